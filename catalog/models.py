@@ -1,0 +1,179 @@
+"""Products, and the change sets that every write to them belongs to."""
+
+from decimal import Decimal
+
+from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models.functions import Length, Lower
+from django.utils import timezone
+
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    PRICE_DECIMAL_PLACES,
+    PRICE_MAX_DIGITS,
+    SKU_MAX_LENGTH,
+)
+
+models.TextField.register_lookup(Length)
+
+
+class ChangeSet(models.Model):
+    """Everything that one act changed in the catalogue: an import, a bulk act, an edit, an undo.
+
+    Its number is also its place in the queue: large acts write to the catalogue one at a
+    time, in the order in which they were started (``catalog.operations.take_turn``).
+    """
+
+    class Kind(models.TextChoices):
+        IMPORT = "import", "Import"
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        APPLYING = "applying", "Applying"
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+
+    kind = models.CharField(max_length=20, choices=Kind)
+    status = models.CharField(max_length=20, choices=Status, default=Status.WAITING)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    deleted = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # The promise of one catalogue writer at a time, kept by the database.
+            models.UniqueConstraint(
+                fields=["status"],
+                condition=models.Q(status="applying"),
+                name="catalog_changeset_one_applying",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(status__in=["waiting", "applying"]),
+                name="catalog_changeset_unfinished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"
+
+
+class Product(models.Model):
+    """One product. Its SKU is unique without regard to case; the database decides on case.
+
+    ``version`` counts its states (1 = as created) and serves as the optimistic lock.
+    ``created_in`` and ``changed_in`` hold the change sets that created and last changed
+    it. They are neither constrained nor indexed: both are paid on every imported row
+    (docs/decisions/0003-apply.md).
+    """
+
+    sku = models.CharField("SKU", max_length=SKU_MAX_LENGTH)
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
+    description = models.TextField(blank=True, default="")
+    price = models.DecimalField(
+        max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True, blank=True
+    )
+    active = models.BooleanField(default=True)
+    version = models.IntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_in = models.ForeignKey(
+        ChangeSet,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    changed_in = models.ForeignKey(
+        ChangeSet,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("sku"),
+                name="catalog_product_sku_lower_key",
+                violation_error_message="A product with this SKU exists already.",
+                violation_error_code="unique",
+            ),
+            models.CheckConstraint(condition=~models.Q(sku=""), name="catalog_product_has_sku"),
+            models.CheckConstraint(condition=~models.Q(name=""), name="catalog_product_has_name"),
+            models.CheckConstraint(
+                condition=models.Q(description__length__lte=DESCRIPTION_MAX_LENGTH),
+                name="catalog_product_description_length",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(price__gte=Decimal(0)), name="catalog_product_price_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+
+class Change(models.Model):
+    """One product that a change set updated or deleted, with the values before.
+
+    ``fields`` tells which values changed, as a sum of the ``Field`` numbers; ``old_*``
+    holds the value before for those fields and is empty for the others. Products that an
+    import created need no row here: they carry its number (``Product.created_in``).
+    """
+
+    class Action(models.TextChoices):
+        UPDATED = "u", "Updated"
+
+    class Field(models.IntegerChoices):
+        SKU = 1
+        NAME = 2
+        DESCRIPTION = 4
+        PRICE = 8
+        ACTIVE = 16
+
+    change_set = models.ForeignKey(
+        ChangeSet, on_delete=models.CASCADE, db_constraint=False, db_index=False
+    )
+    product = models.ForeignKey(
+        Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    action = models.CharField(max_length=1, choices=Action)
+    fields = models.SmallIntegerField()
+    old_sku = models.CharField(max_length=SKU_MAX_LENGTH, null=True)
+    old_name = models.CharField(max_length=NAME_MAX_LENGTH, null=True)
+    old_description = models.TextField(null=True)
+    old_price = models.DecimalField(
+        max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
+    )
+    old_active = models.BooleanField(null=True)
+    old_version = models.IntegerField()
+    old_changed_in = models.BigIntegerField(null=True)
+    old_updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["product"], name="catalog_change_product"),
+            # Rows of a change set lie together, so block ranges find them at no cost.
+            BrinIndex(fields=["change_set"], name="catalog_change_set_brin", pages_per_range=32),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} product {self.product_id}"

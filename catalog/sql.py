@@ -1,0 +1,187 @@
+"""The catalogue's raw SQL.
+
+``upsert`` is the one statement that writes products in bulk. It needs PostgreSQL 15 or
+later; docs/decisions/0003-apply.md has the figures behind its shape.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+
+class ConcurrentEdit(Exception):
+    """A product changed between comparing and writing. Roll back and run it again."""
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """How many of the source's rows ended how. ``nameless`` are new products without a name."""
+
+    created: int
+    updated: int
+    unchanged: int
+    skipped: int
+    superseded: int
+    nameless: list[tuple[int, list[str]]] = field(default_factory=list)  # line, cells
+
+
+# Statistics about a staging table do not exist, so the planner guesses. These settings leave
+# it with plans that read a range of two indexes, whatever it guesses.
+APPLY_SETTINGS = """
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL jit = off;
+SET LOCAL work_mem = '64MB';
+-- A chunk that a crash of the server takes back is simply applied again: its changes, its
+-- counts and its done mark are one transaction. The job's last transaction waits for the disk.
+SET LOCAL synchronous_commit = off;
+"""
+
+# %(first_key)s and %(end_key)s bound lower(sku) on both sides of the join; end_key may be NULL.
+_UPSERT = """
+WITH source AS MATERIALIZED (
+    {source}
+), {aside} stored AS (
+    SELECT * FROM catalog_product
+    WHERE lower(sku) >= %(first_key)s
+      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+), wanted AS MATERIALIZED (
+    SELECT
+        source.key, source.line, source.record,
+        source.sku AS sku, {name} AS name, {description} AS description,
+        {price} AS price, {active} AS active,
+        stored.id AS product_id, COALESCE(stored.version, 0) AS old_version,
+        stored.sku AS old_sku, stored.name AS old_name,
+        stored.description AS old_description, stored.price AS old_price,
+        stored.active AS old_active, stored.changed_in_id AS old_changed_in,
+        stored.updated_at AS old_updated_at
+    FROM source LEFT JOIN stored ON lower(stored.sku) = source.key
+    WHERE source.next_line IS NULL
+      AND (stored.id IS NULL
+           OR (%(may_update)s
+               AND (stored.sku, stored.name, stored.description, stored.price, stored.active)
+                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active})))
+), writable AS (
+    SELECT * FROM wanted
+    WHERE product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)
+), written AS (
+    INSERT INTO catalog_product (
+        sku, name, description, price, active,
+        version, created_at, updated_at, created_in_id, changed_in_id
+    )
+    SELECT sku, name, description, price, active,
+           old_version + 1, now(), now(), %(change_set)s, %(change_set)s
+    FROM writable
+    ORDER BY key
+    ON CONFLICT (lower(sku)) DO UPDATE SET
+        sku = EXCLUDED.sku, name = EXCLUDED.name, description = EXCLUDED.description,
+        price = EXCLUDED.price, active = EXCLUDED.active, version = EXCLUDED.version,
+        updated_at = EXCLUDED.updated_at, changed_in_id = EXCLUDED.changed_in_id
+    -- Only over the very state that was compared: else the values before would be wrong.
+    WHERE catalog_product.version = EXCLUDED.version - 1
+    RETURNING 1
+), recorded AS (
+    INSERT INTO catalog_change (
+        change_set_id, product_id, action, fields,
+        old_sku, old_name, old_description, old_price, old_active,
+        old_version, old_changed_in, old_updated_at
+    )
+    SELECT
+        %(change_set)s, product_id, 'u',
+        CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
+        + CASE WHEN old_name IS DISTINCT FROM name THEN 2 ELSE 0 END
+        + CASE WHEN old_description IS DISTINCT FROM description THEN 4 ELSE 0 END
+        + CASE WHEN old_price IS DISTINCT FROM price THEN 8 ELSE 0 END
+        + CASE WHEN old_active IS DISTINCT FROM active THEN 16 ELSE 0 END,
+        NULLIF(old_sku, sku), NULLIF(old_name, name), NULLIF(old_description, description),
+        CASE WHEN old_price IS DISTINCT FROM price THEN old_price END,
+        CASE WHEN old_active IS DISTINCT FROM active THEN old_active END,
+        old_version, old_changed_in, old_updated_at
+    FROM wanted WHERE product_id IS NOT NULL
+)
+SELECT
+    (SELECT count(*) FROM source WHERE next_line IS NULL),
+    (SELECT count(*) FROM source WHERE next_line IS NOT NULL),
+    (SELECT count(*) FROM wanted WHERE product_id IS NULL),
+    (SELECT count(*) FROM wanted WHERE product_id IS NOT NULL),
+    (SELECT count(*) FROM writable),
+    (SELECT count(*) FROM written),
+    (SELECT json_agg(json_build_array(line, record) ORDER BY line)
+     FROM wanted WHERE product_id IS NULL AND name IS NULL AND %(may_create)s)
+"""
+
+# What a value becomes: from the file where the file has the column, else as stored. A new
+# product has an empty description, no price, and is active, unless the file says otherwise.
+_FROM_FILE = {
+    "name": "source.name",
+    "description": "COALESCE(source.description, '')",
+    "price": "source.price",
+    "active": "COALESCE(source.active, stored.active, true)",
+}
+_AS_STORED = {
+    "name": "stored.name",
+    "description": "COALESCE(stored.description, '')",
+    "price": "stored.price",
+    "active": "COALESCE(stored.active, true)",
+}
+
+
+def upsert(
+    cursor: CursorWrapper,
+    *,
+    source: str,
+    aside: str = "",
+    params: dict[str, Any],
+    fields: Collection[str],
+    change_set_id: int,
+    first_key: str,
+    end_key: str | None,
+    may_create: bool = True,
+    may_update: bool = True,
+) -> Upserted:
+    """Write a range of SKUs into the catalogue, and the values before into the change set.
+
+    ``source`` is a query with the columns ``key`` (``lower(sku)``), ``line``, ``next_line`` (of
+    the same key; NULL in the one row of a key that counts), ``record`` (JSON or NULL) and
+    ``sku, name, description, price, active``. All of its keys lie in
+    ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
+    ``fields`` are the columns that the file has. Run inside a transaction, after
+    ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
+    meanwhile: the caller rolls back and runs it again.
+    """
+    values = {
+        name: (_FROM_FILE if name in fields else _AS_STORED)[name]
+        for name in ("name", "description", "price", "active")
+    }
+    cursor.execute(
+        _UPSERT.format(source=source, aside=f"{aside}," if aside else "", **values),
+        {
+            **params,
+            "first_key": first_key,
+            "end_key": end_key,
+            "change_set": change_set_id,
+            "may_create": may_create,
+            "may_update": may_update,
+        },
+    )
+    total, superseded, new, updated, writable, written, nameless = cursor.fetchone()
+    if writable != written:
+        raise ConcurrentEdit
+    nameless = nameless or []
+    created = writable - updated
+    if may_update:
+        skipped = new - created - len(nameless)
+        unchanged = total - new - updated
+    else:
+        skipped = total - new
+        unchanged = 0
+    return Upserted(
+        created=created,
+        updated=updated,
+        unchanged=unchanged,
+        skipped=skipped,
+        superseded=superseded,
+        nameless=[(line, cells) for line, cells in nameless],
+    )

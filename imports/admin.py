@@ -1,0 +1,79 @@
+"""Import jobs in the admin, to look at."""
+
+from django.contrib import admin
+from django.db.models import Avg, Count, Max, Q
+from django.utils.html import format_html
+from unfold.decorators import display
+
+from catalog.admin import ReadOnlyAdmin
+from imports.models import ImportJob, RowError
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(ReadOnlyAdmin):
+    list_display = [
+        "id",
+        "file_name",
+        "shown_status",
+        "stage",
+        "total_records",
+        "created",
+        "updated",
+        "unchanged",
+        "superseded",
+        "rejected",
+        "created_by",
+        "created_at",
+        "page",
+    ]
+    list_filter = ["status", "created_at"]
+    search_fields = ["file_name", "sha256"]
+    list_select_related = ["created_by"]
+    readonly_fields = ["page", "chunk_figures"]
+
+    @display(
+        description="Status",
+        ordering="status",
+        label={
+            ImportJob.Status.COMPLETED.label: "success",
+            ImportJob.Status.FAILED.label: "danger",
+            ImportJob.Status.PROCESSING.label: "info",
+            ImportJob.Status.PENDING.label: "info",
+            ImportJob.Status.AWAITING_REVIEW.label: "warning",
+        },
+    )
+    def shown_status(self, job: ImportJob) -> str:
+        return job.get_status_display()
+
+    @display(description="Page")
+    def page(self, job: ImportJob) -> str:
+        return format_html('<a href="/imports/{}/">Open</a>', job.pk)
+
+    @display(description="Chunks")
+    def chunk_figures(self, job: ImportJob) -> str:
+        figures = job.chunks.aggregate(
+            all=Count("id"),
+            done=Count("id", filter=Q(done_at__isnull=False)),
+            mean=Avg("seconds"),
+            slowest=Max("seconds"),
+            attempts=Max("attempts"),
+        )
+        if not figures["all"]:
+            return "none yet"
+        return (
+            f"{figures['done']} of {figures['all']} done, {figures['mean'] or 0:.2f} s on average, "
+            f"{figures['slowest'] or 0:.2f} s the slowest, at most {figures['attempts']} attempts"
+        )
+
+
+@admin.register(RowError)
+class RowErrorAdmin(ReadOnlyAdmin):
+    list_display = ["job", "line", "column", "code", "message"]
+    list_filter = ["code"]
+    list_select_related = ["job"]
+    search_fields = ["=job__id"]
+    search_help_text = "Number of the import"
+    show_full_result_count = False
+    ordering = ["-id"]
+
+

@@ -1,0 +1,72 @@
+"""``manage.py import_products FILE``: an import from the command line, watched to its end."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from tqdm import tqdm
+
+from imports.models import ImportJob
+from imports.operations import Refused, start_import
+from imports.progress import progress_of
+
+LOOK_SECONDS = 0.2
+
+
+class Command(BaseCommand):
+    help = "Import a CSV file into the catalogue, and wait for its end. Exits 1 if it failed."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--user", help="whose import it is")
+        parser.add_argument(
+            "--mode", choices=ImportJob.Mode.values, default=ImportJob.Mode.UPSERT.value
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        user = None
+        if options["user"]:
+            user = User.objects.filter(username=options["user"]).first()
+            if user is None:
+                raise CommandError(f"There is no user “{options['user']}”.")
+        try:
+            with path.open("rb") as handle:
+                job = start_import(
+                    file=File(handle), file_name=path.name, user=user, mode=options["mode"]
+                )
+        except OSError as error:
+            raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+        except Refused as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Import {job.pk} of {path.name}")
+        self._watch(job)
+        self._report(job)
+
+    def _watch(self, job: ImportJob) -> None:
+        with tqdm(total=100, unit="%", bar_format="{desc}: {bar} {n:.0f} % [{elapsed}]") as bar:
+            while True:
+                job.refresh_from_db()
+                progress = progress_of(job, timezone.now())
+                bar.set_description_str(progress.waiting or job.get_stage_display() or "Waiting")
+                bar.update(progress.fraction * 100 - bar.n)
+                if job.is_final or job.status == ImportJob.Status.AWAITING_REVIEW:
+                    return
+                time.sleep(LOOK_SECONDS)
+
+    def _report(self, job: ImportJob) -> None:
+        for warning in job.warnings:
+            self.stderr.write(self.style.WARNING(warning))
+        counts = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
+        for name in counts:
+            self.stdout.write(f"{name:>12} {getattr(job, name):>12,}")
+        self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
+        for error in job.errors.order_by("line")[:10]:
+            where = f"line {error.line}" + (f", {error.column}" if error.column else "")
+            self.stderr.write(f"{where}: {error.message}")
+        if job.status != ImportJob.Status.COMPLETED:
+            raise CommandError(job.error or f"The import is {job.get_status_display().lower()}.")

@@ -1,0 +1,233 @@
+"""Import jobs: one uploaded file on its way into the catalogue."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import Storage, storages
+from django.db import models
+from django.utils import timezone
+
+from catalog.models import ChangeSet
+
+
+def uploads() -> Storage:
+    """Where uploaded files are kept (``STORAGES["uploads"]``)."""
+    return storages["uploads"]
+
+
+def upload_path(job: "ImportJob", filename: str) -> str:
+    """A folder per day; the storage makes the name unique."""
+    return f"{job.created_at:%Y/%m/%d}/{filename[-100:]}"
+
+
+class ImportJob(models.Model):
+    """One uploaded file on its way into the catalogue.
+
+    The row is the whole truth about the job: what was read (``checkpoint``), how it ended,
+    and its counts, which always hold
+
+        total = created + updated + unchanged + superseded + skipped + rejected
+
+    once the job is completed. Celery messages only say "look here".
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Pending"
+        PROCESSING = "processing", "Processing"
+        AWAITING_REVIEW = "awaiting_review", "Awaiting review"
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    class Stage(models.TextChoices):
+        STAGING = "staging", "Read"
+        RESOLVING = "resolving", "Check duplicates"
+        COMPARING = "comparing", "Compare"
+        APPLYING = "applying", "Apply"
+        FINISHING = "finishing", "Finish"
+
+    class Mode(models.TextChoices):
+        UPSERT = "upsert", "Create and update"
+        CREATE_ONLY = "create_only", "Create only"
+        UPDATE_ONLY = "update_only", "Update only"
+
+    FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+    ACTIVE = (Status.PENDING, Status.PROCESSING)
+
+    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
+    stage = models.CharField(max_length=20, choices=Stage, blank=True, default="")
+    mode = models.CharField(max_length=20, choices=Mode, default=Mode.UPSERT)
+    review = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    change_set = models.OneToOneField(ChangeSet, on_delete=models.SET_NULL, null=True, blank=True)
+
+    file = models.FileField(storage=uploads, upload_to=upload_path, max_length=255)
+    file_name = models.CharField(max_length=255)
+    file_size = models.BigIntegerField(help_text="bytes")
+    sha256 = models.CharField("SHA-256", max_length=64)
+
+    # What the reader found out before the first record (imports.reader.Layout).
+    layout = models.JSONField(default=dict)
+
+    # How far the reading is (imports.reader.Checkpoint), and the bytes of the file behind it.
+    checkpoint = models.JSONField(default=dict)
+    bytes_read = models.BigIntegerField(default=0)
+    staged_records = models.PositiveIntegerField(default=0)
+
+    total_records = models.PositiveIntegerField(default=0)
+    processed_records = models.PositiveIntegerField(default=0)
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    superseded = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+
+    warnings = models.JSONField(default=list)
+    error = models.TextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="runs since the last progress; too many fail the job"
+    )
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    applying_at = models.DateTimeField(null=True, blank=True)
+    progress_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=models.Q(status__in=["pending", "processing"]),
+                name="imports_job_active",
+            ),
+        ]
+
+    chunks: models.Manager["ImportChunk"]
+    errors: models.Manager["RowError"]
+    get_status_display: Callable[[], str]
+    get_stage_display: Callable[[], str]
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.pk})"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in self.FINAL
+
+    @property
+    def accounted_records(self) -> int:
+        """The sum that must equal ``total_records`` when the job completes."""
+        return (
+            self.created
+            + self.updated
+            + self.unchanged
+            + self.superseded
+            + self.skipped
+            + self.rejected
+        )
+
+
+class ImportChunk(models.Model):
+    """A range of SKUs of a job (``first_key <= lower(sku) < end_key``), applied in one transaction.
+
+    ``first_key`` is the empty string for the first chunk, ``end_key`` is ``None`` for the last.
+    """
+
+    job = models.ForeignKey(
+        ImportJob, on_delete=models.CASCADE, related_name="chunks", db_index=False
+    )
+    number = models.PositiveIntegerField()
+    first_key = models.TextField()
+    end_key = models.TextField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True)
+    error = models.TextField(blank=True, default="", help_text="why the last attempt failed")
+
+    class Meta:
+        ordering = ["job", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="imports_chunk_number_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of job {self.job_id}"
+
+
+class RowError(models.Model):
+    """A refused record: where it starts, the column to mend, why, and its cells as read."""
+
+    job = models.ForeignKey(
+        ImportJob, on_delete=models.CASCADE, related_name="errors", db_index=False
+    )
+    line = models.BigIntegerField(help_text="the physical line where the record starts")
+    column = models.TextField(blank=True, default="", help_text="as the file names it")
+    code = models.CharField(max_length=40)
+    message = models.TextField()
+    record = models.JSONField(help_text="the cells as read")
+    while_applying = models.BooleanField(
+        default=False, help_text="refused by the catalogue, not by the reader"
+    )
+
+    class Meta:
+        ordering = ["line"]
+        indexes = [models.Index(fields=["job", "line"], name="imports_rowerror_job_line")]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}"
+
+
+class SupersededRecord(models.Model):
+    """A record that a later one with the same SKU replaced, both named by their lines."""
+
+    job = models.ForeignKey(
+        ImportJob, on_delete=models.CASCADE, related_name="superseded_records", db_index=False
+    )
+    line = models.BigIntegerField()
+    sku = models.TextField()
+    by_line = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["line"]
+        indexes = [models.Index(fields=["job", "line"], name="imports_superseded_job_line")]
+
+    def __str__(self) -> str:
+        return f"line {self.line} by line {self.by_line}"
+
+
+def job_snapshot(job: ImportJob) -> dict[str, Any]:
+    """The public state of a job (the API's job, an event's data), as JSON-ready values."""
+
+    def moment(value: Any) -> str | None:
+        return value.isoformat().replace("+00:00", "Z") if value else None
+
+    return {
+        "id": job.pk,
+        "status": job.status,
+        "stage": job.stage,
+        "file_name": job.file_name,
+        "file_size": job.file_size,
+        "mode": job.mode,
+        "review": job.review,
+        "total_records": job.total_records,
+        "processed_records": job.processed_records,
+        "created": job.created,
+        "updated": job.updated,
+        "unchanged": job.unchanged,
+        "superseded": job.superseded,
+        "skipped": job.skipped,
+        "rejected": job.rejected,
+        "warnings": job.warnings,
+        "error": job.error,
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(job.finished_at),
+        "change_set": job.change_set_id,
+    }

@@ -1,0 +1,87 @@
+"""One record's cells: the row for the catalogue, or what is wrong with them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from catalog.values import clean_active, clean_description, clean_name, clean_price, clean_sku
+
+# One row for staging: line, sku, name, description, price, active ("t", "f"), record.
+# Blank and absent values are empty strings; which columns the file has, the layout tells.
+Row = tuple[str, str, str, str, str, str, str]
+
+surrogates = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a record is refused. ``column`` is the column's name in the file, if it is one cell."""
+
+    line: int
+    column: str
+    code: str
+    message: str
+    record: list[str]
+
+
+@dataclass(frozen=True)
+class CellProblem:
+    column: int
+    code: str
+    message: str
+
+
+def _bool(text: str) -> str:
+    value = clean_active(text)
+    return "" if value is None else "t" if value else "f"
+
+
+def _price(text: str) -> str:
+    return clean_price(text) or ""
+
+
+CLEANERS: dict[str, Callable[[str], str]] = {
+    "sku": clean_sku,
+    "name": clean_name,
+    "description": clean_description,
+    "price": _price,
+    "active": _bool,
+}
+
+
+def clean_cells(
+    cells: list[str], fields: dict[str, int]
+) -> tuple[dict[str, str], list[CellProblem]]:
+    """Clean the cells of a record of the right width; every bad one is named."""
+    problems = []
+    for column, cell in enumerate(cells):
+        if "\0" in cell:
+            problems.append(
+                CellProblem(column, "nul_byte", "The cell contains a NUL byte. Type it again.")
+            )
+        elif surrogates.search(cell):
+            problems.append(
+                CellProblem(
+                    column,
+                    "bad_encoding",
+                    "The cell contains bytes that are not valid text in this file's encoding. "
+                    "Type it again, or save the file as “CSV UTF-8”.",
+                )
+            )
+    values: dict[str, str] = {}
+    if problems:
+        return values, problems
+    for name, column in fields.items():
+        try:
+            values[name] = CLEANERS[name](cells[column])
+        except ValueError as error:
+            blank = not cells[column].strip()
+            problems.append(
+                CellProblem(column, f"{'blank' if blank else 'invalid'}_{name}", str(error))
+            )
+    return values, problems
+
+
+def showable(cells: list[str]) -> list[str]:
+    """The cells as they can be stored and shown: no NUL, no half characters."""
+    return [surrogates.sub("\ufffd", cell).replace("\0", "\u2400") for cell in cells]

@@ -1,0 +1,61 @@
+"""Physical lines of a file, block by block, in constant memory.
+
+A line ends with LF, CR LF or CR and nothing else: ``str.splitlines`` would also split on
+U+2028, VT and others that are part of the text. So lines are split as bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+BLOCK_SIZE = 1 << 18
+RECORD_LIMIT = 1 << 20  # bytes; docs/csv.md, "Limits"
+KEPT_OF_OVERLONG = 4096  # bytes of an overlong line that are kept, to show it
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass
+class Block:
+    """Whole lines with their ends; ``overlong`` holds the true sizes of those that were cut."""
+
+    lines: list[bytes]
+    overlong: dict[int, int] = field(default_factory=dict)
+
+
+def read_blocks(file: Readable) -> Iterator[Block]:
+    """Yield the lines of a file from where it stands.
+
+    Memory is bounded by ``BLOCK_SIZE + RECORD_LIMIT``. A line longer than ``RECORD_LIMIT``
+    is cut to its first bytes, and its true size in bytes is told.
+    """
+    carry = b""
+    while data := file.read(BLOCK_SIZE):
+        lines = (carry + data).splitlines(keepends=True)
+        # The last line is held back: it may go on, and a CR at its end may be half of CR LF.
+        carry = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        if lines:
+            yield Block(lines)
+        if len(carry) > RECORD_LIMIT:
+            block, carry = _skip_overlong(file, carry)
+            yield block
+    if carry:
+        yield Block(carry.splitlines(keepends=True))
+
+
+def _skip_overlong(file: Readable, start: bytes) -> tuple[Block, bytes]:
+    """Read to the end of an overlong line; return it, cut, and what was read beyond it."""
+    kept = start[:KEPT_OF_OVERLONG]
+    size = len(start)
+    before = start
+    while data := file.read(BLOCK_SIZE):
+        if before.endswith(b"\r") and not data.startswith(b"\n"):
+            return Block([kept], {0: size}), data
+        first = data.splitlines(keepends=True)[0]
+        if first.endswith(b"\n") or (first.endswith(b"\r") and len(first) < len(data)):
+            return Block([kept], {0: size + len(first)}), data[len(first) :]
+        size += len(data)
+        before = data
+    return Block([kept], {0: size}), b""

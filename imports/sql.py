@@ -1,0 +1,161 @@
+"""The raw SQL of the imports: staging tables, and the COPY into them.
+
+A job's staging table holds its accepted records. It is unlogged: after a crash of the server
+it is empty, which ``holds_rows`` finds out, and the file is read again.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from django.db.backends.utils import CursorWrapper
+
+from imports.reader.cells import Problem, Row
+
+# Serialises the reading of one job; the other half of the key is the job's id.
+JOB_LOCK = 7_236_002
+# The sample that chunk bounds are taken from: rows for a bound within a few per cent.
+SAMPLE_ROWS = 20_000
+
+
+def staging_table(job_id: int) -> str:
+    return f"imports_staging_{int(job_id)}"
+
+
+def create_staging(cursor: CursorWrapper, job_id: int) -> None:
+    """Make an empty staging table, in place of one that may be there."""
+    table = staging_table(job_id)
+    cursor.execute(f"DROP TABLE IF EXISTS {table}")
+    cursor.execute(
+        f"""
+        CREATE UNLOGGED TABLE {table} (
+            line bigint NOT NULL,
+            sku text NOT NULL,
+            name text,
+            description text,
+            price numeric(12, 2),
+            active boolean,
+            record json
+        ) WITH (autovacuum_enabled = false)
+        """
+    )
+
+
+def drop_staging(cursor: CursorWrapper, job_id: int) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS {staging_table(job_id)}")
+
+
+def staging_exists(cursor: CursorWrapper, job_id: int) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [staging_table(job_id)])
+    return bool(cursor.fetchone()[0])
+
+
+def holds_rows(cursor: CursorWrapper, job_id: int) -> bool:
+    """Whether the staging table is there and was not emptied by a crash of the server."""
+    if not staging_exists(cursor, job_id):
+        return False
+    cursor.execute(f"SELECT EXISTS (SELECT FROM {staging_table(job_id)})")
+    return bool(cursor.fetchone()[0])
+
+
+def count_staged(cursor: CursorWrapper, job_id: int) -> int:
+    cursor.execute(f"SELECT count(*) FROM {staging_table(job_id)}")
+    return int(cursor.fetchone()[0])
+
+
+def try_lock_job(cursor: CursorWrapper, job_id: int) -> bool:
+    """Take the job's lock until the end of the transaction, unless another has it."""
+    cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [JOB_LOCK, job_id])
+    return bool(cursor.fetchone()[0])
+
+
+def copy_rows_statement(job_id: int) -> str:
+    """A blank cell is NULL in staging; what a blank means, the upsert knows."""
+    return f"COPY {staging_table(job_id)} FROM STDIN (FORMAT text, NULL '')"
+
+
+def encode_rows(rows: Iterable[Row]) -> bytes:
+    """Rows in COPY's text format (PostgreSQL manual, COPY, "Text Format")."""
+    return "".join(_encoded_lines(rows)).encode()
+
+
+def _encoded_lines(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        line = "\t".join(row)
+        if "\n" in line or "\\" in line or "\r" in line or line.count("\t") != 6:
+            line = "\t".join(
+                cell.replace("\\", "\\\\")
+                .replace("\t", "\\t")
+                .replace("\n", "\\n")
+                .replace("\r", "\\r")
+                for cell in row
+            )
+        yield line + "\n"
+
+
+def copy_problems(cursor: CursorWrapper, job_id: int, problems: Iterable[Problem]) -> None:
+    """Store refused records; a file may hold as many of them as of good ones."""
+    with cursor.copy(
+        "COPY imports_rowerror (job_id, line, \"column\", code, message, record, while_applying)"
+        " FROM STDIN"
+    ) as copy:
+        for problem in problems:
+            copy.write_row(
+                (
+                    job_id,
+                    problem.line,
+                    problem.column,
+                    problem.code,
+                    problem.message,
+                    json.dumps(problem.record, ensure_ascii=False),
+                    False,
+                )
+            )
+
+
+def index_staging(cursor: CursorWrapper, job_id: int) -> None:
+    """Order the staged records by key and line: this is what resolves duplicates."""
+    table = staging_table(job_id)
+    cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
+    cursor.execute(f"DROP INDEX IF EXISTS {table}_key")
+    cursor.execute(f"CREATE INDEX {table}_key ON {table} (lower(sku), line)")
+
+
+def chunk_bounds(cursor: CursorWrapper, job_id: int, *, rows: int, chunk_rows: int) -> list[str]:
+    """Keys that cut the staged records into chunks of about ``chunk_rows``.
+
+    They come from a sample of blocks, so a chunk's size is only about right; many records of
+    one key stay in one chunk, whatever its size.
+    """
+    chunks = max(1, round(rows / chunk_rows))
+    if chunks == 1:
+        return []
+    percent = min(100.0, 100.0 * SAMPLE_ROWS / rows)
+    cursor.execute(
+        f"""
+        SELECT DISTINCT bound FROM (
+            SELECT unnest(percentile_disc(%s::float8[]) WITHIN GROUP (ORDER BY lower(sku))) AS bound
+            FROM {staging_table(job_id)} TABLESAMPLE SYSTEM ({percent:.4f}) REPEATABLE (0)
+        ) AS bounds ORDER BY bound
+        """,
+        [[number / chunks for number in range(1, chunks)]],
+    )
+    return [bound for (bound,) in cursor if bound is not None]
+
+
+def chunk_source(job_id: int) -> str:
+    """The staged records of a chunk. Of those with one key, the last line's has no next line."""
+    return f"""
+    SELECT lower(sku) AS key, line,
+           lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,
+           record, sku, name, description, price, active
+    FROM {staging_table(job_id)}
+    WHERE lower(sku) >= %(first_key)s
+      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+    """
+
+
+# Keeps which record was replaced by which line; reads chunk_source.
+RECORD_SUPERSEDED = """superseded AS (
+    INSERT INTO imports_supersededrecord (job_id, line, sku, by_line)
+    SELECT %(job)s, line, sku, next_line FROM source WHERE next_line IS NOT NULL
+)"""

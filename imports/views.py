@@ -1,0 +1,187 @@
+"""The pages of the imports."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.core.paginator import Paginator
+from django.db.models import Count, Min
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from catalog.queries import glance
+from imports import operations
+from imports.models import ImportJob
+from imports.progress import Progress, progress_of
+from imports.rejects import rejects_response
+
+SAMPLE = """sku,name,description,price,active
+LAMP-0001,Desk lamp,"Steel, 40 cm, with a dimmer",39.90,true
+LAMP-0002,Floor lamp,,129.00,true
+CHAIR-100,Garden chair,"Oak, folds flat",59.00,false
+"""
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "imports/home.html", _home_context())
+
+
+def _home_context() -> dict[str, Any]:
+    view = glance()
+    return {
+        "title": "Home",
+        "glance": view,
+        "running": _with_progress(ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:10]),
+        "recent": ImportJob.objects.exclude(status__in=ImportJob.ACTIVE)[:5],
+        "is_new": not view.products and not ImportJob.objects.exists(),
+    }
+
+
+@require_GET
+def sample(request: HttpRequest) -> HttpResponse:
+    """A small file to try with."""
+    return HttpResponse(
+        SAMPLE,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="sample.csv"'},
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def job_list(request: HttpRequest) -> HttpResponse:
+    """The imports, newest first; POST uploads one or several files."""
+    if request.method == "POST":
+        return _upload(request)
+    page = Paginator(ImportJob.objects.select_related("created_by"), 50).get_page(
+        request.GET.get("page")
+    )
+    return render(
+        request,
+        "imports/jobs.html",
+        {"title": "Imports", "page": page, "jobs": _with_progress(page.object_list)},
+    )
+
+
+def _upload(request: HttpRequest) -> HttpResponse:
+    """The form of the home page, as a browser without JavaScript sends it."""
+    files: list[UploadedFile] = request.FILES.getlist("file")
+    user = request.user if request.user.is_authenticated else None
+    if not files:
+        return _refused(request, "No file was chosen. Choose a CSV file and upload it again.")
+    jobs = []
+    for file in files:
+        try:
+            jobs.append(
+                operations.start_import(file=file, file_name=file.name or "import.csv", user=user)
+            )
+        except operations.Refused as error:
+            return _refused(request, f"{file.name}: {error}")
+    return _see_other("job-detail", jobs[0].pk) if len(jobs) == 1 else _see_other("job-list")
+
+
+def _see_other(view: str, *args: int) -> HttpResponseRedirect:
+    return redirect(view, *args)
+
+
+def _refused(request: HttpRequest, message: str) -> HttpResponse:
+    return render(
+        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=400
+    )
+
+
+@require_GET
+def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    job = _job(pk)
+    return render(
+        request, "imports/job.html", {"title": f"Import {job.pk}", **_panel_context(job)}
+    )
+
+
+@require_GET
+def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of a job's page that changes while it runs."""
+    return render(request, "imports/_panel.html", _panel_context(_job(pk)))
+
+
+@require_GET
+def running(request: HttpRequest) -> HttpResponse:
+    """The thin bar on top of every page, while something runs."""
+    jobs = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:3]
+    return render(request, "imports/_running.html", {"running_jobs": jobs})
+
+
+@require_GET
+def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
+    """All refused records of a job, by line."""
+    job = _job(pk)
+    errors = job.errors.order_by("line", "id")
+    if code := request.GET.get("code", ""):
+        errors = errors.filter(code=code.replace("\0", ""))
+    page = Paginator(errors, 100).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "imports/rejected.html",
+        {"title": f"Import {pk}: rejected", "job": job, "page": page, "code": code},
+    )
+
+
+@require_GET
+def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
+    """The records that a later one with the same SKU replaced."""
+    job = _job(pk)
+    page = Paginator(job.superseded_records.order_by("line"), 100).get_page(
+        request.GET.get("page")
+    )
+    return render(
+        request,
+        "imports/superseded.html",
+        {"title": f"Import {pk}: superseded", "job": job, "page": page},
+    )
+
+
+@require_GET
+def job_rejects_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    return rejects_response(_job(pk))
+
+
+def _job(pk: int) -> ImportJob:
+    return get_object_or_404(ImportJob.objects.select_related("created_by"), pk=pk)
+
+
+def _with_progress(jobs: Any) -> list[tuple[ImportJob, Progress]]:
+    now = timezone.now()
+    return [(job, progress_of(job, now)) for job in jobs]
+
+
+def _panel_context(job: ImportJob) -> dict[str, Any]:
+    reasons = (
+        job.errors.order_by()
+        .values("code")
+        .annotate(count=Count("id"), first_line=Min("line"))
+        .order_by("-count")[:8]
+        if job.rejected
+        else []
+    )
+    examples = {
+        (error.code, error.line): error
+        for error in job.errors.filter(line__in=[reason["first_line"] for reason in reasons])
+    }
+    return {
+        "job": job,
+        "progress": progress_of(job, timezone.now()),
+        "tiles": [
+            ("created", job.created, "new in the catalogue"),
+            ("updated", job.updated, "overwritten with new values"),
+            ("unchanged", job.unchanged, "the same as stored"),
+            ("superseded", job.superseded, "replaced by a later line"),
+            ("skipped", job.skipped, "left out by the mode"),
+            ("rejected", job.rejected, "refused, see below"),
+        ],
+        "reasons": [
+            {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
+            for reason in reasons
+        ],
+        "first_errors": list(job.errors.order_by("line", "id")[:10]) if job.rejected else [],
+    }

@@ -1,0 +1,42 @@
+"""What all API calls share: errors as JSON with a sentence that says what to do."""
+
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+SENTENCES: dict[type[Exception], str] = {
+    exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
+    "(manage.py api_token makes a token).",
+    exceptions.NotFound: "There is nothing at this address. It may have been deleted.",
+    Http404: "There is nothing at this address. It may have been deleted.",
+}
+
+
+def explain(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's error answer, always with ``detail`` (a sentence) and ``code``."""
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    code = getattr(error, "default_code", "not_found")
+    if isinstance(error, exceptions.ValidationError):
+        response.data = {
+            "detail": _first_sentence(error.detail),
+            "code": "invalid",
+            "errors": error.get_full_details(),
+        }
+        return response
+    detail = SENTENCES.get(type(error)) or str(getattr(error, "detail", error))
+    response.data = {"detail": detail, "code": code}
+    return response
+
+
+def _first_sentence(detail: Any, field: str = "") -> str:
+    if isinstance(detail, dict):
+        name, value = next(iter(detail.items()))
+        return _first_sentence(value, "" if name == "non_field_errors" else f"{name}: ")
+    if isinstance(detail, list):
+        return _first_sentence(detail[0], field)
+    return f"{field}{detail}"

@@ -1,0 +1,16 @@
+"""How gunicorn serves the site (``gunicorn -c python:product_importer.gunicorn_conf``)."""
+
+import os
+
+# Before settings are read: under ASGI every request has its own thread (see settings.py).
+os.environ.setdefault("DATABASE_POOL", "true")
+
+wsgi_app = "product_importer.asgi:application"
+worker_class = "uvicorn_worker.UvicornWorker"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+bind = os.environ.get("BIND", f"0.0.0.0:{os.environ.get('PORT', '8000')}").split(",")
+graceful_timeout = 5  # an open event stream must not hold a shutdown
+timeout = 60
+keepalive = 5
+control_socket_disable = True
+accesslog = None

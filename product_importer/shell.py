@@ -1,0 +1,32 @@
+"""What every page and the admin share: style, script, navigation, the bar of a running job."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+
+from imports.models import ImportJob
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("product_importer/app.css")
+
+
+def script(request: HttpRequest) -> str:
+    return static("product_importer/app.js")
+
+
+def may_use_admin(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.is_staff)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
+    if request.path.startswith(("/admin/", "/api/")):
+        return {}
+    context: dict[str, Any] = dict(admin.site.each_context(request))
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
+        context["running_jobs"] = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:3]
+    return context

@@ -1,0 +1,62 @@
+"""How numbers, times and sizes are written on pages."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.filter
+def megabytes(size: int) -> str:
+    """A size in bytes as MB (10^6 bytes), with more digits the smaller it is."""
+    millions = size / 1e6
+    if millions >= 100:
+        return f"{millions:,.0f} MB"
+    if millions >= 1:
+        return f"{millions:.1f} MB"
+    return f"{max(size / 1e3, 0.1):,.1f} kB" if size else "0 kB"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """``4.6 s``, ``2 min 10 s``, ``1 h 5 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """A time relative to now, the exact one on hover."""
+    if moment is None:
+        return ""
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 45:
+        text = "just now"
+    elif seconds < 3600:
+        text = f"{max(1, round(seconds / 60))} min ago"
+    elif seconds < 86_400:
+        text = f"{round(seconds / 3600)} h ago"
+    elif seconds < 30 * 86_400:
+        days = round(seconds / 86_400)
+        text = f"{days} day{'s' if days > 1 else ''} ago"
+    else:
+        text = f"{moment:%d %b %Y}"
+    exact = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        f"{exact:%d %b %Y, %H:%M:%S %Z}",
+        text,
+    )

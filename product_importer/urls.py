@@ -1,0 +1,28 @@
+"""Every address of the product."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import DefaultRouter
+
+from catalog.api import ProductViewSet
+from imports.api import ImportViewSet
+from product_importer.health import healthz, readyz
+
+router = DefaultRouter()
+router.register("imports", ImportViewSet, basename="api-import")
+router.register("products", ProductViewSet, basename="api-product")
+
+urlpatterns = [
+    path("", include("imports.urls")),
+    path("products/", include("catalog.urls")),
+    path("login/", LoginView.as_view(template_name="product_importer/login.html"), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/v1/", include(router.urls)),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]

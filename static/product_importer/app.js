@@ -1,0 +1,184 @@
+/* Makes pages live that also work without it: uploads with progress, a job's progress, the bar. */
+"use strict";
+
+(() => {
+  const seconds = (n) => n * 1000;
+
+  /* --- Upload: drop, paste or choose; progress; then straight to the job ------------------ */
+
+  function showUpload(list, name) {
+    const item = document.createElement("li");
+    const label = document.createElement("p");
+    label.textContent = `${name}: waiting`;
+    const bar = document.createElement("progress");
+    bar.max = 100;
+    bar.value = 0;
+    bar.setAttribute("aria-label", `Upload of ${name}`);
+    item.append(label, bar);
+    list.append(item);
+    return { item, label, bar };
+  }
+
+  function upload(form, file) {
+    const { item, label, bar } = showUpload(form.querySelector(".pi-uploads"), file.name);
+    return new Promise((resolve) => {
+      const request = new XMLHttpRequest();
+      const body = new FormData();
+      body.append("file", file, file.name);
+      const fail = (message) => {
+        label.textContent = `${file.name}: ${message}`;
+        label.className = "pi-alert pi-alert-error";
+        label.setAttribute("role", "alert");
+        bar.remove();
+        resolve(null);
+      };
+      request.upload.addEventListener("progress", (event) => {
+        if (!event.lengthComputable) return;
+        const percent = Math.floor((100 * event.loaded) / event.total);
+        bar.value = percent;
+        label.textContent = percent < 100 ? `${file.name}: uploading, ${percent} %` : `${file.name}: storing`;
+      });
+      request.addEventListener("load", () => {
+        let answer = {};
+        try { answer = JSON.parse(request.responseText); } catch { /* an error page of a proxy */ }
+        if (request.status === 202) {
+          label.textContent = `${file.name}: `;
+          const link = document.createElement("a");
+          link.href = `${form.dataset.jobsUrl}${answer.id}/`;
+          link.textContent = "import started";
+          label.append(link);
+          bar.value = 100;
+          resolve(link.href);
+        } else {
+          fail(answer.detail || `the server answered ${request.status}. Nothing was imported; try again.`);
+        }
+      });
+      request.addEventListener("error", () => fail("the connection was lost. Nothing was imported; try again."));
+      request.open("POST", form.dataset.uploadUrl);
+      request.setRequestHeader("X-CSRFToken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+      request.setRequestHeader("Accept", "application/json");
+      item.scrollIntoView({ block: "nearest" });
+      request.send(body);
+    });
+  }
+
+  async function uploadAll(form, files) {
+    form.querySelector(".pi-uploads").replaceChildren();
+    const jobs = [];
+    for (const file of files) jobs.push(await upload(form, file));
+    if (jobs.includes(null)) return; /* the reason stands on the page */
+    window.location.href = jobs.length === 1 ? jobs[0] : form.dataset.jobsUrl;
+  }
+
+  function setUpDropZone(form) {
+    const input = form.querySelector("input[type=file]");
+    const button = form.querySelector("button");
+    button.hidden = true; /* choosing a file starts it */
+    input.addEventListener("change", () => input.files.length && uploadAll(form, [...input.files]));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (input.files.length) uploadAll(form, [...input.files]);
+    });
+    let depth = 0;
+    const over = (change) => {
+      depth = Math.max(0, depth + change);
+      form.classList.toggle("pi-over", depth > 0);
+    };
+    const hasFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+    window.addEventListener("dragenter", (event) => hasFiles(event) && over(1));
+    window.addEventListener("dragleave", (event) => hasFiles(event) && over(-1));
+    window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+    window.addEventListener("drop", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      over(-depth);
+      if (event.dataTransfer.files.length) uploadAll(form, [...event.dataTransfer.files]);
+    });
+    window.addEventListener("paste", (event) => {
+      const files = [...(event.clipboardData?.files || [])];
+      if (files.length) uploadAll(form, files);
+    });
+  }
+
+  /* --- One job: Server-Sent Events, and polling where they do not get through ------------- */
+
+  function followJob() {
+    const panel = () => document.getElementById("job-panel");
+    let source = null;
+    let polling = null;
+    let failures = 0;
+    let busy = false;
+    let again = false;
+
+    async function refresh() {
+      if (busy) { again = true; return; }
+      busy = true;
+      try {
+        const answer = await fetch(panel().dataset.panelUrl, { headers: { "HX-Request": "true" } });
+        if (answer.ok) {
+          const before = panel().dataset.announce;
+          window.htmx.swap("#job-panel", await answer.text(), { swapStyle: "outerHTML" });
+          const now = panel().dataset.announce;
+          if (now !== before) document.getElementById("pi-announce").textContent = now;
+        }
+      } catch { /* offline for a moment: the next event or poll tries again */ }
+      busy = false;
+      if (panel().dataset.final === "true") stop();
+      else if (again) { again = false; setTimeout(refresh, 300); }
+    }
+
+    function poll() {
+      if (!polling) polling = setInterval(refresh, seconds(2));
+    }
+
+    function stop() {
+      source?.close();
+      source = null;
+      clearInterval(polling);
+      polling = null;
+    }
+
+    function start() {
+      if (source || panel().dataset.final === "true") return;
+      if (!window.EventSource) { poll(); return; }
+      source = new EventSource(panel().dataset.eventsUrl);
+      source.addEventListener("progress", () => {
+        failures = 0;
+        clearInterval(polling);
+        polling = null;
+        refresh();
+      });
+      source.addEventListener("error", () => {
+        failures += 1;
+        if (failures >= 2 || source?.readyState === EventSource.CLOSED) poll();
+      });
+    }
+
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) stop();
+      else { refresh(); start(); }
+    });
+    start();
+  }
+
+  /* --- The thin bar of running imports on every page --------------------------------------- */
+
+  function followRunning(box) {
+    const timer = setInterval(async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await fetch(box.dataset.runningUrl, { headers: { "HX-Request": "true" } });
+        if (answer.ok) box.innerHTML = await answer.text();
+        if (!box.querySelector(".pi-running")) clearInterval(timer);
+      } catch { /* offline for a moment */ }
+    }, seconds(3));
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".pi-drop").forEach(setUpDropZone);
+    const panel = document.getElementById("job-panel");
+    if (panel && panel.dataset.final === "false") followJob();
+    const box = document.getElementById("pi-running");
+    if (box?.querySelector(".pi-running")) followRunning(box);
+  });
+})();
