@@ -176,11 +176,5 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         summary="The refused records as a CSV, ready to mend and upload again",
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
-    @action(
-        detail=True,
-        url_path=r"rejects\.csv",
-        url_name="rejects",
-        renderer_classes=[CSVRenderer, JSONRenderer],
-    )
-    def rejects(self, request: Request, pk: str) -> StreamingHttpResponse:
+    def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
         return rejects_response(self.get_object())

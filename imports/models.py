@@ -152,7 +152,7 @@ class ImportChunk(models.Model):
     error = models.TextField(blank=True, default="", help_text="why the last attempt failed")
 
     class Meta:
-        ordering = ["job", "number"]
+        ordering = ["number"]
         constraints = [
             models.UniqueConstraint(fields=["job", "number"], name="imports_chunk_number_key")
         ]

@@ -439,11 +439,9 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
     started = time.monotonic()
     with connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
-        mine = ImportChunk.objects.select_for_update(skip_locked=True).filter(
-            pk=chunk.pk, done_at=None
-        )
-        if mine.first() is None:
-            return
+        mine = ImportChunk.objects.filter(pk=chunk.pk, done_at=None)
+        if not mine.select_for_update(skip_locked=True, of=("self",)).order_by("pk").first():
+            return  # done, or another worker is at it
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.APPLYING:
             return

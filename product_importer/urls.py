@@ -22,6 +22,12 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    # A file's name ends without a slash.
+    path(
+        "api/v1/imports/<int:pk>/rejects.csv",
+        ImportViewSet.as_view({"get": "rejects"}),
+        name="api-import-rejects",
+    ),
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),
     path("readyz", readyz),
