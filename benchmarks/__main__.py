@@ -1,0 +1,23 @@
+"""``python -m benchmarks NAME [options]``: prints the figures as JSON."""
+
+import argparse
+import json
+import sys
+
+from benchmarks import bench_import
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = parser.add_subparsers(dest="name", required=True)
+    for name, module in (("import", bench_import),):
+        sub = names.add_parser(name, help=module.__doc__)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    options = parser.parse_args()
+    print(json.dumps(options.run(options), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Peak resident memory of a process and its children, by sampling."""
+
+import threading
+
+import psutil
+
+SAMPLE_SECONDS = 0.05
+
+
+class PeakMemory:
+    """Use as a context manager; ``peak`` is in bytes, the sum over the process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        self.process = psutil.Process(pid)
+        self.peak = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            total = 0
+            for process in [self.process, *self.process.children(recursive=True)]:
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue  # a child that has just ended
+            self.peak = max(self.peak, total)
