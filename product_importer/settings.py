@@ -44,7 +44,8 @@ AUTH_PASSWORD_VALIDATORS = [
 INSTALLED_APPS = [
     "unfold",  # before django.contrib.admin: it replaces the admin's templates
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    # Without autodiscovery: urls.py loads the admin, so that workers need not carry it.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",

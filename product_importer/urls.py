@@ -10,6 +10,8 @@ from catalog.api import ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.health import healthz, readyz
 
+admin.autodiscover()
+
 router = DefaultRouter()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("products", ProductViewSet, basename="api-product")

@@ -129,15 +129,17 @@ class _Parser:
 
     def feed(self, block: Block) -> Batch:
         known = len(self.lines)
-        self.overlong |= {known + index for index in block.overlong}
-        self.sizes += [block.overlong.get(i, len(line)) for i, line in enumerate(block.lines)]
+        self.sizes += map(len, block.lines)
+        for index, size in block.overlong.items():
+            self.overlong.add(known + index)
+            self.sizes[known + index] = size
         try:
             self.lines += [line.decode(self.codec) for line in block.lines]
         except UnicodeDecodeError:
             self.suspicious = True
             del self.lines[known:]
             self.lines += [line.decode(self.codec, "surrogateescape") for line in block.lines]
-        if any(b"\0" in line for line in block.lines):
+        if block.has_nul:
             self.suspicious = True
         return self._parse(at_end=False)
 
