@@ -27,11 +27,14 @@ class Upserted:
     nameless: list[tuple[int, list[str]]] = field(default_factory=list)  # line, cells
 
 
-# Statistics about a staging table do not exist, so the planner guesses. These settings leave
-# it with plans that read a range of two indexes, whatever it guesses.
+# Statistics about a staging table do not exist, so the planner guesses, and sometimes badly
+# (a nested loop of 870 ms for a chunk of 15 ms). These settings leave it one plan: read a range
+# of each index on lower(sku), in order, and merge them.
 APPLY_SETTINGS = """
 SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_nestloop = off;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB';
 -- A chunk that a crash of the server takes back is simply applied again: its changes, its
@@ -63,9 +66,6 @@ WITH source AS MATERIALIZED (
            OR (%(may_update)s
                AND (stored.sku, stored.name, stored.description, stored.price, stored.active)
                    IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active})))
-), writable AS (
-    SELECT * FROM wanted
-    WHERE product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)
 ), written AS (
     INSERT INTO catalog_product (
         sku, name, description, price, active,
@@ -73,8 +73,8 @@ WITH source AS MATERIALIZED (
     )
     SELECT sku, name, description, price, active,
            old_version + 1, now(), now(), %(change_set)s, %(change_set)s
-    FROM writable
-    ORDER BY key
+    FROM wanted
+    WHERE product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)
     ON CONFLICT (lower(sku)) DO UPDATE SET
         sku = EXCLUDED.sku, name = EXCLUDED.name, description = EXCLUDED.description,
         price = EXCLUDED.price, active = EXCLUDED.active, version = EXCLUDED.version,
@@ -102,14 +102,20 @@ WITH source AS MATERIALIZED (
     FROM wanted WHERE product_id IS NOT NULL
 )
 SELECT
-    (SELECT count(*) FROM source WHERE next_line IS NULL),
-    (SELECT count(*) FROM source WHERE next_line IS NOT NULL),
-    (SELECT count(*) FROM wanted WHERE product_id IS NULL),
-    (SELECT count(*) FROM wanted WHERE product_id IS NOT NULL),
-    (SELECT count(*) FROM writable),
-    (SELECT count(*) FROM written),
-    (SELECT json_agg(json_build_array(line, record) ORDER BY line)
-     FROM wanted WHERE product_id IS NULL AND name IS NULL AND %(may_create)s)
+    from_source.total, from_source.superseded,
+    from_wanted.new, from_wanted.existing, from_wanted.nameless,
+    (SELECT count(*) FROM written)
+FROM (
+    SELECT count(*) AS total, count(next_line) AS superseded FROM source
+) AS from_source, (
+    SELECT
+        count(*) FILTER (WHERE product_id IS NULL) AS new,
+        count(product_id) AS existing,
+        json_agg(json_build_array(line, record)) FILTER (
+            WHERE product_id IS NULL AND name IS NULL AND %(may_create)s
+        ) AS nameless
+    FROM wanted
+) AS from_wanted
 """
 
 # What a value becomes: from the file where the file has the column, else as stored. A new
@@ -166,16 +172,17 @@ def upsert(
             "may_update": may_update,
         },
     )
-    total, superseded, new, updated, writable, written, nameless = cursor.fetchone()
-    if writable != written:
-        raise ConcurrentEdit
+    total, superseded, new, updated, nameless, written = cursor.fetchone()
     nameless = nameless or []
-    created = writable - updated
+    created = new - len(nameless) if may_create else 0
+    if written != created + updated:
+        raise ConcurrentEdit
+    winners = total - superseded
     if may_update:
-        skipped = new - created - len(nameless)
-        unchanged = total - new - updated
+        skipped = 0 if may_create else new
+        unchanged = winners - new - updated
     else:
-        skipped = total - new
+        skipped = winners - new
         unchanged = 0
     return Upserted(
         created=created,

@@ -28,6 +28,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "4GB",
+    "wal_buffers": "64MB",
     "checkpoint_timeout": "15min",
     "max_connections": "100",
     "log_min_messages": "warning",

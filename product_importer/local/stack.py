@@ -94,17 +94,13 @@ class Stack:
         self._spawn(
             name,
             [
-                "celery",
-                "-A",
-                "product_importer",
-                "worker",
-                "--loglevel=INFO",
+                "python",
+                "-m",
+                "product_importer.celery_worker",
                 f"--concurrency={os.environ.get('WORKER_CONCURRENCY') or concurrency}",
-                f"--hostname={name}@%h",
-                "--without-gossip",
-                "--without-mingle",
+                f"--name={name}",
             ],
-            {"REMAP_SIGTERM": "SIGQUIT", "CELERY_SKIP_CHECKS": "1"},
+            {},
         )
 
     def start_beat(self) -> None:
