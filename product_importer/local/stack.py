@@ -114,18 +114,22 @@ class Stack:
         wait_until(self._web_answers, seconds=seconds, what="the web server answers")
 
     def stop(self) -> None:
-        """End the processes together, then the stores that they use."""
+        """End the processes, then the stores that they use."""
+        self.stop_processes()
+        if self.valkey:
+            self.valkey.stop()
+        if self.postgres:
+            self.postgres.stop()
+        self.pid_file.unlink(missing_ok=True)
+
+    def stop_processes(self) -> None:
+        """End web, worker and beat together."""
         for child in self.processes.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
         for child in self.processes.values():
             stop(child, signal.SIGTERM, seconds=STOP_SECONDS)
         self.processes.clear()
-        if self.valkey:
-            self.valkey.stop()
-        if self.postgres:
-            self.postgres.stop()
-        self.pid_file.unlink(missing_ok=True)
 
     @property
     def pid_file(self) -> Path:

@@ -1,0 +1,130 @@
+"""Fixtures for all tests: the running product, and makers of what tests need."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import connection
+from knox.models import AuthToken
+
+from catalog.models import Product
+from imports.models import ImportJob
+from imports.operations import start_import
+from product_importer.local.processes import free_port
+from product_importer.local.pytest_plugin import STACK
+from product_importer.local.stack import Stack
+
+PASSWORD = "a-password-for-tests-1"
+WAIT_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def site(
+    pytestconfig: pytest.Config, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Stack]:
+    """The product as it runs: web, worker and beat on the test database."""
+    stack = pytestconfig.stash[STACK]
+    stack.environ["DATABASE_URL"] = _with_database(
+        stack.environ["DATABASE_URL"], connection.settings_dict["NAME"]
+    )
+    stack.port = free_port(0)
+    stack.manage("collectstatic", "--no-input")
+    with django_db_blocker.unblock():
+        stack.start_web()
+        stack.start_worker()
+        stack.start_beat()
+        stack.wait_for_web()
+        wait_for(lambda: requests.get(f"http://127.0.0.1:{stack.port}/readyz", timeout=5).ok)
+    yield stack
+    stack.stop_processes()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
+    """Wait until a condition holds, and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("mara", password=PASSWORD)
+
+
+@pytest.fixture
+def make_product() -> Callable[..., Product]:
+    def make(sku: str = "A-1", name: str = "Lamp", **values: Any) -> Product:
+        return Product.objects.create(sku=sku, name=name, **values)
+
+    return make
+
+
+@pytest.fixture
+def upload(transactional_db: None) -> Callable[..., ImportJob]:
+    """Start an import of these bytes; the worker (if the site runs) takes it from there."""
+
+    def start(content: bytes | str, file_name: str = "products.csv", **values: Any) -> ImportJob:
+        data = content.encode() if isinstance(content, str) else content
+        return start_import(
+            file=File(io.BytesIO(data), name=file_name),
+            file_name=file_name,
+            user=values.pop("user", None),
+            **values,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run_import(site: Stack, upload: Callable[..., ImportJob]) -> Callable[..., ImportJob]:
+    """Import these bytes through the real pipeline, and return the job as it ended."""
+
+    def run(content: bytes | str, **values: Any) -> ImportJob:
+        return finished(upload(content, **values))
+
+    return run
+
+
+def finished(job: ImportJob) -> ImportJob:
+    """Wait for the end of a job."""
+
+    def ended() -> bool:
+        job.refresh_from_db()
+        return job.is_final
+
+    wait_for(ended)
+    return job
+
+
+class Browserless:
+    """The site over HTTP, as a logged-in user or as a program."""
+
+    def __init__(self, base: str, user: User) -> None:
+        self.base = base
+        self.session = requests.Session()
+        self.session.trust_env = False
+        _, token = AuthToken.objects.create(user)
+        self.session.headers["Authorization"] = f"Token {token}"
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.session.get(self.base + path, timeout=60, **options)
+
+    def post(self, path: str, **options: Any) -> requests.Response:
+        return self.session.post(self.base + path, timeout=60, **options)
+
+
+@pytest.fixture
+def api(site: Stack, transactional_db: None, user: User) -> Browserless:
+    return Browserless(f"http://127.0.0.1:{site.port}", user)
