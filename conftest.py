@@ -11,6 +11,7 @@ import requests
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import connection
+from django.test import Client
 from knox.models import AuthToken
 
 from catalog.models import Product
@@ -25,8 +26,17 @@ WAIT_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
+def static_files(pytestconfig: pytest.Config) -> None:
+    """The collected static files, which pages refer to by their hashed names."""
+    pytestconfig.stash[STACK].manage("collectstatic", "--no-input")
+
+
+@pytest.fixture(scope="session")
 def site(
-    pytestconfig: pytest.Config, django_db_setup: None, django_db_blocker: Any
+    pytestconfig: pytest.Config,
+    static_files: None,
+    django_db_setup: None,
+    django_db_blocker: Any,
 ) -> Iterator[Stack]:
     """The product as it runs: web, worker and beat on the test database."""
     stack = pytestconfig.stash[STACK]
@@ -34,7 +44,6 @@ def site(
         stack.environ["DATABASE_URL"], connection.settings_dict["NAME"]
     )
     stack.port = free_port(0)
-    stack.manage("collectstatic", "--no-input")
     with django_db_blocker.unblock():
         stack.start_web()
         stack.start_worker()
@@ -61,6 +70,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any
 @pytest.fixture
 def user(db: None) -> User:
     return User.objects.create_user("mara", password=PASSWORD)
+
+
+@pytest.fixture
+def page(client: Client, user: User, static_files: None) -> Client:
+    """The pages, as a logged-in user sees them."""
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture

@@ -30,10 +30,12 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _home_context() -> dict[str, Any]:
     view = glance()
+    running = _with_progress(ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:10])
     return {
         "title": "Home",
         "glance": view,
-        "running": _with_progress(ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:10]),
+        "running": running,
+        "running_jobs": [job for job, _ in running[:3]],
         "recent": ImportJob.objects.exclude(status__in=ImportJob.ACTIVE)[:5],
         "is_new": not view.products and not ImportJob.objects.exists(),
     }

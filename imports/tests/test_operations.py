@@ -1,0 +1,295 @@
+"""The pipeline's operations, run by hand in every order in which workers might."""
+
+import io
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files import File
+from django.db import connection, connections
+from django.utils import timezone
+
+from catalog.models import ChangeSet, Product
+from imports import operations, sql
+from imports.models import ImportJob
+from webhooks.models import Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HEADER = "sku,name,description,price,active\n"
+THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
+
+
+@pytest.fixture(autouse=True)
+def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Messages are kept here instead of being sent: these tests are the worker."""
+    messages: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        operations, "kick_after_commit", lambda task, job_id: messages.append((task, job_id))
+    )
+    return messages
+
+
+def start(content: str = THREE, **values: Any) -> ImportJob:
+    return operations.start_import(
+        file=File(io.BytesIO(content.encode()), name="x.csv"),
+        file_name="x.csv",
+        user=None,
+        **values,
+    )
+
+
+def run_all(kicked: list[tuple[str, int]]) -> None:
+    """Do what the messages ask for until there are none."""
+    acts = {operations.ADVANCE: operations.advance_import, operations.APPLY_CHUNKS: apply_all}
+    for _ in range(200):
+        if not kicked:
+            return
+        task, job_id = kicked.pop(0)
+        acts[task](job_id)
+    raise AssertionError("the messages do not end")
+
+
+def apply_all(job_id: int) -> None:
+    operations.apply_chunks(job_id)
+
+
+def snapshot(job: ImportJob) -> dict[str, Any]:
+    job.refresh_from_db()
+    return {
+        "job": (job.status, job.total_records, job.accounted_records, job.created, job.rejected),
+        "products": list(Product.objects.order_by("sku").values_list("sku", "name", "version")),
+        "errors": list(job.errors.order_by("line").values_list("line", "code")),
+        "change_set": ChangeSet.objects.values_list("status", "created", "updated").get(
+            pk=job.change_set_id
+        ),
+        "events": list(Event.objects.values_list("type", flat=True)),
+    }
+
+
+EXPECTED = {
+    "job": ("completed", 3, 3, 2, 1),
+    "products": [("A-1", "One", 1), ("A-2", "Two", 1)],
+    "errors": [(4, "invalid_price")],
+    "change_set": ("completed", 2, 0),
+    "events": ["import.completed"],
+}
+
+
+def test_a_job_goes_from_upload_to_catalogue(kicked: list[tuple[str, int]]) -> None:
+    job = start()
+    assert job.status == "pending"
+    assert kicked == [(operations.ADVANCE, job.pk)]
+    run_all(kicked)
+    assert snapshot(job) == EXPECTED
+
+
+def test_every_message_twice_changes_nothing(kicked: list[tuple[str, int]]) -> None:
+    job = start()
+    for _ in range(20):
+        messages, kicked[:] = list(dict.fromkeys(kicked)), []
+        for task, job_id in messages * 2:
+            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+        if not kicked:
+            break
+    assert snapshot(job) == EXPECTED
+
+
+def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
+    kicked: list[tuple[str, int]],
+) -> None:
+    job = start()
+    for _ in range(20):
+        kicked.clear()
+        ImportJob.objects.update(progress_at=timezone.now() - timedelta(minutes=1))
+        operations.sweep_imports()
+        assert len(kicked) <= 1
+        for task, job_id in list(kicked):
+            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+        # What advance_import asked for reaches a worker once, then messages are lost again.
+        for task, job_id in list(kicked)[1:]:
+            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+        job.refresh_from_db()
+        if job.is_final:
+            break
+    assert snapshot(job) == EXPECTED
+    assert operations.sweep_imports() == []
+
+
+def test_the_sweep_leaves_a_job_alone_that_gets_on(kicked: list[tuple[str, int]]) -> None:
+    start()
+    kicked.clear()
+    assert operations.sweep_imports() == []
+
+
+def test_jobs_write_one_at_a_time_in_the_order_of_their_start(
+    kicked: list[tuple[str, int]],
+) -> None:
+    first = start(HEADER + "A-1,From the first,,1,true\n")
+    second = start(HEADER + "A-1,From the second,,1,true\n")
+    kicked.clear()
+    operations.advance_import(second.pk)  # read and resolved, but not its turn
+    second.refresh_from_db()
+    assert (second.stage, second.chunks.filter(done_at=None).count()) == ("resolving", 1)
+    assert kicked == []
+    operations.advance_import(first.pk)
+    run_all(kicked)  # the end of the first wakes the second
+    assert [snapshot(job)["job"][0] for job in (first, second)] == ["completed", "completed"]
+    assert Product.objects.get().name == "From the second"
+    assert Product.objects.get().version == 2
+
+
+def test_a_failed_job_gives_up_its_turn_and_leaves_no_change_set(
+    kicked: list[tuple[str, int]],
+) -> None:
+    broken = start("no header here")
+    after = start(HEADER + "A-1,One,,1,true\n")
+    run_all(kicked)
+    broken.refresh_from_db()
+    after.refresh_from_db()
+    assert (broken.status, broken.change_set) == ("failed", None)
+    assert after.status == "completed"
+    assert ChangeSet.objects.count() == 1
+    assert set(Event.objects.values_list("type", flat=True)) == {"import.failed", "import.completed"}
+
+
+def test_staging_that_a_crash_emptied_is_read_again(kicked: list[tuple[str, int]]) -> None:
+    job = start()
+    operations.advance_import(job.pk)
+    with connection.cursor() as cursor:
+        # What PostgreSQL does with unlogged tables when it recovers from a crash.
+        cursor.execute(f"TRUNCATE {sql.staging_table(job.pk)}")
+    run_all(kicked)
+    assert snapshot(job) == EXPECTED
+
+
+def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
+    kicked: list[tuple[str, int]], settings: Any
+) -> None:
+    settings.IMPORT_CHUNK_ROWS = 10
+    rows = "".join(f"S-{n:03d},Name,,1,true\n" for n in range(40))
+    job = start(HEADER + rows + "BAD,x,,NaN,true\n")
+    operations.advance_import(job.pk)
+    job.refresh_from_db()
+    assert job.chunks.count() == 4
+    chunk = operations._claim_chunk(job.pk)
+    assert chunk is not None
+    operations.apply_chunk(chunk)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+    run_all(kicked)
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("completed", "")
+    assert (job.created, job.rejected, job.total_records) == (40, 1, 41)
+    assert Product.objects.count() == 40
+
+
+def test_a_file_that_is_gone_fails_the_job_and_says_so(kicked: list[tuple[str, int]]) -> None:
+    job = start()
+    job.file.storage.delete(job.file.name)
+    run_all(kicked)
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert "Upload it again" in job.error
+
+
+def test_a_job_that_never_gets_on_fails_after_a_few_attempts(
+    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start()
+
+    def break_down(*args: Any, **options: Any) -> Any:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(operations, "read_batches", break_down)
+    for _ in range(operations.ATTEMPTS):
+        with pytest.raises(ZeroDivisionError):
+            operations.advance_import(job.pk)
+    operations.advance_import(job.pk)
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert f"{operations.ATTEMPTS} times" in job.error
+
+
+def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
+    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start()
+    operations.advance_import(job.pk)
+
+    def break_down(*args: Any, **options: Any) -> Any:
+        raise ZeroDivisionError("a poisonous row")
+
+    monkeypatch.setattr(operations, "upsert", break_down)
+    for _ in range(operations.ATTEMPTS):
+        with pytest.raises(ZeroDivisionError):
+            operations.apply_chunks(job.pk)
+    operations.apply_chunks(job.pk)
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert "a poisonous row" in job.error
+    assert Product.objects.count() == 0
+
+
+def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
+    kicked: list[tuple[str, int]], settings: Any
+) -> None:
+    settings.IMPORT_CHUNK_ROWS = 50
+    rows = "".join(f"S-{n:04d},Name {n},,1,true\n" for n in range(2000))
+    job = start(HEADER + rows)
+    operations.advance_import(job.pk)
+
+    def work() -> None:
+        operations.apply_chunks(job.pk, seconds=60)
+        connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kicked.clear()
+    job.refresh_from_db()
+    assert (job.status, job.created, job.total_records) == ("completed", 2000, 2000)
+    assert max(job.chunks.values_list("attempts", flat=True)) <= 2
+
+
+def test_counts_that_do_not_add_up_fail_the_job(kicked: list[tuple[str, int]]) -> None:
+    job = start()
+    operations.advance_import(job.pk)
+    ImportJob.objects.update(total_records=4)
+    run_all(kicked)
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert "do not add up" in job.error
+
+
+def test_a_file_over_the_limit_is_refused_and_not_kept(settings: Any) -> None:
+    settings.IMPORT_MAX_FILE_SIZE = 10
+    with pytest.raises(operations.Refused, match="at most"):
+        start()
+    assert not ImportJob.objects.exists()
+
+
+def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
+    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    """Somebody edits a product between comparing and writing: the values before are theirs."""
+    make_product("A-1", "Before")
+    job = start(HEADER + "A-1,From the file,,1,true\n")
+    operations.advance_import(job.pk)
+    real = operations.upsert
+    edits = []
+
+    def edit_first(cursor: Any, **options: Any) -> Any:
+        if not edits:
+            edits.append(1)
+            raise operations.ConcurrentEdit
+        return real(cursor, **options)
+
+    monkeypatch.setattr(operations, "upsert", edit_first)
+    run_all(kicked)
+    job.refresh_from_db()
+    assert (job.status, job.updated) == ("completed", 1)
