@@ -96,8 +96,11 @@ def _refused(request: HttpRequest, message: str) -> HttpResponse:
 @require_GET
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = _job(pk)
+    others = ImportJob.objects.filter(status__in=ImportJob.ACTIVE).exclude(pk=pk)[:3]
     return render(
-        request, "imports/job.html", {"title": f"Import {job.pk}", **_panel_context(job)}
+        request,
+        "imports/job.html",
+        {"title": f"Import {job.pk}", "running_jobs": others, **_panel_context(job)},
     )
 
 
@@ -110,8 +113,11 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
-    jobs = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:3]
-    return render(request, "imports/_running.html", {"running_jobs": jobs})
+    shown = request.GET.get("except", "")
+    jobs = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)
+    if shown.isdigit():
+        jobs = jobs.exclude(pk=int(shown[:18]))
+    return render(request, "imports/_running.html", {"running_jobs": jobs[:3]})
 
 
 @require_GET

@@ -219,6 +219,9 @@ UNFOLD = {
     "SITE_HEADER": "Product Importer",
     "SITE_SYMBOL": "inventory_2",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "product_importer.shell.icon"},
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
@@ -230,7 +233,12 @@ UNFOLD = {
         "navigation": [
             {
                 "items": [
-                    {"title": "Home", "icon": "home", "link": reverse_lazy("home")},
+                    {
+                        "title": "Home",
+                        "icon": "home",
+                        "link": reverse_lazy("home"),
+                        "active": "product_importer.shell.is_home",
+                    },
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
                 ],

@@ -17,6 +17,15 @@ def script(request: HttpRequest) -> str:
     return static("product_importer/app.js")
 
 
+def icon(request: HttpRequest) -> str:
+    return static("product_importer/icon.svg")
+
+
+def is_home(request: HttpRequest) -> bool:
+    """Unfold marks what the address begins with; every address begins with ours."""
+    return request.path == "/"
+
+
 def may_use_admin(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.is_staff)
 

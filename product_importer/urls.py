@@ -8,6 +8,7 @@ from rest_framework.routers import DefaultRouter
 
 from catalog.api import ProductViewSet
 from imports.api import ImportViewSet
+from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
 
 admin.autodiscover()
@@ -19,7 +20,11 @@ router.register("products", ProductViewSet, basename="api-product")
 urlpatterns = [
     path("", include("imports.urls")),
     path("products/", include("catalog.urls")),
-    path("login/", LoginView.as_view(template_name="product_importer/login.html"), name="login"),
+    path(
+        "login/",
+        LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),

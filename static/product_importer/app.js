@@ -74,6 +74,7 @@
     const input = form.querySelector("input[type=file]");
     const button = form.querySelector("button");
     button.hidden = true; /* choosing a file starts it */
+    input.hasChangeListener = true; /* Unfold's script would look for its own file widget here */
     input.addEventListener("change", () => input.files.length && uploadAll(form, [...input.files]));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
