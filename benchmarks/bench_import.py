@@ -62,9 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             result["growth"] = {
                 "rows": 4,
                 "seconds": round(larger["fresh"]["seconds"] / result["fresh"]["seconds"], 2),
-                "peak_rss": round(
-                    larger["worker_peak_rss_mb"] / result["worker_peak_rss_mb"], 3
-                ),
+                "peak_rss": round(larger["worker_peak_rss_mb"] / result["worker_peak_rss_mb"], 3),
             }
         return result
     finally:
@@ -149,9 +147,7 @@ class ListPageLatency:
             self.seconds.append(time.perf_counter() - started)
 
 
-def _measure(
-    stack: Stack, client: Client, folder: Path, rows: int, repeat: int
-) -> dict[str, Any]:
+def _measure(stack: Stack, client: Client, folder: Path, rows: int, repeat: int) -> dict[str, Any]:
     file = write_supplier_file(folder / f"supplier-{rows}.csv", rows)
     url = stack.environ["DATABASE_URL"]
     floor = Floor(url, file.path)

@@ -49,9 +49,10 @@ class Floor:
     def __init__(self, url: str, path: Path) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.good = path.with_suffix(".good.csv")
-        with path.open(encoding="utf-8", newline="") as source, self.good.open(
-            "w", encoding="utf-8", newline=""
-        ) as target:
+        with (
+            path.open(encoding="utf-8", newline="") as source,
+            self.good.open("w", encoding="utf-8", newline="") as target,
+        ):
             reader = csv.reader(source)
             csv.writer(target).writerows(_good(reader))
 
@@ -85,5 +86,3 @@ class Floor:
 def _good(rows: Iterator[list[str]]) -> Iterator[list[str]]:
     next(rows)
     return (row for row in rows if len(row) == 5 and "," not in row[3] and row[4] != "maybe")
-
-

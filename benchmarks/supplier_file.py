@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = ["sku", "name", "description", "price", "active"]
-WORDS = (
-    "amber brush cable chair classic compact copper garden holder kitchen lamp linen nordic oak "
-    "steel studio summer table travel velvet winter adapter basket bottle filter"
-).split()
+WORDS = [
+    *("amber", "brush", "cable", "chair", "classic", "compact", "copper", "garden", "holder"),
+    *("kitchen", "lamp", "linen", "nordic", "oak", "steel", "studio", "summer", "table"),
+    *("travel", "velvet", "winter", "adapter", "basket", "bottle", "filter"),
+]
 FOREIGN = ("café", "Größe", "尺寸", "Łódź", "señor")
 
 

@@ -4,7 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from catalog.models import ChangeSet, Product
@@ -24,13 +26,15 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
-class EstimatingPaginator(Paginator):
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
     """Does not count half a million rows to show the first hundred."""
 
-    @property
-    def count(self) -> int:  # type: ignore[override]
-        query = self.object_list.query  # type: ignore[union-attr]
-        return estimated_products() if not query.where else self.object_list.count()
+    @cached_property
+    def count(self) -> int:
+        products = self.object_list
+        if isinstance(products, QuerySet) and not products.query.where:
+            return estimated_products()
+        return super().count
 
 
 @admin.register(Product)

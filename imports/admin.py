@@ -75,5 +75,3 @@ class RowErrorAdmin(ReadOnlyAdmin):
     search_help_text = "Number of the import"
     show_full_result_count = False
     ordering = ["-id"]
-
-

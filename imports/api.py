@@ -169,7 +169,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(summary="The refused records", responses=RowErrorSerializer(many=True))
     @action(detail=True, pagination_class=ByLine, serializer_class=RowErrorSerializer)
     def errors(self, request: Request, pk: str) -> Response:
-        page = self.paginate_queryset(self.get_object().errors.all())
+        errors: Any = self.get_object().errors.all()
+        page: Any = self.paginate_queryset(errors)
         return self.get_paginated_response(RowErrorSerializer(page, many=True).data)
 
     @extend_schema(

@@ -1,6 +1,5 @@
 """Import jobs: one uploaded file on its way into the catalogue."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -108,11 +107,6 @@ class ImportJob(models.Model):
                 name="imports_job_active",
             ),
         ]
-
-    chunks: models.Manager["ImportChunk"]
-    errors: models.Manager["RowError"]
-    get_status_display: Callable[[], str]
-    get_stage_display: Callable[[], str]
 
     def __str__(self) -> str:
         return f"{self.file_name} ({self.pk})"

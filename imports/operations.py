@@ -207,9 +207,7 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
 
 
 @transaction.atomic
-def restart_staging(
-    job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]
-) -> None:
+def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]) -> None:
     """Begin to read the file from its first record, with an empty staging table.
 
     What chunks have applied already, and refused while applying, stays counted.
@@ -356,9 +354,9 @@ def _begin_applying(job: ImportJob) -> None:
     if not catalog.take_turn(change_set):
         return
     now = timezone.now()
-    ImportJob.objects.filter(
-        pk=job.pk, status=Status.PROCESSING, stage=Stage.RESOLVING
-    ).update(stage=Stage.APPLYING, applying_at=job.applying_at or now, progress_at=now)
+    ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING, stage=Stage.RESOLVING).update(
+        stage=Stage.APPLYING, applying_at=job.applying_at or now, progress_at=now
+    )
     _start_runs(job)
 
 
@@ -392,9 +390,7 @@ def apply_chunks(job_id: int, *, seconds: float = APPLY_SECONDS) -> None:
         if time.monotonic() > deadline:
             kick_after_commit(APPLY_CHUNKS, job_id)
             return
-    applying = ImportJob.objects.filter(
-        pk=job_id, status=Status.PROCESSING, stage=Stage.APPLYING
-    )
+    applying = ImportJob.objects.filter(pk=job_id, status=Status.PROCESSING, stage=Stage.APPLYING)
     if applying.exists() and not ImportChunk.objects.filter(job=job_id, done_at=None).exists():
         _finish(job_id)
 

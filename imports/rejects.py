@@ -49,6 +49,9 @@ async def _in_request_thread(pieces: Iterator[str]) -> AsyncIterator[str]:
 
     Given a plain iterator under ASGI, Django would draw all of it before the first byte.
     """
-    draw = sync_to_async(next)
-    while (piece := await draw(pieces, None)) is not None:
+
+    def draw() -> str | None:
+        return next(pieces, None)
+
+    while (piece := await sync_to_async(draw)()) is not None:
         yield piece

@@ -95,7 +95,7 @@ def _encoded_lines(rows: Iterable[Row]) -> Iterator[str]:
 def copy_problems(cursor: CursorWrapper, job_id: int, problems: Iterable[Problem]) -> None:
     """Store refused records; a file may hold as many of them as of good ones."""
     with cursor.copy(
-        "COPY imports_rowerror (job_id, line, \"column\", code, message, record, while_applying)"
+        'COPY imports_rowerror (job_id, line, "column", code, message, record, while_applying)'
         " FROM STDIN"
     ) as copy:
         for problem in problems:

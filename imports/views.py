@@ -68,7 +68,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 def _upload(request: HttpRequest) -> HttpResponse:
     """The form of the home page, as a browser without JavaScript sends it."""
-    files: list[UploadedFile] = request.FILES.getlist("file")
+    files: list[UploadedFile[Any]] = request.FILES.getlist("file")
     user = request.user if request.user.is_authenticated else None
     if not files:
         return _refused(request, "No file was chosen. Choose a CSV file and upload it again.")
@@ -139,9 +139,7 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
 def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
     """The records that a later one with the same SKU replaced."""
     job = _job(pk)
-    page = Paginator(job.superseded_records.order_by("line"), 100).get_page(
-        request.GET.get("page")
-    )
+    page = Paginator(job.superseded_records.order_by("line"), 100).get_page(request.GET.get("page"))
     return render(
         request,
         "imports/superseded.html",

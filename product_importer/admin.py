@@ -19,7 +19,7 @@ admin.site.unregister(AuthToken)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):
+class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -32,7 +32,7 @@ class RoleAdmin(GroupAdmin, ModelAdmin):
 
 @admin.register(TaskResult)
 class TaskAdmin(TaskResultAdmin, ReadOnlyAdmin):
-    list_display = ["task_name", "task_args", "status", "worker", "date_created", "date_done"]
+    list_display = ("task_name", "task_args", "status", "worker", "date_created", "date_done")
     show_full_result_count = False
 
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 
 
 @register(Tags.files, deploy=True)
-def uploads_are_shared(app_configs: Any, **kwargs: Any) -> list[Error]:
+def uploads_are_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A worker must be able to read what the web process stored."""
     if settings.UPLOADS_BUCKET or settings.SHARED_DISK:
         return []
@@ -23,16 +23,14 @@ def uploads_are_shared(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 
 @register(Tags.database)
-def database_fits(
-    app_configs: Any, databases: list[str] | None = None, **kwargs: Any
-) -> list[Error | Warning]:
+def database_fits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """PostgreSQL 15 or later, and one that folds more than ASCII."""
-    if not databases or DEFAULT_DB_ALIAS not in databases:
+    if DEFAULT_DB_ALIAS not in (kwargs.get("databases") or []):
         return []
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int, lower('É')")
         version, folded = cursor.fetchone()
-    found: list[Error | Warning] = []
+    found: list[CheckMessage] = []
     if version < 150_000:
         found.append(
             Error(

@@ -154,30 +154,41 @@ UPLOADS_BUCKET = env.text("UPLOADS_BUCKET", "")
 # Where a platform gives every process a disk of its own, a worker cannot read what the web
 # process wrote. Heroku and Render tell who they are.
 SHARED_DISK = env.boolean("SHARED_DISK", not ({"DYNO", "RENDER"} & os.environ.keys()))
+
+
+def s3_uploads(bucket: str, **options: Any) -> dict[str, Any]:
+    """The storage for uploads in a bucket; keys and region come from the AWS_* variables."""
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "location": "uploads",
+            "default_acl": None,
+            "file_overwrite": False,
+            # A file that is read goes to a temporary file on disk beyond this, not into memory.
+            "max_memory_size": 8 * 1024**2,
+            **options,
+        },
+    }
+
+
 STORAGES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": DATA_DIR / "files"},
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    "uploads": {
+    "uploads": s3_uploads(
+        UPLOADS_BUCKET,
+        endpoint_url=env.text("AWS_S3_ENDPOINT_URL", "") or None,
+        region_name=env.text("AWS_REGION", "") or None,
+    )
+    if UPLOADS_BUCKET
+    else {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": DATA_DIR / "uploads"},
     },
 }
-if UPLOADS_BUCKET:
-    STORAGES["uploads"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": UPLOADS_BUCKET,
-            "location": "uploads",
-            "endpoint_url": env.text("AWS_S3_ENDPOINT_URL", "") or None,
-            "region_name": env.text("AWS_REGION", "") or None,
-            "default_acl": None,
-            "file_overwrite": False,
-            "querystring_auth": True,
-        },
-    }
 # On the same disk as the uploads: a received file is renamed into place, not copied.
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)

@@ -27,8 +27,14 @@ def days_chart(days: list[Day], busiest: int) -> SafeString:
             height = max(1.0, HEIGHT * value / busiest)
             top -= height
             bars.append(
-                (kind, f"{number * step + GAP / 2:.1f}", f"{top:.1f}", f"{step - GAP:.1f}",
-                 f"{height:.1f}", title)
+                (
+                    kind,
+                    f"{number * step + GAP / 2:.1f}",
+                    f"{top:.1f}",
+                    f"{step - GAP:.1f}",
+                    f"{height:.1f}",
+                    title,
+                )
             )
     rects = format_html_join(
         "",

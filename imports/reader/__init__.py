@@ -1,10 +1,10 @@
 """From the bytes of a supplier's CSV to rows for the catalogue. Pure Python, no Django.
 
-    encoding  which text encoding the bytes are in
-    lines     bytes -> physical lines, in constant memory
-    header    delimiter, and which column is which product field
-    cells     one record's cells -> a row, or what is wrong with it
-    records   lines -> records -> rows and problems, from a checkpoint on
+encoding  which text encoding the bytes are in
+lines     bytes -> physical lines, in constant memory
+header    delimiter, and which column is which product field
+cells     one record's cells -> a row, or what is wrong with it
+records   lines -> records -> rows and problems, from a checkpoint on
 """
 
 from imports.reader.header import Layout, UnreadableFile, inspect

@@ -235,9 +235,7 @@ class _Parser:
         if problems:
             column = self.layout.header[problems[0].column]
             message = " ".join(problem.message for problem in problems)
-            batch.problems.append(
-                Problem(line, column, problems[0].code, message, showable(cells))
-            )
+            batch.problems.append(Problem(line, column, problems[0].code, message, showable(cells)))
             return
         record = "" if "name" in self.layout.fields else json.dumps(cells)
         batch.rows.append(
@@ -325,7 +323,7 @@ class _Parser:
         size = sum(self.sizes[stop.start : stop.end])
         if unfinished and not at_end and stop.end == len(self.lines) and size <= RECORD_LIMIT:
             return NEEDS_MORE
-        found: int | None | _NeedsMore = None
+        found: int | _NeedsMore | None = None
         if unfinished or stop.end - stop.start > 1:
             found = self._find_record(stop.start + 1, stop.end, at_end)
             if found is NEEDS_MORE and size <= RECORD_LIMIT:
@@ -378,7 +376,7 @@ class _Parser:
             )
         )
 
-    def _find_record(self, first: int, end: int, at_end: bool) -> "int | None | _NeedsMore":
+    def _find_record(self, first: int, end: int, at_end: bool) -> "int | _NeedsMore | None":
         """The first line in ``lines[first:end]`` that reads as a record of the right width."""
         for index in range(first, end):
             if index in self.overlong:

@@ -17,7 +17,6 @@ import re
 from imports.reader.cells import clean_cells
 from imports.reader.header import Layout
 
-
 _line_end = re.compile("\r\n|\r|\n")
 
 

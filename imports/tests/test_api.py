@@ -14,7 +14,11 @@ from catalog.models import Product
 from conftest import Browserless, finished, wait_for
 from imports.models import ImportJob
 
-CSV = "sku,name,description,price,active\nA-1,Lamp,text,12.50,true\na-1,Lamp 2,,13.50,no\nB-1,x,y,1e5,true\n"
+CSV = """sku,name,description,price,active
+A-1,Lamp,text,12.50,true
+a-1,Lamp 2,,13.50,no
+B-1,x,y,1e5,true
+"""
 JOB_FIELDS = {
     "id",
     "status",
@@ -173,7 +177,8 @@ def test_a_bad_upload_says_what_to_do(api: Browserless) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["imports/999/", "imports/999/events/", "imports/999/errors/", "imports/999/rejects.csv"]
+    "path",
+    ["imports/999/", "imports/999/events/", "imports/999/errors/", "imports/999/rejects.csv"],
 )
 def test_what_is_not_there_is_404_with_a_sentence(api: Browserless, path: str) -> None:
     answer = api.get(f"/api/v1/{path}", headers={"Accept": "*/*"})

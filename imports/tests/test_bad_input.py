@@ -174,7 +174,9 @@ def test_too_few_and_too_many_fields(run_import: Run) -> None:
 
 
 def test_blank_lines_are_no_records(run_import: Run) -> None:
-    job = run_import("\n" + HEADER + "\n" + GOOD + "\n   \n\n" + "B-1,bad,x,NaN,true\n" + LAST + "\n")
+    job = run_import(
+        "\n" + HEADER + "\n" + GOOD + "\n   \n\n" + "B-1,bad,x,NaN,true\n" + LAST + "\n"
+    )
     assert_complete(job)
     assert job.total_records == 3
     assert errors_of(job) == [(8, "price", "invalid_price")]
@@ -235,7 +237,9 @@ def test_an_unclosed_quote_at_the_end(run_import: Run) -> None:
 def test_a_quoted_field_over_several_lines_is_kept_and_line_numbers_stay_right(
     run_import: Run,
 ) -> None:
-    job = run_import(HEADER + 'G-1,Lamp,"one\r\ntwo, with more\nthree",1.00,true\n' + "B-1,x,y,-1,true\n")
+    job = run_import(
+        HEADER + 'G-1,Lamp,"one\r\ntwo, with more\nthree",1.00,true\n' + "B-1,x,y,-1,true\n"
+    )
     assert_complete(job)
     assert Product.objects.get().description == "one\r\ntwo, with more\nthree"
     assert errors_of(job) == [(5, "price", "invalid_price")]
@@ -268,7 +272,9 @@ def test_a_file_with_more_than_500_columns_fails(run_import: Run) -> None:
 
 
 def test_the_last_line_of_an_sku_wins_without_regard_to_case(run_import: Run) -> None:
-    job = run_import(HEADER + "dup-1,First,,1,true\n" + GOOD + "DUP-1,Second,,2,true\nDup-1,Third,,3,no\n")
+    job = run_import(
+        HEADER + "dup-1,First,,1,true\n" + GOOD + "DUP-1,Second,,2,true\nDup-1,Third,,3,no\n"
+    )
     assert_complete(job)
     assert (job.created, job.superseded) == (2, 2)
     product = Product.objects.get(sku__iexact="dup-1")
@@ -310,14 +316,18 @@ def test_an_existing_product_is_overwritten_whatever_its_case(
 
 def test_only_the_database_decides_on_case(run_import: Run) -> None:
     """İ folds to i in this database; the two sigmas are two letters in it."""
-    job = run_import(HEADER + "İ-1,Dotted,,1,true\ni-1,Plain,,2,true\nΑΣ-1,Big,,1,true\nας-1,Final,,1,true\n")
+    job = run_import(
+        HEADER + "İ-1,Dotted,,1,true\ni-1,Plain,,2,true\nΑΣ-1,Big,,1,true\nας-1,Final,,1,true\n"
+    )
     assert_complete(job)
     assert (job.created, job.superseded) == (3, 1)
     assert skus() == ["i-1", "ΑΣ-1", "ας-1"]
 
 
 def test_invisible_characters_around_an_sku_are_taken_off(run_import: Run) -> None:
-    job = run_import(HEADER + "\u00a0X-1\u200b,First,,1,true\n x-1\u00a0 ,Second,,2,true\nCafe\u0301,C,,1,true\n")
+    job = run_import(
+        HEADER + "\u00a0X-1\u200b,First,,1,true\n x-1\u00a0 ,Second,,2,true\nCafe\u0301,C,,1,true\n"
+    )
     assert_complete(job)
     assert skus() == ["Caf\u00e9", "x-1"]
 
@@ -366,8 +376,10 @@ def test_all_bad_values_of_a_row_are_told_at_once(run_import: Run) -> None:
 
 @pytest.mark.parametrize(
     ("text", "active"),
-    [("TRUE", True), ("Yes", True), ("y", True), ("1", True), (" Active ", True)]
-    + [("f", False), ("NO", False), ("0", False), ("inactive", False), ("", True)],
+    [
+        *((word, True) for word in ("TRUE", "Yes", "y", "1", " Active ", "")),
+        *((word, False) for word in ("f", "NO", "0", "inactive")),
+    ],
 )
 def test_ways_to_write_active(run_import: Run, text: str, active: bool) -> None:
     assert_complete(run_import(f"sku,name,active\nA-1,Lamp,{text}\n"))

@@ -12,6 +12,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from catalog.models import ChangeSet, Product
+from catalog.sql import ConcurrentEdit, upsert
 from imports import operations, sql
 from imports.models import ImportJob
 from webhooks.models import Event
@@ -63,7 +64,7 @@ def snapshot(job: ImportJob) -> dict[str, Any]:
         "products": list(Product.objects.order_by("sku").values_list("sku", "name", "version")),
         "errors": list(job.errors.order_by("line").values_list("line", "code")),
         "change_set": ChangeSet.objects.values_list("status", "created", "updated").get(
-            pk=job.change_set_id
+            importjob=job
         ),
         "events": list(Event.objects.values_list("type", flat=True)),
     }
@@ -152,7 +153,10 @@ def test_a_failed_job_gives_up_its_turn_and_leaves_no_change_set(
     assert (broken.status, broken.change_set) == ("failed", None)
     assert after.status == "completed"
     assert ChangeSet.objects.count() == 1
-    assert set(Event.objects.values_list("type", flat=True)) == {"import.failed", "import.completed"}
+    assert set(Event.objects.values_list("type", flat=True)) == {
+        "import.failed",
+        "import.completed",
+    }
 
 
 def test_staging_that_a_crash_emptied_is_read_again(kicked: list[tuple[str, int]]) -> None:
@@ -188,7 +192,7 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
 
 def test_a_file_that_is_gone_fails_the_job_and_says_so(kicked: list[tuple[str, int]]) -> None:
     job = start()
-    job.file.storage.delete(job.file.name)
+    job.file.storage.delete(str(job.file.name))
     run_all(kicked)
     job.refresh_from_db()
     assert job.status == "failed"
@@ -274,19 +278,21 @@ def test_a_file_over_the_limit_is_refused_and_not_kept(settings: Any) -> None:
 
 
 def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
-    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+    kicked: list[tuple[str, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    make_product: Callable[..., Product],
 ) -> None:
     """Somebody edits a product between comparing and writing: the values before are theirs."""
     make_product("A-1", "Before")
     job = start(HEADER + "A-1,From the file,,1,true\n")
     operations.advance_import(job.pk)
-    real = operations.upsert
-    edits = []
+    real = upsert
+    edits: list[int] = []
 
     def edit_first(cursor: Any, **options: Any) -> Any:
         if not edits:
             edits.append(1)
-            raise operations.ConcurrentEdit
+            raise ConcurrentEdit
         return real(cursor, **options)
 
     monkeypatch.setattr(operations, "upsert", edit_first)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -89,6 +90,11 @@ def _make_admin(stack: Stack) -> None:
 def _watch(stack: Stack) -> int:
     """Wait for a signal; a part that ends by itself is started again, not too often."""
     restarted: list[float] = []
+    start: dict[str, Callable[[], None]] = {
+        "web": stack.start_web,
+        "worker": stack.start_worker,
+        "beat": stack.start_beat,
+    }
     while True:
         time.sleep(0.5)
         for store in (stack.postgres, stack.valkey):
@@ -104,9 +110,7 @@ def _watch(stack: Stack) -> int:
                     flush=True,
                 )
                 _note(restarted)
-                {"web": stack.start_web, "worker": stack.start_worker, "beat": stack.start_beat}[
-                    name
-                ]()
+                start[name]()
 
 
 def _note(restarted: list[float]) -> None:

