@@ -97,6 +97,8 @@ def _waiting(job: ImportJob, now: datetime) -> str:
         return ""
     if job.resolved_at and job.stage == Stage.RESOLVING:
         return "Read and checked. Waiting for an earlier import to finish writing."
+    if job.stage == Stage.RESOLVING:
+        return "Ordering all records by SKU. This step has no finer progress."
     return f"Waiting for a worker for {quiet:.0f} s."
 
 

@@ -8,13 +8,37 @@ checks, which would load every view and the admin into it (18 MB; ``manage.py ch
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "product_importer.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 # SIGTERM hands running work back and ends within worker_soft_shutdown_timeout. Billiard reads
 # this when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+
+import billiard  # noqa: E402
+from celery.signals import worker_shutting_down  # noqa: E402
+
+
+# Celery can hang on its way out when the broker went away at the same moment. Whatever it still
+# wants to tell the broker is only a hint, so it may not keep the process from ending.
+SHUTDOWN_SECONDS = 12.0
+
+
+def _end_in_time(**_: Any) -> None:
+    """End this process, and the children that are left, if the shutdown takes too long."""
+
+    def end() -> None:
+        for child in billiard.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+        os._exit(1)
+
+    timer = threading.Timer(SHUTDOWN_SECONDS, end)
+    timer.daemon = True
+    timer.start()
 
 
 def main() -> int:
@@ -30,6 +54,7 @@ def main() -> int:
 
     from product_importer.celery import app
 
+    worker_shutting_down.connect(_end_in_time)
     worker = app.Worker(
         hostname=f"{options.name}@{os.uname().nodename}",
         concurrency=options.concurrency,

@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 TEMPLATES = sorted(str(path) for path in (BASE_DIR / "templates").rglob("*.html"))
 
 PRODUCTION = {
-    "SECRET_KEY": "kD8v" * 16,
+    "SECRET_KEY": "kD8vQz2Lm9Xw4Rt7" * 4,
     "ALLOWED_HOSTS": "shop.example.com",
     "HTTPS": "true",
     "UPLOADS_BUCKET": "uploads",
