@@ -23,6 +23,8 @@ CREATE TABLE benchmark_floor (
     active boolean NOT NULL
 );
 CREATE UNIQUE INDEX ON benchmark_floor (lower(sku));
+-- Else a vacuum of this table may run while the product is measured.
+ALTER TABLE benchmark_floor SET (autovacuum_enabled = false);
 """
 STAGING = """
 CREATE TEMPORARY TABLE benchmark_staging (

@@ -141,6 +141,7 @@ class ImportChunk(models.Model):
     first_key = models.TextField()
     end_key = models.TextField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_at = models.DateTimeField(null=True)
     done_at = models.DateTimeField(null=True)
     seconds = models.FloatField(null=True)
     error = models.TextField(blank=True, default="", help_text="why the last attempt failed")

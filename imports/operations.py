@@ -41,7 +41,8 @@ ADVANCE = "imports.advance"
 APPLY_CHUNKS = "imports.apply_chunks"
 
 ATTEMPTS = 5  # runs without progress before a job fails
-STALE_SECONDS = 10  # without progress: the sweep looks at the job
+STALE_SECONDS = 6  # without progress: the sweep looks at the job
+CLAIM_SECONDS = 5  # between claiming a chunk and locking it; then the claimant is dead
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
 APPLY_SECONDS = 2.0  # of applying per task
@@ -339,6 +340,7 @@ def stage_again(job: ImportJob) -> None:
     ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING).update(
         stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()
     )
+    ImportChunk.objects.filter(job=job, done_at=None).update(claimed_at=None)
     kick_after_commit(ADVANCE, job.pk)
 
 
@@ -385,7 +387,7 @@ def apply_chunks(job_id: int, *, seconds: float = APPLY_SECONDS) -> None:
             apply_chunk(chunk)
         except Exception as error:
             # Kept for the message above; the worker's log and the task's result have it whole.
-            ImportChunk.objects.filter(pk=chunk.pk).update(error=str(error)[:2000])
+            ImportChunk.objects.filter(pk=chunk.pk).update(error=str(error)[:2000], claimed_at=None)
             raise
         if time.monotonic() > deadline:
             kick_after_commit(APPLY_CHUNKS, job_id)
@@ -396,12 +398,18 @@ def apply_chunks(job_id: int, *, seconds: float = APPLY_SECONDS) -> None:
 
 
 def _claim_chunk(job_id: int) -> ImportChunk | None:
-    """Count an attempt at the next chunk that nobody works on. The claim is no lock."""
+    """Count an attempt at the next chunk that nobody works on.
+
+    While a chunk is applied, its row is locked. The claim bridges the moment before that, and
+    is why an attempt of a worker that was killed counts.
+    """
+    expired = timezone.now() - timedelta(seconds=CLAIM_SECONDS)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
         chunk = (
             ImportChunk.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(
+                Q(claimed_at=None) | Q(claimed_at__lt=expired),
                 job=job_id,
                 done_at=None,
                 job__status=Status.PROCESSING,
@@ -412,7 +420,8 @@ def _claim_chunk(job_id: int) -> ImportChunk | None:
         )
         if chunk is not None:
             chunk.attempts += 1
-            chunk.save(update_fields=["attempts"])
+            chunk.claimed_at = timezone.now()
+            chunk.save(update_fields=["attempts", "claimed_at"])
         return chunk
 
 

@@ -19,9 +19,8 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 # this when it is imported.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
-import billiard  # noqa: E402
-from celery.signals import worker_shutting_down  # noqa: E402
-
+import billiard
+from celery.signals import worker_shutting_down
 
 # Celery can hang on its way out when the broker went away at the same moment. Whatever it still
 # wants to tell the broker is only a hint, so it may not keep the process from ending.
@@ -33,7 +32,8 @@ def _end_in_time(**_: Any) -> None:
 
     def end() -> None:
         for child in billiard.active_children():
-            os.kill(child.pid, signal.SIGKILL)
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL)
         os._exit(1)
 
     timer = threading.Timer(SHUTDOWN_SECONDS, end)

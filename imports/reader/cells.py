@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from catalog.values import clean_active, clean_description, clean_name, clean_price, clean_sku
 
-# One row for staging: line, sku, name, description, price, active ("t", "f"), record.
-# Blank and absent values are empty strings; which columns the file has, the layout tells.
-Row = tuple[str, str, str, str, str, str, str]
+# One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
+# name, description, price, active ("t", "f"), record. Blank and absent values are empty; which
+# columns the file has, the layout tells.
+Row = str
 
 surrogates = re.compile("[\ud800-\udfff]")
 
@@ -80,6 +81,20 @@ def clean_cells(
                 CellProblem(column, f"{'blank' if blank else 'invalid'}_{name}", str(error))
             )
     return values, problems
+
+
+def row_of(*values: str) -> Row:
+    """Join values to a row, escaped as COPY reads it (PostgreSQL manual, COPY, "Text Format")."""
+    row = "\t".join(values)
+    if "\\" in row or "\n" in row or "\r" in row or row.count("\t") >= len(values):
+        row = "\t".join(
+            value.replace("\\", "\\\\")
+            .replace("\t", "\\t")
+            .replace("\n", "\\n")
+            .replace("\r", "\\r")
+            for value in values
+        )
+    return row
 
 
 def showable(cells: list[str]) -> list[str]:

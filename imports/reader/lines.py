@@ -21,13 +21,14 @@ class Readable(Protocol):
 class Block:
     """Whole lines with their ends.
 
-    ``overlong`` holds the true sizes of those that were cut, by index; ``has_nul`` tells
-    whether a NUL byte may be among them.
+    ``overlong`` holds the true sizes of those that were cut, by index; ``has_nul`` and
+    ``has_escapes`` tell whether a NUL byte, a backslash or a tab may be among them.
     """
 
     lines: list[bytes]
     overlong: dict[int, int] = field(default_factory=dict)
-    has_nul: bool = False
+    has_nul: bool = True
+    has_escapes: bool = True
 
 
 def read_blocks(file: Readable) -> Iterator[Block]:
@@ -38,17 +39,18 @@ def read_blocks(file: Readable) -> Iterator[Block]:
     """
     carry = b""
     while data := file.read(BLOCK_SIZE):
-        has_nul = b"\0" in data or b"\0" in carry
-        lines = (carry + data).splitlines(keepends=True)
+        text = carry + data
+        has_nul, has_escapes = b"\0" in text, b"\\" in text or b"\t" in text
+        lines = text.splitlines(keepends=True)
         # The last line is held back: it may go on, and a CR at its end may be half of CR LF.
         carry = b"" if lines[-1].endswith(b"\n") else lines.pop()
         if lines:
-            yield Block(lines, has_nul=has_nul)
+            yield Block(lines, has_nul=has_nul, has_escapes=has_escapes)
         if len(carry) > RECORD_LIMIT:
             block, carry = _skip_overlong(file, carry)
             yield block
     if carry:
-        yield Block(carry.splitlines(keepends=True), has_nul=b"\0" in carry)
+        yield Block(carry.splitlines(keepends=True))
 
 
 def _skip_overlong(file: Readable, start: bytes) -> tuple[Block, bytes]:
@@ -58,10 +60,10 @@ def _skip_overlong(file: Readable, start: bytes) -> tuple[Block, bytes]:
     before = start
     while data := file.read(BLOCK_SIZE):
         if before.endswith(b"\r") and not data.startswith(b"\n"):
-            return Block([kept], {0: size}, True), data
+            return Block([kept], {0: size}), data
         first = data.splitlines(keepends=True)[0]
         if first.endswith(b"\n") or (first.endswith(b"\r") and len(first) < len(data)):
-            return Block([kept], {0: size + len(first)}, True), data[len(first) :]
+            return Block([kept], {0: size + len(first)}), data[len(first) :]
         size += len(data)
         before = data
-    return Block([kept], {0: size}, True), b""
+    return Block([kept], {0: size}), b""

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 from imports.reader import recovery
-from imports.reader.cells import CellProblem, Problem, Row, clean_cells, showable
+from imports.reader.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
 from imports.reader.header import ERROR_COLUMN, Layout, open_text
 from imports.reader.lines import RECORD_LIMIT, Block, Readable, read_blocks
 
@@ -118,6 +118,7 @@ class _Parser:
         self.sizes: list[int] = []  # of the lines, in bytes
         self.overlong: set[int] = set()  # indices into lines
         self.suspicious = False  # whether NUL or undecodable bytes are among the lines
+        self.escapes = False  # whether backslashes or tabs are
         self.warned = 0
         # A blank cell is put behind each record; absent fields are picked from there.
         self.pick = itemgetter(
@@ -139,8 +140,8 @@ class _Parser:
             self.suspicious = True
             del self.lines[known:]
             self.lines += [line.decode(self.codec, "surrogateescape") for line in block.lines]
-        if block.has_nul:
-            self.suspicious = True
+        self.suspicious |= block.has_nul
+        self.escapes |= block.has_escapes
         return self._parse(at_end=False)
 
     def finish(self) -> Batch:
@@ -186,6 +187,7 @@ class _Parser:
         width, pick, take_row = self.width, self.pick, batch.rows.append
         suspicious = self.suspicious or self.layout.error_column is not None
         shortest_name = 1 if "name" in self.layout.fields else 0
+        plain_rows = bool(shortest_name) and not self.escapes
         first_line = self.line + position + 1
         start = 0
         try:
@@ -206,10 +208,12 @@ class _Parser:
                         and end - start == 1
                         and not suspicious
                     ):
-                        record = "" if shortest_name else json.dumps(cells[:-1])
-                        take_row(
-                            (str(first_line + start), sku, name, description, price, flag, record)
-                        )
+                        line = first_line + start
+                        if plain_rows:  # a single line without these needs no escaping
+                            take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
+                        else:
+                            record = "" if shortest_name else json.dumps(cells[:-1])
+                            take_row(row_of(str(line), sku, name, description, price, flag, record))
                     else:
                         cells.pop()
                         span = self.lines[position + start : position + end]
@@ -239,7 +243,7 @@ class _Parser:
             return
         record = "" if "name" in self.layout.fields else json.dumps(cells)
         batch.rows.append(
-            (
+            row_of(
                 str(line),
                 values["sku"],
                 values.get("name", ""),
@@ -403,7 +407,7 @@ class _Parser:
         del self.lines[:count], self.sizes[:count]
         self.overlong = {index - count for index in self.overlong if index >= count}
         if not self.lines:
-            self.suspicious = False
+            self.suspicious = self.escapes = False
 
 
 @dataclass(frozen=True)
