@@ -428,7 +428,7 @@ def _claim_chunk(job_id: int) -> ImportChunk | None:
 def apply_chunk(chunk: ImportChunk) -> None:
     """Write one chunk: its products, their values before, its counts, its done mark.
 
-    One transaction. Does nothing if the chunk is done, or if another worker is at it.
+    One transaction. Does nothing if the chunk is done; waits for a worker that is at it.
     """
     for _ in range(EDIT_RETRIES):
         try:
@@ -445,8 +445,9 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
     with connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
         mine = ImportChunk.objects.filter(pk=chunk.pk, done_at=None)
-        if not mine.select_for_update(skip_locked=True, of=("self",)).order_by("pk").first():
-            return  # done, or another worker is at it
+        # Waits for a worker that looks for a chunk: it may hold this row for a moment as well.
+        if not mine.select_for_update(of=("self",)).order_by("pk").first():
+            return  # done by another worker
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.APPLYING:
             return
