@@ -61,6 +61,17 @@ class UploadSerializer(serializers.Serializer[Any]):
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
 
+    review = serializers.BooleanField(default=False, help_text="Not offered yet.")
+
+    def validate_review(self, wanted: bool) -> bool:
+        """Applying at once what somebody wanted to look at first would be the worst answer."""
+        if wanted:
+            raise serializers.ValidationError(
+                "This version cannot hold an import back for review. Upload the file without "
+                "“review” to apply it at once."
+            )
+        return wanted
+
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
     record = serializers.ListField(child=serializers.CharField())

@@ -167,6 +167,7 @@ def test_a_bad_upload_says_what_to_do(api: Browserless) -> None:
     for files, data, word in (
         ({}, {}, "file"),
         ({"file": ("x.csv", CSV)}, {"mode": "sideways"}, "sideways"),
+        ({"file": ("x.csv", CSV)}, {"review": "true"}, "without “review”"),
         ({}, {"file": "text"}, "file"),
     ):
         answer = api.post("/api/v1/imports/", files=files or None, data=data)
@@ -174,6 +175,7 @@ def test_a_bad_upload_says_what_to_do(api: Browserless) -> None:
         assert answer.json()["code"] == "invalid"
         assert word in answer.json()["detail"]
     assert api.post("/api/v1/imports/", json={}).status_code == 415
+    assert not ImportJob.objects.exists()
 
 
 @pytest.mark.parametrize(
