@@ -1,6 +1,5 @@
 """A person at the pages, in a real Chromium."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +23,10 @@ expect.set_options(timeout=20_000)
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     # Playwright's own loop runs in this thread, where Django then sees an event loop.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as running:
-        yield running
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        with sync_playwright() as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
