@@ -29,13 +29,10 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         ]
 
 
-class ProductPagination(CursorPagination):
-    """Keyset paging: the ten-thousandth page costs what the first does."""
+class CountedCursorPagination(CursorPagination):
+    """Keyset paging, so that the ten-thousandth page costs what the first does, with ``count``."""
 
-    page_size = 50
     page_size_query_param = "page_size"
-    max_page_size = 200
-    ordering = "id"
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         self.count = queryset.order_by().count()
@@ -55,6 +52,12 @@ class ProductPagination(CursorPagination):
         described = super().get_paginated_response_schema(schema)
         described["properties"]["count"] = {"type": "integer"}
         return described
+
+
+class ProductPagination(CountedCursorPagination):
+    page_size = 50
+    max_page_size = 200
+    ordering = "id"
 
 
 @extend_schema_view(

@@ -9,12 +9,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog.api import CountedCursorPagination
 from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
@@ -81,32 +81,16 @@ class RowErrorSerializer(serializers.ModelSerializer[RowError]):
         fields = ["line", "column", "code", "message", "record"]
 
 
-class NewestFirst(CursorPagination):
+class NewestFirst(CountedCursorPagination):
     page_size = 50
-    page_size_query_param = "page_size"
     max_page_size = 200
     ordering = "-id"
 
 
-class ByLine(CursorPagination):
+class ByLine(CountedCursorPagination):
     page_size = 100
-    page_size_query_param = "page_size"
     max_page_size = 1000
     ordering = ("line", "id")
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        self.count = queryset.count()
-        return super().paginate_queryset(queryset, request, view)
-
-    def get_paginated_response(self, data: Any) -> Response:
-        response = super().get_paginated_response(data)
-        response.data["count"] = self.count
-        return response
-
-    def get_paginated_response_schema(self, schema: Any) -> Any:
-        described = super().get_paginated_response_schema(schema)
-        described["properties"]["count"] = {"type": "integer"}
-        return described
 
 
 class EventStreamRenderer(BaseRenderer):
