@@ -1,7 +1,6 @@
 """Fixtures for all tests: the running product, and makers of what tests need."""
 
 import io
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +16,7 @@ from knox.models import AuthToken
 from catalog.models import Product
 from imports.models import ImportJob
 from imports.operations import start_import
-from product_importer.local.processes import free_port
+from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import STACK
 from product_importer.local.stack import Stack
 
@@ -60,11 +59,7 @@ def _with_database(url: str, name: str) -> str:
 
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until a condition holds, and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} seconds"
-        time.sleep(0.02)
-    return found
+    return wait_until(condition, seconds=seconds, what="what the test waits for")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from benchmarks.floor import Floor
 from benchmarks.memory import PeakMemory
 from benchmarks.supplier_file import SupplierFile, write_supplier_file
 from product_importer.environment import BASE_DIR
-from product_importer.local.processes import end_leftovers, free_port
+from product_importer.local.processes import end_leftovers, free_port, wait_until
 from product_importer.local.stack import Stack
 
 PASSWORD = "benchmark-password-1"  # noqa: S105 (of a database that lives for one run)
@@ -79,11 +79,11 @@ class Client:
         self.session.headers["Authorization"] = f"Token {token}"
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while not self.session.get(f"{self.base}/readyz", timeout=5).ok:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the stack is not ready after 30 seconds")
-            time.sleep(0.2)
+        wait_until(
+            lambda: self.session.get(f"{self.base}/readyz", timeout=5).ok,
+            seconds=30,
+            what="the stack is ready",
+        )
 
     def upload(self, file: SupplierFile) -> int:
         with file.path.open("rb") as handle:

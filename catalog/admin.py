@@ -1,29 +1,13 @@
 """The catalogue in the admin, to look at. Every write goes through an operation."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin
 
 from catalog.models import ChangeSet, Product
 from catalog.queries import estimated_products
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """For rows that only operations write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from webhooks.admin import ReadOnlyAdmin
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]

@@ -26,12 +26,10 @@ def take_turn(change_set: ChangeSet) -> bool:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN_LOCK])
-    unfinished = ChangeSet.objects.filter(status__in=UNFINISHED).order_by("id")
-    others_writing = unfinished.filter(status=ChangeSet.Status.APPLYING).exclude(pk=change_set.pk)
-    first = unfinished.first()
-    if first is None or first.pk != change_set.pk or others_writing.exists():
+    writing = ChangeSet.objects.filter(status=ChangeSet.Status.APPLYING)
+    if whose_turn() != change_set or writing.exclude(pk=change_set.pk).exists():
         return False
-    unfinished.filter(pk=change_set.pk).update(status=ChangeSet.Status.APPLYING)
+    ChangeSet.objects.filter(pk=change_set.pk).update(status=ChangeSet.Status.APPLYING)
     return True
 
 

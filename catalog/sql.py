@@ -26,6 +26,12 @@ class Upserted:
     superseded: int
     nameless: list[tuple[int, list[str]]] = field(default_factory=list)  # line, cells
 
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        done = self.created + self.updated + self.unchanged + self.skipped + self.superseded
+        return done + len(self.nameless)
+
 
 # Statistics about a staging table do not exist, so the planner guesses, and sometimes badly
 # (a nested loop of 870 ms for a chunk of 15 ms). These settings leave it one plan: read a range

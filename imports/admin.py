@@ -5,8 +5,8 @@ from django.db.models import Avg, Count, Max, Q
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from catalog.admin import ReadOnlyAdmin
 from imports.models import ImportJob, RowError
+from webhooks.admin import ReadOnlyAdmin
 
 
 @admin.register(ImportJob)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
@@ -60,7 +59,6 @@ class UploadSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
-
     review = serializers.BooleanField(default=False, help_text="Not offered yet.")
 
     def validate_review(self, wanted: bool) -> bool:
@@ -118,10 +116,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     queryset = ImportJob.objects.all()
     serializer_class = JobSerializer
     pagination_class = NewestFirst
+    parser_classes = [MultiPartParser, FormParser]
     lookup_value_regex = r"\d{1,18}"
-
-    def get_queryset(self) -> QuerySet[ImportJob]:
-        return super().get_queryset().select_related("change_set")
 
     @extend_schema(
         summary="Upload a CSV and import it",
@@ -142,8 +138,6 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         except operations.Refused as error:
             raise serializers.ValidationError({"file": [str(error)]}) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
-
-    parser_classes = [MultiPartParser, FormParser]
 
     @extend_schema(
         summary="Live progress as Server-Sent Events",

@@ -111,6 +111,11 @@ class ImportJob(models.Model):
     def __str__(self) -> str:
         return f"{self.file_name} ({self.pk})"
 
+    @classmethod
+    def unfinished(cls) -> models.QuerySet["ImportJob"]:
+        """The jobs that a worker has still to do something for."""
+        return cls.objects.filter(status__in=cls.ACTIVE)
+
     @property
     def is_final(self) -> bool:
         return self.status in self.FINAL

@@ -10,6 +10,7 @@ is in the job's row, in the same transaction as the work that it tells of.
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
@@ -26,7 +27,7 @@ from catalog.models import ChangeSet
 from catalog.sql import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports import sql
 from imports.models import ImportChunk, ImportJob, RowError, job_snapshot
-from imports.reader import Batch, Checkpoint, Layout, UnreadableFile, inspect, read_batches
+from imports.reader import Batch, Checkpoint, Layout, Problem, UnreadableFile, inspect, read_batches
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_event
@@ -180,10 +181,10 @@ def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     with job.file.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
         layout, checkpoint = _reading_state(job, file)
-        batches = iter(read_batches(file, layout, checkpoint))
+        batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
         while True:
-            checkpoint, ended = _stage_slice(job, layout, checkpoint, batches, file)
+            checkpoint, ended = _stage_slice(job, checkpoint, batches, file)
             if ended:
                 return True
             if time.monotonic() > deadline:
@@ -234,14 +235,13 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
 
 def _stage_slice(
     job: ImportJob,
-    layout: Layout,
     checkpoint: Checkpoint,
-    batches: Any,
+    batches: Iterator[Batch],
     file: BinaryIO,
 ) -> tuple[Checkpoint, bool]:
     """Copy about ``SLICE_SECONDS`` worth of the file into staging, in one transaction."""
     rows = 0
-    problems = []
+    problems: list[Problem] = []
     warnings: list[str] = []
     ended = True
     until = time.monotonic() + SLICE_SECONDS
@@ -249,7 +249,6 @@ def _stage_slice(
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")  # a lost slice is read again
         with cursor.copy(sql.copy_rows_statement(job.pk)) as copy:
-            batch: Batch
             for batch in batches:
                 if batch.rows:
                     copy.write(sql.encode_rows(batch.rows))
@@ -471,21 +470,14 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
     mine.update(done_at=timezone.now(), seconds=time.monotonic() - started, error="")
     # Last, because from here to the commit the other workers' chunks wait for these rows.
     catalog.count_changes(change_set_id, created=result.created, updated=result.updated)
-    rejected = len(result.nameless)
     ImportJob.objects.filter(pk=job.pk).update(
         created=F("created") + result.created,
         updated=F("updated") + result.updated,
         unchanged=F("unchanged") + result.unchanged,
         superseded=F("superseded") + result.superseded,
         skipped=F("skipped") + result.skipped,
-        rejected=F("rejected") + rejected,
-        processed_records=F("processed_records")
-        + result.created
-        + result.updated
-        + result.unchanged
-        + result.superseded
-        + result.skipped
-        + rejected,
+        rejected=F("rejected") + len(result.nameless),
+        processed_records=F("processed_records") + result.rows,
         progress_at=timezone.now(),
     )
 
@@ -565,9 +557,7 @@ def _end(job: ImportJob, status: ChangeSet.Status, event: Event.Type) -> None:
 def sweep_imports() -> list[int]:
     """Wake workers for what is due and not moving: lost messages, killed workers, turns."""
     quiet = timezone.now() - timedelta(seconds=STALE_SECONDS)
-    due = ImportJob.objects.filter(status__in=ImportJob.ACTIVE).filter(
-        Q(progress_at__lt=quiet) | Q(stage=Stage.RESOLVING)
-    )
+    due = ImportJob.unfinished().filter(Q(progress_at__lt=quiet) | Q(stage=Stage.RESOLVING))
     ids = list(due.order_by("id").values_list("pk", flat=True)[:20])
     for job_id in ids:
         kick_after_commit(ADVANCE, job_id)

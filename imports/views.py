@@ -5,7 +5,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.db.models import Count, Min
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
@@ -30,7 +30,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _home_context() -> dict[str, Any]:
     view = glance()
-    running = _with_progress(ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:10])
+    running = _with_progress(ImportJob.unfinished()[:10])
     return {
         "title": "Home",
         "glance": view,
@@ -80,11 +80,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
             )
         except operations.Refused as error:
             return _refused(request, f"{file.name}: {error}")
-    return _see_other("job-detail", jobs[0].pk) if len(jobs) == 1 else _see_other("job-list")
-
-
-def _see_other(view: str, *args: int) -> HttpResponseRedirect:
-    return redirect(view, *args)
+    return redirect("job-detail", jobs[0].pk) if len(jobs) == 1 else redirect("job-list")
 
 
 def _refused(request: HttpRequest, message: str) -> HttpResponse:
@@ -96,7 +92,7 @@ def _refused(request: HttpRequest, message: str) -> HttpResponse:
 @require_GET
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = _job(pk)
-    others = ImportJob.objects.filter(status__in=ImportJob.ACTIVE).exclude(pk=pk)[:3]
+    others = ImportJob.unfinished().exclude(pk=pk)[:3]
     return render(
         request,
         "imports/job.html",
@@ -114,7 +110,7 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
     shown = request.GET.get("except", "")
-    jobs = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)
+    jobs = ImportJob.unfinished()
     if shown.isdigit():
         jobs = jobs.exclude(pk=int(shown[:18]))
     return render(request, "imports/_running.html", {"running_jobs": jobs[:3]})

@@ -9,7 +9,7 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from catalog.admin import ReadOnlyAdmin
+from webhooks.admin import ReadOnlyAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

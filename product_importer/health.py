@@ -55,9 +55,6 @@ def _broker_and_worker() -> tuple[str, str]:
 def _oldest_due() -> float:
     """Seconds since the oldest unfinished import last got on; 0 where none is unfinished."""
     since = (
-        ImportJob.objects.filter(status__in=ImportJob.ACTIVE)
-        .order_by("progress_at")
-        .values_list("progress_at", flat=True)
-        .first()
+        ImportJob.unfinished().order_by("progress_at").values_list("progress_at", flat=True).first()
     )
     return round((timezone.now() - since).total_seconds(), 1) if since else 0.0

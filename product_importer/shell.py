@@ -37,5 +37,5 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     context: dict[str, Any] = dict(admin.site.each_context(request))
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
-        context["running_jobs"] = ImportJob.objects.filter(status__in=ImportJob.ACTIVE)[:3]
+        context["running_jobs"] = ImportJob.unfinished()[:3]
     return context

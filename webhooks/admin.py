@@ -1,4 +1,6 @@
-"""The outbox in the admin, to look at."""
+"""The outbox in the admin, to look at; and what all looking admins share."""
+
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -8,8 +10,21 @@ from unfold.decorators import display
 from webhooks.models import Event
 
 
+class ReadOnlyAdmin(ModelAdmin):
+    """For rows that only operations write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Event)
-class EventAdmin(ModelAdmin):
+class EventAdmin(ReadOnlyAdmin):
     list_display = ["id", "type", "created_at"]
     list_filter = ["type"]
     fields = ["id", "type", "created_at", "text"]
@@ -18,12 +33,3 @@ class EventAdmin(ModelAdmin):
     @display(description="Body")
     def text(self, event: Event) -> str:
         return bytes(event.body).decode()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return False

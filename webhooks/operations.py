@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from webhooks.models import Event
@@ -29,6 +29,5 @@ def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
         created_at=now,
     )
-    with transaction.atomic():
-        event.save(force_insert=True)
+    event.save(force_insert=True)
     return event

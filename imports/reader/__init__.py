@@ -7,7 +7,8 @@ cells     one record's cells -> a row, or what is wrong with it
 records   lines -> records -> rows and problems, from a checkpoint on
 """
 
+from imports.reader.cells import Problem
 from imports.reader.header import Layout, UnreadableFile, inspect
 from imports.reader.records import Batch, Checkpoint, read_batches
 
-__all__ = ["Batch", "Checkpoint", "Layout", "UnreadableFile", "inspect", "read_batches"]
+__all__ = ["Batch", "Checkpoint", "Layout", "Problem", "UnreadableFile", "inspect", "read_batches"]

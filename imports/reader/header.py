@@ -59,7 +59,7 @@ class Layout:
     @property
     def codec(self) -> str:
         """The encoding of the lines that ``open_text`` gives."""
-        return "cp1252" if self.encoding == "cp1252" else "utf-8"
+        return codec_of(self.encoding)
 
     @property
     def error_column(self) -> int | None:
@@ -68,6 +68,11 @@ class Layout:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def codec_of(encoding: str) -> str:
+    """The encoding of the lines that ``open_text`` gives."""
+    return "cp1252" if encoding == "cp1252" else "utf-8"
 
 
 def open_text(file: BinaryIO, encoding: str, mark_size: int) -> Readable:
@@ -88,8 +93,7 @@ def inspect(file: BinaryIO) -> Layout:
     encoding = detect_encoding(file)
     lines, sizes = _first_lines(open_text(file, encoding.name, encoding.mark_size))
     _refuse_what_is_no_csv(file, encoding, lines)
-    codec = "cp1252" if encoding.name == "cp1252" else "utf-8"
-    texts = [line.decode(codec, "replace") for line in lines]
+    texts = [line.decode(codec_of(encoding.name), "replace") for line in lines]
     skip, declared = _declared_delimiter(texts)
     delimiter, header, used = _find_header(texts[skip:], declared)
     fields, warnings = _match(header)

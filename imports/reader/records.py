@@ -13,13 +13,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 from imports.reader import recovery
 from imports.reader.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
 from imports.reader.header import ERROR_COLUMN, Layout, open_text
 from imports.reader.lines import RECORD_LIMIT, Block, Readable, read_blocks
+
+if TYPE_CHECKING:
+    import _csv
 
 csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
 
@@ -154,10 +157,9 @@ class _Parser:
         while position < len(self.lines):
             if self.lost:
                 found = self._find_record(position, len(self.lines), at_end)
-                self.lost = found is None and not at_end
                 if found is NEEDS_MORE:
-                    self.lost = True
                     break
+                self.lost = found is None and not at_end
                 position = len(self.lines) if found is None else found
             elif position in self.overlong:
                 self._refuse_overlong(position, batch)
@@ -178,12 +180,7 @@ class _Parser:
 
     def _run(self, position: int, batch: Batch) -> "_Stop":
         """Read records from ``lines[position]`` on until one needs a closer look."""
-        limit = min((i for i in self.overlong if i > position), default=len(self.lines))
-        reader = csv.reader(
-            itertools.islice(self.lines, position, limit),
-            delimiter=self.layout.delimiter,
-            strict=True,
-        )
+        reader, limit = self._reader_from(position)
         width, pick, take_row = self.width, self.pick, batch.rows.append
         suspicious = self.suspicious or self.layout.error_column is not None
         shortest_name = 1 if "name" in self.layout.fields else 0
@@ -217,7 +214,9 @@ class _Parser:
                     else:
                         cells.pop()
                         span = self.lines[position + start : position + end]
-                        if len(span) > 1 and self._hides_records(cells, span, batch):
+                        if len(span) > 1 and self._hides_records(
+                            cells, span, first_line + start, batch
+                        ):
                             return _Stop(position + start, position + end, "hidden", cells)
                         self._take(cells, first_line + start, batch)
                 elif not cells or (width > 1 and len(cells) == 1 and not cells[0].strip()):
@@ -230,6 +229,12 @@ class _Parser:
         except csv.Error as error:
             return _Stop(position + start, position + reader.line_num, str(error), [])
         return _Stop(limit, limit, None, [])
+
+    def _reader_from(self, position: int) -> "tuple[_csv.Reader, int]":
+        """A parser of the lines from ``position`` on, and where it ends: before an overlong."""
+        limit = min((i for i in self.overlong if i > position), default=len(self.lines))
+        lines = itertools.islice(self.lines, position, limit)
+        return csv.reader(lines, delimiter=self.layout.delimiter, strict=True), limit
 
     def _take(self, cells: list[str], line: int, batch: Batch) -> None:
         """Clean a record of the right width: a row, or a problem that names every bad cell."""
@@ -263,12 +268,12 @@ class _Parser:
         column = self.layout.error_column
         if column is None or not cells[column].startswith(TOO_FEW_FIELDS):
             return None
-        last = max(c for c in self.layout.fields.values())
+        last = max(self.layout.fields.values())
         if cells[last].strip():
             return None
         return CellProblem(
             last,
-            "too_few_fields",
+            TOO_FEW_FIELDS,
             "The record still lacks the fields that it was refused for. Fill them in; if they "
             f"are meant to be blank, clear its {ERROR_COLUMN} cell.",
         )
@@ -303,12 +308,11 @@ class _Parser:
             )
         )
 
-    def _hides_records(self, cells: list[str], span: list[str], batch: Batch) -> bool:
+    def _hides_records(self, cells: list[str], span: list[str], line: int, batch: Batch) -> bool:
         """Whether a well-formed record over several lines is an unclosed quote after all."""
         hidden = recovery.hidden_records(cells, span, self.layout)
         if hidden is recovery.Hidden.PERHAPS and self.warned < WARNINGS_AT_MOST:
             self.warned += 1
-            line = self.line + self.lines.index(span[0]) + 1
             batch.warnings.append(
                 f"Lines {line:,} to {line + len(span) - 1:,} were read as one record with a "
                 "quoted field over several lines, but each of them looks like a record of its "
@@ -385,12 +389,7 @@ class _Parser:
         for index in range(first, end):
             if index in self.overlong:
                 continue
-            limit = min((i for i in self.overlong if i > index), default=len(self.lines))
-            reader = csv.reader(
-                itertools.islice(self.lines, index, limit),
-                delimiter=self.layout.delimiter,
-                strict=True,
-            )
+            reader, limit = self._reader_from(index)
             try:
                 if len(next(reader)) == self.width:
                     return index

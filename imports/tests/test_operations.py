@@ -44,17 +44,20 @@ def start(content: str = THREE, **values: Any) -> ImportJob:
 
 def run_all(kicked: list[tuple[str, int]]) -> None:
     """Do what the messages ask for until there are none."""
-    acts = {operations.ADVANCE: operations.advance_import, operations.APPLY_CHUNKS: apply_all}
     for _ in range(200):
         if not kicked:
             return
-        task, job_id = kicked.pop(0)
-        acts[task](job_id)
+        obey(*kicked.pop(0))
     raise AssertionError("the messages do not end")
 
 
-def apply_all(job_id: int) -> None:
-    operations.apply_chunks(job_id)
+def obey(task: str, job_id: int) -> None:
+    """Do what a message asks for, as the tasks do."""
+    if task == operations.ADVANCE:
+        operations.advance_import(job_id)
+    else:
+        assert task == operations.APPLY_CHUNKS
+        operations.apply_chunks(job_id)
 
 
 def snapshot(job: ImportJob) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def test_every_message_twice_changes_nothing(kicked: list[tuple[str, int]]) -> N
     for _ in range(20):
         messages, kicked[:] = list(dict.fromkeys(kicked)), []
         for task, job_id in messages * 2:
-            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+            obey(task, job_id)
         if not kicked:
             break
     assert snapshot(job) == EXPECTED
@@ -108,10 +111,10 @@ def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
         operations.sweep_imports()
         assert len(kicked) <= 1
         for task, job_id in list(kicked):
-            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+            obey(task, job_id)
         # What advance_import asked for reaches a worker once, then messages are lost again.
         for task, job_id in list(kicked)[1:]:
-            (operations.advance_import if task == operations.ADVANCE else apply_all)(job_id)
+            obey(task, job_id)
         job.refresh_from_db()
         if job.is_final:
             break

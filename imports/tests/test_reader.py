@@ -87,12 +87,15 @@ def test_reading_goes_on_from_every_checkpoint(
 
 
 def test_a_record_of_several_lines_that_only_looks_like_two_is_kept_with_a_warning() -> None:
-    content = 'sku,name,description\nA-1,"red, green\nblue, black",text\nA-2,Lamp,text\n'
+    twice = 'A-1,"red, green\nblue, black",text\n'
+    content = "sku,name,description\n" + twice + twice + "A-2,Lamp,text\n"
     file = io.BytesIO(content.encode())
     layout = inspect(file)
     batches = list(read_batches(file, layout))
-    assert [cells(row)[1] for batch in batches for row in batch.rows] == ["A-1", "A-2"]
-    assert any("Lines 2 to 3" in w for batch in batches for w in batch.warnings)
+    assert [cells(row)[1] for batch in batches for row in batch.rows] == ["A-1", "A-1", "A-2"]
+    warnings = [w for batch in batches for w in batch.warnings]
+    assert any("Lines 2 to 3" in w for w in warnings)
+    assert any("Lines 4 to 5" in w for w in warnings)
 
 
 def test_memory_stays_flat_whatever_the_file() -> None:

@@ -109,12 +109,14 @@ class Postgres:
                 shutil.chown(folder, self.user, main_group(self.user))
             folder.chmod(0o700)
 
-    def _run(self, *command: str | Path) -> None:
+    def _run(self, *command: str | Path, may_fail: bool = False) -> None:
+        """Run one of PostgreSQL's programs as the server's user, quietly if it may fail."""
         subprocess.run(
             [str(part) for part in command],
-            check=True,
+            check=not may_fail,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if may_fail else None,
             cwd=self.socket,
             user=self.user,
             group=main_group(self.user),
@@ -146,18 +148,9 @@ class Postgres:
             os.kill(pid, 0)
         except ProcessLookupError:
             return  # the file of a server that is gone; the new one cleans up
-        stopped = subprocess.run(
-            [str(binaries / "pg_ctl"), "stop", "-D", str(self.data), "-m", "fast", "-w"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.socket,
-            user=self.user,
-            group=main_group(self.user),
-            extra_groups=[] if self.user else None,
-            check=False,  # the number may be another program's by now: then there is none to stop
-        )
-        del stopped
+        # The number may be another program's by now: then there is no server to stop.
+        command = (binaries / "pg_ctl", "stop", "-D", self.data, "-m", "fast", "-w")
+        self._run(*command, may_fail=True)
 
     def _connect(self, database: str) -> psycopg.Connection:
         return psycopg.connect(

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -9,8 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
@@ -64,8 +68,6 @@ def main_group(user: str | None) -> int | None:
     """The main group of a user, for ``Popen(group=...)``."""
     if user is None:
         return None
-    import pwd
-
     return pwd.getpwnam(user).pw_gid
 
 
@@ -81,13 +83,17 @@ def stop(child: subprocess.Popen[bytes], signum: int, *, seconds: float) -> None
         child.wait()
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Wait for a condition. Raises ``TimeoutError`` that names ``what`` was waited for."""
+def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
+    """Wait until a condition holds, and return what it gave.
+
+    Raises ``TimeoutError`` that names ``what`` was waited for.
+    """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {seconds:g} seconds")
-        time.sleep(0.05)
+        time.sleep(0.02)
+    return found
 
 
 def free_port(wanted: int) -> int:
