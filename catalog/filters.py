@@ -1,4 +1,7 @@
-"""Filters of the product list, for pages and API alike."""
+"""Filters of the product list, for pages, API, export and bulk acts alike."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
@@ -6,10 +9,18 @@ from django.db.models import Q, QuerySet
 from catalog.models import Product
 
 
+class BadFilter(Exception):
+    """A filter, an order or a value that does not exist: ``errors`` maps its name to a sentence."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__(" ".join(errors.values()))
+        self.errors = errors
+
+
 class ProductFilter(django_filters.FilterSet):
     """``sku``, ``name``, ``description``: contains, in any case; ``q``: any of the three."""
 
-    sku = django_filters.CharFilter(lookup_expr="icontains")
+    sku = django_filters.CharFilter(lookup_expr="icontains", label="SKU")
     name = django_filters.CharFilter(lookup_expr="icontains")
     description = django_filters.CharFilter(lookup_expr="icontains")
     active = django_filters.BooleanFilter()
@@ -23,3 +34,48 @@ class ProductFilter(django_filters.FilterSet):
         return products.filter(
             Q(sku__icontains=text) | Q(name__icontains=text) | Q(description__icontains=text)
         )
+
+
+FILTERS = ("q", "sku", "name", "description", "active")
+_WORDS = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
+
+
+def filtered_products(
+    given: Mapping[str, Any], *, also: Iterable[str] = (), strict: bool = True
+) -> QuerySet[Product]:
+    """The products that match; a blank filter is none.
+
+    ``given`` maps names of filters to text (``active`` to true or false); ``also`` names what
+    else may stand there. Text is literal: no character in it has a meaning. Raises
+    ``BadFilter`` for an unknown name if ``strict``, and for a value that cannot be.
+    """
+    errors = {}
+    wanted: dict[str, str] = {}
+    for name in given:
+        if name in FILTERS:
+            value = given[name]
+            text = "" if value is None else str(value)
+            if name == "active" and text:
+                text = _WORDS.get(text.strip().lower(), "")
+                if not text:
+                    errors[name] = f"“{value}” is not a filter for active: write true or false."
+            if not isinstance(value, str | bool | int | None):
+                errors[name] = f"The filter {name} has to be a text."
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                errors[name] = f"The filter {name} contains half a character."
+            wanted[name] = text
+        elif strict and name not in also:
+            errors[name] = (
+                f"There is no filter “{name}”. There are: {', '.join([*FILTERS, *also])}."
+            )
+    if errors:
+        raise BadFilter(errors)
+    products = Product.objects.all()
+    if any("\0" in text for text in wanted.values()):
+        return products.none()  # no stored text has a NUL, so nothing contains it
+    return ProductFilter(wanted, queryset=products).qs
+
+
+def active_filters(given: Mapping[str, Any]) -> dict[str, str]:
+    """The filters that are set, as they stand in an address."""
+    return {name: str(given[name]) for name in FILTERS if given.get(name) not in (None, "")}

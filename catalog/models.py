@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Length, Lower
@@ -28,12 +29,20 @@ class ChangeSet(models.Model):
 
     class Kind(models.TextChoices):
         IMPORT = "import", "Import"
+        CREATE = "create", "Create"
+        EDIT = "edit", "Edit"
+        DELETE = "delete", "Delete"
+        BULK_EDIT = "bulk_edit", "Bulk edit"
+        BULK_DELETE = "bulk_delete", "Bulk delete"
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
         APPLYING = "applying", "Applying"
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
+
+    UNFINISHED = (Status.WAITING, Status.APPLYING)
+    BULK = (Kind.BULK_EDIT, Kind.BULK_DELETE)
 
     kind = models.CharField(max_length=20, choices=Kind)
     status = models.CharField(max_length=20, choices=Status, default=Status.WAITING)
@@ -43,7 +52,16 @@ class ChangeSet(models.Model):
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
     deleted = models.PositiveIntegerField(default=0)
+    # Of a bulk act: which products ("filters" or "ids", "up_to" the highest id of then) and
+    # the values that they get; how many there were when it was asked for.
+    request = models.JSONField(default=dict, blank=True)
+    total = models.PositiveIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True, default="")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="runs since the last progress; too many fail the act"
+    )
     created_at = models.DateTimeField(default=timezone.now)
+    progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -66,6 +84,66 @@ class ChangeSet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status not in self.UNFINISHED
+
+    @property
+    def changed(self) -> int:
+        """How many products it has created, updated or deleted so far."""
+        return self.created + self.updated + self.deleted
+
+
+class BulkSlice(models.Model):
+    """A range of product ids (``first_id <= id <= last_id``) that a bulk act does at once."""
+
+    change_set = models.ForeignKey(ChangeSet, on_delete=models.CASCADE, related_name="slices")
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["first_id"]
+
+    def __str__(self) -> str:
+        return f"products {self.first_id} to {self.last_id}"
+
+
+class RemovedProducts(models.Model):
+    """Up to a thousand products that a bulk act deleted, whole, one array per column.
+
+    All arrays have the same length and order. Half a million rows of ``Change`` would take
+    several times as long to write as the products to delete
+    (docs/decisions/0006-bulk-acts.md).
+    """
+
+    change_set = models.ForeignKey(ChangeSet, on_delete=models.CASCADE)
+    first_id = models.BigIntegerField()
+    last_id = models.BigIntegerField()
+    ids = ArrayField(models.BigIntegerField())
+    skus = ArrayField(models.TextField())
+    names = ArrayField(models.TextField())
+    descriptions = ArrayField(models.TextField())
+    prices = ArrayField(
+        models.DecimalField(
+            max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
+        )
+    )
+    actives = ArrayField(models.BooleanField())
+    versions = ArrayField(models.IntegerField())
+    created_ins = ArrayField(models.BigIntegerField(null=True))
+    changed_ins = ArrayField(models.BigIntegerField(null=True))
+    created_ats = ArrayField(models.DateTimeField())
+    updated_ats = ArrayField(models.DateTimeField())
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "removed products"
+        indexes = [models.Index(fields=["first_id", "last_id"], name="catalog_removed_range")]
+
+    def __str__(self) -> str:
+        return f"{len(self.ids)} products"
 
 
 class Product(models.Model):
@@ -125,6 +203,10 @@ class Product(models.Model):
                 condition=models.Q(price__gte=Decimal(0)), name="catalog_product_price_not_negative"
             ),
         ]
+        permissions = [
+            ("export_product", "Can export products"),
+            ("bulk_delete_product", "Can delete products in bulk"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
@@ -135,11 +217,13 @@ class Change(models.Model):
 
     ``fields`` tells which values changed, as a sum of the ``Field`` numbers; ``old_*``
     holds the value before for those fields and is empty for the others. Products that an
-    import created need no row here: they carry its number (``Product.created_in``).
+    import created need no row here: they carry its number (``Product.created_in``). What a
+    bulk act deleted is in ``RemovedProducts``.
     """
 
     class Action(models.TextChoices):
         UPDATED = "u", "Updated"
+        DELETED = "d", "Deleted"
 
     class Field(models.IntegerChoices):
         SKU = 1
@@ -166,6 +250,9 @@ class Change(models.Model):
     old_version = models.IntegerField()
     old_changed_in = models.BigIntegerField(null=True)
     old_updated_at = models.DateTimeField()
+    # Of a deleted product, whose row is gone.
+    old_created_at = models.DateTimeField(null=True)
+    old_created_in = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["id"]

@@ -198,3 +198,87 @@ def upsert(
         superseded=superseded,
         nameless=[(line, cells) for line, cells in nameless],
     )
+
+
+# Texts are kept as they are: compressing them takes longer than all the rest (pglz).
+_DELETE = """
+WITH gone AS (
+    DELETE FROM catalog_product WHERE {where} RETURNING *
+), kept AS (
+    INSERT INTO catalog_removedproducts (
+        change_set_id, first_id, last_id, ids, skus, names, descriptions, prices, actives,
+        versions, created_ins, changed_ins, created_ats, updated_ats
+    )
+    SELECT %s, min(id), max(id), array_agg(id), array_agg(sku), array_agg(name),
+           array_agg(description), array_agg(price), array_agg(active), array_agg(version),
+           array_agg(created_in_id), array_agg(changed_in_id),
+           array_agg(created_at), array_agg(updated_at)
+    FROM gone GROUP BY id / 1000
+)
+SELECT count(*) FROM gone
+"""
+
+
+def delete_products(
+    cursor: CursorWrapper, *, where: str, params: tuple[Any, ...], change_set_id: int
+) -> int:
+    """Delete what ``where`` (a condition on ``catalog_product``) holds for, and keep it whole.
+
+    Returns how many products are gone. Run inside a transaction.
+    """
+    cursor.execute(_DELETE.format(where=where), [*params, change_set_id])
+    return int(cursor.fetchone()[0])
+
+
+_SET_ACTIVE = """
+WITH chosen AS MATERIALIZED (
+    SELECT id, version, changed_in_id, updated_at FROM catalog_product
+    WHERE {where} AND active <> %s FOR UPDATE
+), written AS (
+    UPDATE catalog_product AS product
+    SET active = %s, version = chosen.version + 1, updated_at = now(), changed_in_id = %s
+    FROM chosen WHERE product.id = chosen.id
+), recorded AS (
+    INSERT INTO catalog_change (
+        change_set_id, product_id, action, fields, old_active,
+        old_version, old_changed_in, old_updated_at
+    )
+    SELECT %s, id, 'u', 16, NOT %s, version, changed_in_id, updated_at FROM chosen
+)
+SELECT count(*) FROM chosen
+"""
+
+
+def set_active(
+    cursor: CursorWrapper,
+    *,
+    where: str,
+    params: tuple[Any, ...],
+    active: bool,
+    change_set_id: int,
+) -> int:
+    """Activate or deactivate what ``where`` holds for and is not so yet, with the values before.
+
+    Returns how many products changed. Run inside a transaction.
+    """
+    cursor.execute(
+        _SET_ACTIVE.format(where=where),
+        [*params, active, active, change_set_id, change_set_id, active],
+    )
+    return int(cursor.fetchone()[0])
+
+
+def slice_bounds(
+    cursor: CursorWrapper, *, where: str, params: tuple[Any, ...], rows: int
+) -> list[tuple[int, int]]:
+    """Cut the ids that ``where`` holds for into ranges of at most ``rows``: first and last."""
+    cursor.execute(
+        f"""
+        SELECT min(id), max(id) FROM (
+            SELECT id, row_number() OVER (ORDER BY id) - 1 AS place
+            FROM catalog_product WHERE {where}
+        ) AS numbered GROUP BY place / %s ORDER BY 1
+        """,
+        [*params, rows],
+    )
+    return list(cursor.fetchall())

@@ -12,6 +12,10 @@ class Event(models.Model):
     """
 
     class Type(models.TextChoices):
+        PRODUCT_CREATED = "product.created"
+        PRODUCT_UPDATED = "product.updated"
+        PRODUCT_DELETED = "product.deleted"
+        PRODUCTS_BULK_DELETED = "products.bulk_deleted"
         IMPORT_COMPLETED = "import.completed"
         IMPORT_FAILED = "import.failed"
 

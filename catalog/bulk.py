@@ -1,0 +1,190 @@
+"""The verbs for many products at once: bulk delete, activate, deactivate.
+
+    start_bulk_act -> run_bulk_act (its turn, slices, end)
+
+A bulk act is a change set that a worker carries out, slice by slice of product ids. A slice is
+one transaction: the products, what undo needs, the counts, its done mark. Any number of
+workers may run one act; each may be killed at any point.
+"""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import F, Max, Q
+from django.utils import timezone
+
+from catalog import operations, sql
+from catalog.filters import filtered_products
+from catalog.models import BulkSlice, ChangeSet, Product
+from webhooks.kick import kick_after_commit
+from webhooks.models import Event
+from webhooks.operations import record_event
+
+RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
+
+SLICE_ROWS = 20_000
+PARALLEL_RUNS = 4  # tasks that work on one act at a time, over all workers
+RUN_SECONDS = 2.0  # of slices per task: tasks stay short
+ATTEMPTS = 5  # runs without progress before an act fails
+STALE_SECONDS = 6  # without progress: the sweep looks at the act
+MAX_IDS = 10_000
+
+for kind in ChangeSet.BULK:
+    operations.TURN_TASKS[kind] = RUN
+
+
+@transaction.atomic
+def start_bulk_act(
+    *,
+    kind: ChangeSet.Kind,
+    actor: User | None,
+    filters: dict[str, Any] | None = None,
+    ids: list[int] | None = None,
+    active: bool | None = None,
+) -> ChangeSet:
+    """Have all products that match ``filters`` (or have one of ``ids``) deleted or changed.
+
+    Means the products that exist now: later ones are left alone. Without filters and ids it
+    means all. Raises ``catalog.filters.BadFilter``.
+    """
+    request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
+    if ids is not None:
+        request["ids"] = sorted(set(ids))[:MAX_IDS]
+    else:
+        request["filters"] = filters or {}
+    if kind == ChangeSet.Kind.BULK_EDIT:
+        request["active"] = bool(active)
+    change_set = operations.open_change_set(kind=kind, actor=actor, request=request)
+    ChangeSet.objects.filter(pk=change_set.pk).update(total=chosen_products(request).count())
+    kick_after_commit(RUN, change_set.pk)
+    change_set.refresh_from_db()
+    return change_set
+
+
+def chosen_products(request: dict[str, Any]) -> Any:
+    """The products that a bulk act means."""
+    if "ids" in request:
+        products = Product.objects.filter(pk__in=request["ids"])
+    else:
+        products = filtered_products(request["filters"])
+    return products.filter(pk__lte=request["up_to"]).order_by()
+
+
+def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
+    """Do slices of a bulk act until none is free or the time is up; then pass the baton."""
+    change_set = ChangeSet.objects.filter(pk=change_set_id, kind__in=ChangeSet.BULK).first()
+    if change_set is None or change_set.is_final:
+        return
+    if not _begin(change_set):
+        return
+    deadline = time.monotonic() + seconds
+    while _do_slice(change_set):
+        if time.monotonic() > deadline:
+            kick_after_commit(RUN, change_set_id)
+            return
+    _finish(change_set_id)
+
+
+def _begin(change_set: ChangeSet) -> bool:
+    """Take the turn and cut the slices, once; fail an act that never gets on."""
+    if not operations.take_turn(change_set):
+        return False
+    with transaction.atomic():
+        locked = ChangeSet.objects.select_for_update(of=("self",)).order_by("pk")
+        current = locked.get(pk=change_set.pk)
+        if current.is_final:
+            return False
+        if current.attempts >= ATTEMPTS * PARALLEL_RUNS:
+            operations.close_change_set(
+                current.pk,
+                status=ChangeSet.Status.FAILED,
+                error=f"It was tried {ATTEMPTS} times without getting any further. The log of "
+                "the worker has the reason. What was done before stays done.",
+            )
+            return False
+        ChangeSet.objects.filter(pk=current.pk).update(attempts=F("attempts") + 1)
+        if current.slices.exists():
+            return True
+        with connection.cursor() as cursor:
+            where, params = _where(chosen_products(current.request))
+            bounds = sql.slice_bounds(cursor, where=where, params=params, rows=SLICE_ROWS)
+        BulkSlice.objects.bulk_create(
+            BulkSlice(change_set=current, first_id=first, last_id=last) for first, last in bounds
+        )
+        for _ in range(min(len(bounds), PARALLEL_RUNS) - 1):
+            kick_after_commit(RUN, current.pk)
+    return True
+
+
+@transaction.atomic
+def _do_slice(change_set: ChangeSet) -> bool:
+    """Do the next slice that nobody is at, in one transaction; return whether there was one."""
+    free = BulkSlice.objects.select_for_update(skip_locked=True, of=("self",))
+    part = free.filter(change_set=change_set, done_at=None).order_by("first_id").first()
+    if part is None:
+        return False
+    products = chosen_products(change_set.request)
+    where, params = _where(products.filter(pk__gte=part.first_id, pk__lte=part.last_id))
+    with connection.cursor() as cursor:
+        # A slice that a crash of the server takes back is done again.
+        cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
+        counts: dict[str, int] = {}
+        if change_set.kind == ChangeSet.Kind.BULK_DELETE:
+            counts["deleted"] = sql.delete_products(
+                cursor, where=where, params=params, change_set_id=change_set.pk
+            )
+        else:
+            counts["updated"] = sql.set_active(
+                cursor,
+                where=where,
+                params=params,
+                active=change_set.request["active"],
+                change_set_id=change_set.pk,
+            )
+    BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
+    # Last, because from here to the commit the other workers' slices wait for this row.
+    operations.count_changes(change_set.pk, **counts)
+    ChangeSet.objects.filter(pk=change_set.pk).update(attempts=0, progress_at=timezone.now())
+    return True
+
+
+@transaction.atomic
+def _finish(change_set_id: int) -> None:
+    """Complete an act whose slices are all done, and tell of it."""
+    locked = ChangeSet.objects.select_for_update(of=("self",)).order_by("pk")
+    change_set = locked.get(pk=change_set_id)
+    if change_set.is_final or change_set.slices.filter(done_at=None).exists():
+        return
+    change_set.slices.all().delete()
+    operations.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
+    if change_set.kind == ChangeSet.Kind.BULK_DELETE:
+        record_event(
+            type=Event.Type.PRODUCTS_BULK_DELETED,
+            data={
+                "change_set": change_set_id,
+                "deleted": change_set.deleted,
+                "filters": change_set.request.get("filters"),
+            },
+        )
+
+
+def _where(products: Any) -> tuple[str, tuple[Any, ...]]:
+    """The condition of a query on products, for raw SQL."""
+    compiler = products.query.get_compiler(connection=connection)
+    where, params = compiler.compile(products.query.where)
+    return where, tuple(params)
+
+
+def sweep_bulk_acts() -> list[int]:
+    """Wake workers for acts that are due and not moving: lost messages, killed workers, turns."""
+    quiet = timezone.now() - timedelta(seconds=STALE_SECONDS)
+    due = ChangeSet.objects.filter(kind__in=ChangeSet.BULK, status__in=ChangeSet.UNFINISHED).filter(
+        Q(status=ChangeSet.Status.WAITING) | Q(progress_at__lt=quiet)
+    )
+    ids = list(due.order_by("id").values_list("pk", flat=True)[:20])
+    for change_set_id in ids:
+        kick_after_commit(RUN, change_set_id)
+    return ids

@@ -1,0 +1,15 @@
+"""Celery tasks. Each is a hint: look at this change set, and do what its row says is due."""
+
+from celery import shared_task
+
+from catalog import bulk
+
+
+@shared_task(name=bulk.RUN)
+def run(change_set_id: int) -> None:
+    bulk.run_bulk_act(change_set_id)
+
+
+@shared_task(name="catalog.sweep", ignore_result=True)
+def sweep() -> None:
+    bulk.sweep_bulk_acts()
