@@ -1,18 +1,22 @@
 """Fixtures for all tests: the running product, and makers of what tests need."""
 
+import importlib
 import io
+import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
-from django.contrib.auth.models import User
+from django.apps import apps
+from django.contrib.auth.models import Group, User
 from django.core.files import File
 from django.db import connection
 from django.test import Client
 from knox.models import AuthToken
 
+import product_importer.migrations
 from catalog.models import Product
 from imports.models import ImportJob
 from imports.operations import start_import
@@ -63,8 +67,30 @@ def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any
 
 
 @pytest.fixture
-def user(db: None) -> User:
-    return User.objects.create_user("mara", password=PASSWORD)
+def make_user(db: None) -> Callable[..., User]:
+    """Make a user with a role: viewer, editor, manager or none."""
+
+    def make(name: str = "mara", role: str = "manager") -> User:
+        user = User.objects.create_user(name, password=PASSWORD)
+        if role:
+            _make_roles()
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+def _make_roles() -> None:
+    """Do what the migrations did, after a test that emptied the tables took it away."""
+    for module in pkgutil.iter_modules(product_importer.migrations.__path__):
+        migration = importlib.import_module(f"product_importer.migrations.{module.name}")
+        if hasattr(migration, "make_roles"):
+            migration.make_roles(apps, None)
+
+
+@pytest.fixture
+def user(make_user: Callable[..., User]) -> User:
+    return make_user()
 
 
 @pytest.fixture

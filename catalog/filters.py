@@ -73,7 +73,8 @@ def filtered_products(
     products = Product.objects.all()
     if any("\0" in text for text in wanted.values()):
         return products.none()  # no stored text has a NUL, so nothing contains it
-    return ProductFilter(wanted, queryset=products).qs
+    filtered: QuerySet[Product] = ProductFilter(wanted, queryset=products).qs
+    return filtered
 
 
 def active_filters(given: Mapping[str, Any]) -> dict[str, str]:

@@ -66,6 +66,10 @@ class ChangeSet(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("undo_changeset", "Can undo own change sets"),
+            ("undo_others_changeset", "Can undo change sets of others"),
+        ]
         constraints = [
             # The promise of one catalogue writer at a time, kept by the database.
             models.UniqueConstraint(

@@ -1,5 +1,6 @@
 """The pages of the catalogue."""
 
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
@@ -11,6 +12,7 @@ from catalog.queries import estimated_products
 PAGE_SIZE = 50
 
 
+@permission_required("catalog.view_product", raise_exception=True)
 def product_list(request: HttpRequest) -> HttpResponse:
     """The products by number, 50 a page, by keyset: no page costs more than another."""
     filters = ProductFilter(request.GET, queryset=Product.objects.all())

@@ -13,11 +13,11 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog.api import CountedCursorPagination
 from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
 from imports.rejects import rejects_response
+from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
 
 
 class JobSerializer(serializers.ModelSerializer[ImportJob]):
@@ -79,12 +79,6 @@ class RowErrorSerializer(serializers.ModelSerializer[RowError]):
         fields = ["line", "column", "code", "message", "record"]
 
 
-class NewestFirst(CountedCursorPagination):
-    page_size = 50
-    max_page_size = 200
-    ordering = "-id"
-
-
 class ByLine(CountedCursorPagination):
     page_size = 100
     max_page_size = 1000
@@ -101,13 +95,6 @@ class EventStreamRenderer(BaseRenderer):
         return JSONRenderer().render(data)  # of an error, such as 404
 
 
-class CSVRenderer(EventStreamRenderer):
-    """Lets clients ask for ``text/csv``."""
-
-    media_type = "text/csv"
-    format = "csv"
-
-
 @extend_schema_view(
     list=extend_schema(summary="The imports, newest first"),
     retrieve=extend_schema(summary="One import"),
@@ -117,6 +104,15 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     serializer_class = JobSerializer
     pagination_class = NewestFirst
     parser_classes = [MultiPartParser, FormParser]
+    permission_classes = [HasPermission]
+    permissions_of = {
+        "list": "imports.view_importjob",
+        "retrieve": "imports.view_importjob",
+        "events": "imports.view_importjob",
+        "errors": "imports.view_importjob",
+        "rejects": "imports.view_importjob",
+        "create": "imports.add_importjob",
+    }
     lookup_value_regex = r"\d{1,18}"
 
     @extend_schema(

@@ -40,6 +40,8 @@ Stage = ImportJob.Stage
 # The names of the tasks that carry a job on (imports/tasks.py).
 ADVANCE = "imports.advance"
 APPLY_CHUNKS = "imports.apply_chunks"
+TAKE_TURN = "imports.take_turn"
+catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
 
 ATTEMPTS = 5  # runs without progress before a job fails
 STALE_SECONDS = 6  # without progress: the sweep looks at the job
@@ -126,6 +128,12 @@ def advance_import(job_id: int) -> None:
         _begin_applying(job)
     else:
         _start_runs(job)
+
+
+def take_turn(change_set_id: int) -> None:
+    """Carry on the import whose turn to write to the catalogue has come."""
+    for job in ImportJob.objects.filter(change_set=change_set_id, stage=Stage.RESOLVING):
+        advance_import(job.pk)
 
 
 def _prepare(job: ImportJob) -> None:
@@ -536,7 +544,7 @@ def fail_import(job_id: int, message: str) -> None:
 
 
 def _end(job: ImportJob, status: ChangeSet.Status, event: Event.Type) -> None:
-    """What every end of a job needs: its change set closed, its event, the next one's turn."""
+    """What every end of a job needs: its change set closed (and the next one's turn), its event."""
     with connection.cursor() as cursor:
         sql.drop_staging(cursor, job.pk)
     if job.change_set_id is not None:
@@ -546,9 +554,6 @@ def _end(job: ImportJob, status: ChangeSet.Status, event: Event.Type) -> None:
         else:
             catalog.close_change_set(job.change_set_id, status=status)
     record_event(type=event, data=job_snapshot(job))
-    if next_one := catalog.whose_turn():
-        for waiting in ImportJob.objects.filter(change_set=next_one, stage=Stage.RESOLVING):
-            kick_after_commit(ADVANCE, waiting.pk)
 
 
 # --- Sweep ----------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
-from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
+from catalog.export import in_request_thread
 from imports.models import ImportJob
 from imports.reader.header import ERROR_COLUMN, LINE_COLUMN
 
@@ -38,20 +38,7 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
 def rejects_response(job: ImportJob) -> StreamingHttpResponse:
     """``rejects.csv`` as a download, streamed in constant memory."""
     return StreamingHttpResponse(
-        _in_request_thread(rejects_csv(job)),
+        in_request_thread(rejects_csv(job)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="rejects-{job.pk}.csv"'},
     )
-
-
-async def _in_request_thread(pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Draw pieces one by one in the request's own thread, where its connection lives.
-
-    Given a plain iterator under ASGI, Django would draw all of it before the first byte.
-    """
-
-    def draw() -> str | None:
-        return next(pieces, None)
-
-    while (piece := await sync_to_async(draw)()) is not None:
-        yield piece

@@ -15,6 +15,11 @@ def apply_chunks(job_id: int) -> None:
     operations.apply_chunks(job_id)
 
 
+@shared_task(name=operations.TAKE_TURN)
+def take_turn(change_set_id: int) -> None:
+    operations.take_turn(change_set_id)
+
+
 @shared_task(name="imports.sweep", ignore_result=True)
 def sweep() -> None:
     operations.sweep_imports()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.db.models import Count, Min
@@ -16,6 +18,8 @@ from imports.models import ImportJob
 from imports.progress import Progress, progress_of
 from imports.rejects import rejects_response
 
+may_see = permission_required("imports.view_importjob", raise_exception=True)
+
 SAMPLE = """sku,name,description,price,active
 LAMP-0001,Desk lamp,"Steel, 40 cm, with a dimmer",39.90,true
 LAMP-0002,Floor lamp,,129.00,true
@@ -24,6 +28,7 @@ CHAIR-100,Garden chair,"Oak, folds flat",59.00,false
 
 
 @require_GET
+@may_see
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "imports/home.html", _home_context())
 
@@ -42,6 +47,7 @@ def _home_context() -> dict[str, Any]:
 
 
 @require_GET
+@may_see
 def sample(request: HttpRequest) -> HttpResponse:
     """A small file to try with."""
     return HttpResponse(
@@ -52,9 +58,12 @@ def sample(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@may_see
 def job_list(request: HttpRequest) -> HttpResponse:
     """The imports, newest first; POST uploads one or several files."""
     if request.method == "POST":
+        if not request.user.has_perm("imports.add_importjob"):
+            raise PermissionDenied
         return _upload(request)
     page = Paginator(ImportJob.objects.select_related("created_by"), 50).get_page(
         request.GET.get("page")
@@ -90,6 +99,7 @@ def _refused(request: HttpRequest, message: str) -> HttpResponse:
 
 
 @require_GET
+@may_see
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = _job(pk)
     others = ImportJob.unfinished().exclude(pk=pk)[:3]
@@ -101,12 +111,14 @@ def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@may_see
 def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of a job's page that changes while it runs."""
     return render(request, "imports/_panel.html", _panel_context(_job(pk)))
 
 
 @require_GET
+@may_see
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
     shown = request.GET.get("except", "")
@@ -117,6 +129,7 @@ def running(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@may_see
 def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
     """All refused records of a job, by line."""
     job = _job(pk)
@@ -132,6 +145,7 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@may_see
 def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
     """The records that a later one with the same SKU replaced."""
     job = _job(pk)
@@ -144,6 +158,7 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@may_see
 def job_rejects_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     return rejects_response(_job(pk))
 

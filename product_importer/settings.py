@@ -147,6 +147,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "sweep-bulk-acts": {
+        "task": "catalog.sweep",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
 }
 
 # --- Files ----------------------------------------------------------------------------

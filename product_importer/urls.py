@@ -4,9 +4,10 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
-from catalog.api import ProductViewSet
+from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
@@ -16,6 +17,7 @@ admin.autodiscover()
 router = DefaultRouter()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("products", ProductViewSet, basename="api-product")
+router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 
 urlpatterns = [
     path("", include("imports.urls")),
@@ -34,6 +36,11 @@ urlpatterns = [
         "api/v1/imports/<int:pk>/rejects.csv",
         ImportViewSet.as_view({"get": "rejects"}),
         name="api-import-rejects",
+    ),
+    path(
+        "api/v1/products/export.csv",
+        ProductViewSet.as_view({"get": "export"}, renderer_classes=[CSVRenderer, JSONRenderer]),
+        name="api-product-export",
     ),
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),

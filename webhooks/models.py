@@ -15,9 +15,13 @@ class Event(models.Model):
         PRODUCT_CREATED = "product.created"
         PRODUCT_UPDATED = "product.updated"
         PRODUCT_DELETED = "product.deleted"
+        PRODUCTS_CHANGED = "products.changed"
         PRODUCTS_BULK_DELETED = "products.bulk_deleted"
         IMPORT_COMPLETED = "import.completed"
         IMPORT_FAILED = "import.failed"
+        IMPORT_CANCELLED = "import.cancelled"
+        IMPORT_UNDONE = "import.undone"
+        WEBHOOK_TEST = "webhook.test"
 
     type = models.CharField(max_length=40, choices=Type)
     body = models.BinaryField()

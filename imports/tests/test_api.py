@@ -206,7 +206,8 @@ def test_products_are_read_filtered_and_paged(
     assert page["count"] == 120
     assert len(page["results"]) == 50
     assert page["results"][0].keys() == {
-        "id", "sku", "name", "description", "price", "active", "created_at", "updated_at",
+        "id", "sku", "name", "description", "price", "active", "version",
+        "created_at", "updated_at",
     }  # fmt: skip
     seen = [product["sku"] for product in page["results"]]
     while page["next"]:

@@ -11,6 +11,7 @@ from django.core.files import File
 from django.db import connection, connections
 from django.utils import timezone
 
+from catalog import operations as catalog_operations
 from catalog.models import ChangeSet, Product
 from catalog.sql import ConcurrentEdit, upsert
 from imports import operations, sql
@@ -27,9 +28,10 @@ THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
 def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Messages are kept here instead of being sent: these tests are the worker."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr(
-        operations, "kick_after_commit", lambda task, job_id: messages.append((task, job_id))
-    )
+    for module in (operations, catalog_operations):
+        monkeypatch.setattr(
+            module, "kick_after_commit", lambda task, row_id: messages.append((task, row_id))
+        )
     return messages
 
 
@@ -51,13 +53,15 @@ def run_all(kicked: list[tuple[str, int]]) -> None:
     raise AssertionError("the messages do not end")
 
 
-def obey(task: str, job_id: int) -> None:
+def obey(task: str, row_id: int) -> None:
     """Do what a message asks for, as the tasks do."""
     if task == operations.ADVANCE:
-        operations.advance_import(job_id)
+        operations.advance_import(row_id)
+    elif task == operations.TAKE_TURN:
+        operations.take_turn(row_id)
     else:
         assert task == operations.APPLY_CHUNKS
-        operations.apply_chunks(job_id)
+        operations.apply_chunks(row_id)
 
 
 def snapshot(job: ImportJob) -> dict[str, Any]:

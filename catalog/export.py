@@ -1,0 +1,73 @@
+"""The catalogue as a CSV: streamed from a server-side cursor, in the columns an import takes."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+
+from catalog.models import Product
+
+HEADER = "sku,name,description,price,active\n"
+BATCH_ROWS = 5000
+
+# One line of CSV (RFC 4180) per product, written by the database: as fast as it reads.
+# A cell that begins with a quote mark of ours (') or with what a spreadsheet runs as a formula
+# is guarded by one apostrophe in the spreadsheet-safe mode, which the importer takes off.
+_CELL = """CASE WHEN {value} ~ '[",\\n\\r]' OR {value} ~ '^\\s' OR {value} ~ '\\s$' THEN
+    '"' || replace({value}, '"', '""') || '"' ELSE {value} END"""
+_GUARDED = (
+    "CASE WHEN {value} ~ '^[=+@\\t\\r-]|^''+[=+@\\t\\r-]' THEN '''' || {value} ELSE {value} END"
+)
+
+
+def _line(spreadsheet: bool) -> str:
+    cells = []
+    for column in ("sku", "name", "description"):
+        value = _GUARDED.format(value=column) if spreadsheet else column
+        cells.append(_CELL.format(value=f"({value})"))
+    cells += ["COALESCE(price::text, '')", "CASE WHEN active THEN 'true' ELSE 'false' END"]
+    return " || ',' || ".join(cells)
+
+
+def export_lines(products: QuerySet[Product], *, spreadsheet: bool = False) -> Iterator[str]:
+    """Yield the file in pieces of some thousand lines, in constant memory."""
+    yield HEADER
+    compiler = products.query.get_compiler(connection=connection)
+    where, params = compiler.compile(products.query.where) if products.query.where else ("", ())
+    statement = f"SELECT {_line(spreadsheet)} FROM catalog_product"
+    # In SQL a lone % is a placeholder once there are parameters.
+    query = statement.replace("%", "%%") + (f" WHERE {where}" if where else "") + " ORDER BY id"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1")
+        cursor.execute(f"DECLARE catalog_export NO SCROLL CURSOR FOR {query}", list(params))
+        while True:
+            cursor.execute(f"FETCH {BATCH_ROWS} FROM catalog_export")
+            rows = cursor.fetchall()
+            if not rows:
+                return
+            yield "\n".join(line for (line,) in rows) + "\n"
+
+
+def export_response(products: QuerySet[Product], *, spreadsheet: bool) -> StreamingHttpResponse:
+    """The export as a download."""
+    name = "products-for-spreadsheet.csv" if spreadsheet else "products.csv"
+    return StreamingHttpResponse(
+        in_request_thread(export_lines(products, spreadsheet=spreadsheet)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def in_request_thread(pieces: Iterator[str]) -> AsyncIterator[str]:
+    """Draw pieces one by one in the request's own thread, where its connection lives.
+
+    Given a plain iterator under ASGI, Django would draw all of it before the first byte.
+    """
+
+    def draw() -> str | None:
+        return next(pieces, None)
+
+    while (piece := await sync_to_async(draw)()) is not None:
+        yield piece
