@@ -1,31 +1,18 @@
 """``python -m benchmarks import``: a whole import beside the floor, on one database, in one run."""
 
 import argparse
-import json
 import os
 import statistics
 import threading
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-import psycopg
-import requests
 
 from benchmarks.floor import Floor
 from benchmarks.memory import PeakMemory
+from benchmarks.running import Client, checkpoint, clear, database_version, running_stack
 from benchmarks.supplier_file import SupplierFile, write_supplier_file
-from product_importer.environment import BASE_DIR
-from product_importer.local.processes import end_leftovers, free_port, wait_until
 from product_importer.local.stack import Stack
-
-PASSWORD = "benchmark-password-1"  # noqa: S105 (of a database that lives for one run)
-CLEAR = """
-TRUNCATE catalog_product, catalog_change, catalog_changeset, imports_importjob,
-    imports_importchunk, imports_rowerror, imports_supersededrecord, webhooks_event,
-    django_celery_results_taskresult RESTART IDENTITY CASCADE
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,28 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    folder = BASE_DIR / ".data-benchmark"
-    folder.mkdir(exist_ok=True)
-    end_leftovers(folder / "processes")
-    stack = Stack(folder, port=free_port(8765))
-    try:
-        stack.start_stores(redis_port=0)
-        stack.manage("migrate", "--no-input")
-        stack.manage("collectstatic", "--no-input")
-        stack.manage("make_admin", "benchmark", environ={"ADMIN_PASSWORD": PASSWORD})
-        token = stack.manage("api_token", "benchmark").strip()
-        stack.start_web()
-        stack.start_worker(concurrency=options.workers)
-        stack.start_beat()
-        stack.wait_for_web()
-        client = Client(f"http://127.0.0.1:{stack.port}", token)
-        client.wait_until_ready()
+    with running_stack(workers=options.workers) as (stack, client):
         result = {
-            "machine": {"cores": os.cpu_count(), "postgres": _version(stack)},
-            **_measure(stack, client, folder, options.rows, options.repeat),
+            "machine": {"cores": os.cpu_count(), "postgres": database_version(stack)},
+            **_measure(stack, client, options.rows, options.repeat),
         }
         if options.scale:
-            larger = _measure(stack, client, folder, options.rows * 4, 1)
+            larger = _measure(stack, client, options.rows * 4, 1)
             result["scale"] = larger
             result["growth"] = {
                 "rows": 4,
@@ -65,48 +37,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "peak_rss": round(larger["worker_peak_rss_mb"] / result["worker_peak_rss_mb"], 3),
             }
         return result
-    finally:
-        stack.stop()
-
-
-class Client:
-    """The API, as another program would use it."""
-
-    def __init__(self, base: str, token: str) -> None:
-        self.base = base
-        self.session = requests.Session()
-        self.session.trust_env = False
-        self.session.headers["Authorization"] = f"Token {token}"
-
-    def wait_until_ready(self) -> None:
-        wait_until(
-            lambda: self.session.get(f"{self.base}/readyz", timeout=5).ok,
-            seconds=30,
-            what="the stack is ready",
-        )
-
-    def upload(self, file: SupplierFile) -> int:
-        with file.path.open("rb") as handle:
-            answer = self.session.post(
-                f"{self.base}/api/v1/imports/", files={"file": handle}, timeout=300
-            )
-        answer.raise_for_status()
-        return int(answer.json()["id"])
-
-    def follow(self, job_id: int) -> tuple[dict[str, Any], float]:
-        """Read a job's event stream to its end; also seconds to the first event."""
-        started = time.perf_counter()
-        first = None
-        last: dict[str, Any] = {}
-        url = f"{self.base}/api/v1/imports/{job_id}/events/"
-        with self.session.get(url, stream=True, timeout=600) as stream:
-            for line in stream.iter_lines():
-                if line.startswith(b"data:"):
-                    first = first or time.perf_counter() - started
-                    last = json.loads(line[5:])
-        if last.get("status") != "completed":
-            raise RuntimeError(f"the import did not complete: {last}")
-        return last, first or 0.0
 
 
 class ListPageLatency:
@@ -127,30 +57,16 @@ class ListPageLatency:
         self._thread.join()
 
     def _fetch(self) -> None:
-        session = requests.Session()
-        session.trust_env = False
-        login = f"{self.client.base}/login/"
-        session.get(login, timeout=30)
-        session.post(
-            login,
-            data={
-                "username": "benchmark",
-                "password": PASSWORD,
-                "csrfmiddlewaretoken": session.cookies["csrftoken"],
-            },
-            headers={"Referer": login},
-            timeout=30,
-        ).raise_for_status()
+        session = self.client.log_in()
         while not self._done.wait(0.1):
             started = time.perf_counter()
             session.get(f"{self.client.base}/products/", timeout=30).raise_for_status()
             self.seconds.append(time.perf_counter() - started)
 
 
-def _measure(stack: Stack, client: Client, folder: Path, rows: int, repeat: int) -> dict[str, Any]:
-    file = write_supplier_file(folder / f"supplier-{rows}.csv", rows)
-    url = stack.environ["DATABASE_URL"]
-    floor = Floor(url, file.path)
+def _measure(stack: Stack, client: Client, rows: int, repeat: int) -> dict[str, Any]:
+    file = write_supplier_file(stack.folder / f"supplier-{rows}.csv", rows)
+    floor = Floor(stack.environ["DATABASE_URL"], file.path)
     worker = stack.processes["worker"].pid
     figures: dict[str, list[float]] = {
         name: []
@@ -161,10 +77,10 @@ def _measure(stack: Stack, client: Client, folder: Path, rows: int, repeat: int)
         for _ in range(repeat):
             figures["floor"].append(floor.fresh())
             figures["floor_again"].append(floor.again())
-            _clear(url)
+            clear(stack)
             with PeakMemory(worker) as memory:
                 for name in ("fresh", "again"):
-                    _checkpoint(url)
+                    checkpoint(stack)
                     started = time.perf_counter()
                     job_id = client.upload(file)
                     figures["accepted"].append(time.perf_counter() - started)
@@ -173,16 +89,16 @@ def _measure(stack: Stack, client: Client, folder: Path, rows: int, repeat: int)
                     figures[name].append(_job_seconds(job))
                     jobs.append(job)
             figures["rss"].append(memory.peak / 1e6)
-        latency = _page_latency(url, client, file)
+        latency = _page_latency(stack, client, file)
     finally:
         floor.close()
         file.path.unlink()
     return _report(file, figures, jobs, latency)
 
 
-def _page_latency(url: str, client: Client, file: SupplierFile) -> list[float]:
+def _page_latency(stack: Stack, client: Client, file: SupplierFile) -> list[float]:
     """The product list over HTTP while a fresh import runs."""
-    _clear(url)
+    clear(stack)
     job_id = client.upload(file)
     with ListPageLatency(client) as pages:
         client.follow(job_id)
@@ -237,20 +153,3 @@ def _job_seconds(job: dict[str, Any]) -> float:
         for name in ("started_at", "finished_at")
     )
     return (finished - started).total_seconds()
-
-
-def _clear(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(CLEAR)
-
-
-def _checkpoint(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
-
-
-def _version(stack: Stack) -> str:
-    with psycopg.connect(stack.environ["DATABASE_URL"]) as connection:
-        row = connection.execute("SHOW server_version").fetchone()
-    assert row is not None
-    return str(row[0])

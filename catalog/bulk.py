@@ -9,26 +9,29 @@ workers may run one act; each may be killed at any point.
 
 import time
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog import operations, sql
-from catalog.filters import filtered_products
+from catalog.filters import filtered_products, where_of
 from catalog.models import BulkSlice, ChangeSet, Product
+from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_event
 
 RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
 
-SLICE_ROWS = 20_000
+SLICE_ROWS = 40_000
 PARALLEL_RUNS = 4  # tasks that work on one act at a time, over all workers
 RUN_SECONDS = 2.0  # of slices per task: tasks stay short
 ATTEMPTS = 5  # runs without progress before an act fails
+EDIT_RETRIES = 20  # of one slice whose products are being edited at the same time
 STALE_SECONDS = 6  # without progress: the sweep looks at the act
 MAX_IDS = 10_000
 
@@ -52,25 +55,23 @@ def start_bulk_act(
     """
     request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
     if ids is not None:
-        request["ids"] = sorted(set(ids))[:MAX_IDS]
+        request["ids"] = sorted(set(ids))
     else:
         request["filters"] = filters or {}
     if kind == ChangeSet.Kind.BULK_EDIT:
         request["active"] = bool(active)
-    change_set = operations.open_change_set(kind=kind, actor=actor, request=request)
-    ChangeSet.objects.filter(pk=change_set.pk).update(total=chosen_products(request).count())
+    change_set = operations.open_change_set(
+        kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
+    )
     kick_after_commit(RUN, change_set.pk)
-    change_set.refresh_from_db()
     return change_set
 
 
-def chosen_products(request: dict[str, Any]) -> Any:
-    """The products that a bulk act means."""
+def chosen_products(request: dict[str, Any]) -> QuerySet[Product]:
+    """The products that a bulk act means, and those that came after it was asked for."""
     if "ids" in request:
-        products = Product.objects.filter(pk__in=request["ids"])
-    else:
-        products = filtered_products(request["filters"])
-    return products.filter(pk__lte=request["up_to"]).order_by()
+        return Product.objects.filter(pk__in=request["ids"])
+    return filtered_products(request["filters"])
 
 
 def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
@@ -108,26 +109,52 @@ def _begin(change_set: ChangeSet) -> bool:
         ChangeSet.objects.filter(pk=current.pk).update(attempts=F("attempts") + 1)
         if current.slices.exists():
             return True
-        with connection.cursor() as cursor:
-            where, params = _where(chosen_products(current.request))
-            bounds = sql.slice_bounds(cursor, where=where, params=params, rows=SLICE_ROWS)
-        BulkSlice.objects.bulk_create(
-            BulkSlice(change_set=current, first_id=first, last_id=last) for first, last in bounds
-        )
-        for _ in range(min(len(bounds), PARALLEL_RUNS) - 1):
+        parts = _slices(current)
+        BulkSlice.objects.bulk_create(parts)
+        for _ in range(min(len(parts), PARALLEL_RUNS) - 1):
             kick_after_commit(RUN, current.pk)
     return True
 
 
-@transaction.atomic
+def _slices(change_set: ChangeSet) -> list[BulkSlice]:
+    """Cut the ids that there are into ranges of equal width, of about ``SLICE_ROWS`` products.
+
+    Nothing is read for it: numbers that an import used up without creating a product make a
+    range smaller, and none holds more than its width.
+    """
+    last = change_set.request["up_to"]
+    first = Product.objects.aggregate(first=Min("id"))["first"] or 0
+    if "ids" in change_set.request:
+        ids = change_set.request["ids"] or [0]
+        first, last = max(first, ids[0]), min(last, ids[-1])
+    if first > last:
+        return []
+    count = min(ceil(estimated_products() / SLICE_ROWS), last - first + 1) or 1
+    width = ceil((last - first + 1) / count)
+    return [
+        BulkSlice(change_set=change_set, first_id=start, last_id=min(start + width - 1, last))
+        for start in range(first, last + 1, width)
+    ]
+
+
 def _do_slice(change_set: ChangeSet) -> bool:
-    """Do the next slice that nobody is at, in one transaction; return whether there was one."""
+    """Do the next slice that nobody is at; return whether there was one."""
+    for _ in range(EDIT_RETRIES):
+        try:
+            return _do_slice_once(change_set)
+        except sql.ConcurrentEdit:
+            continue  # somebody edited a product meanwhile: what it is now is what counts
+    raise sql.ConcurrentEdit(f"the products of change set {change_set.pk} keep changing")
+
+
+@transaction.atomic
+def _do_slice_once(change_set: ChangeSet) -> bool:
     free = BulkSlice.objects.select_for_update(skip_locked=True, of=("self",))
     part = free.filter(change_set=change_set, done_at=None).order_by("first_id").first()
     if part is None:
         return False
     products = chosen_products(change_set.request)
-    where, params = _where(products.filter(pk__gte=part.first_id, pk__lte=part.last_id))
+    where, params = where_of(products.filter(pk__gte=part.first_id, pk__lte=part.last_id))
     with connection.cursor() as cursor:
         # A slice that a crash of the server takes back is done again.
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
@@ -147,7 +174,6 @@ def _do_slice(change_set: ChangeSet) -> bool:
     BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
     # Last, because from here to the commit the other workers' slices wait for this row.
     operations.count_changes(change_set.pk, **counts)
-    ChangeSet.objects.filter(pk=change_set.pk).update(attempts=0, progress_at=timezone.now())
     return True
 
 
@@ -169,13 +195,6 @@ def _finish(change_set_id: int) -> None:
                 "filters": change_set.request.get("filters"),
             },
         )
-
-
-def _where(products: Any) -> tuple[str, tuple[Any, ...]]:
-    """The condition of a query on products, for raw SQL."""
-    compiler = products.query.get_compiler(connection=connection)
-    where, params = compiler.compile(products.query.where)
-    return where, tuple(params)
 
 
 def sweep_bulk_acts() -> list[int]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import django_filters
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from catalog.models import Product
@@ -75,6 +77,18 @@ def filtered_products(
         return products.none()  # no stored text has a NUL, so nothing contains it
     filtered: QuerySet[Product] = ProductFilter(wanted, queryset=products).qs
     return filtered
+
+
+def where_of(products: QuerySet[Product]) -> tuple[str, tuple[Any, ...]]:
+    """The condition of a query on products and its parameters, for raw SQL."""
+    if not products.query.where:
+        return "true", ()
+    try:
+        compiler = products.query.get_compiler(connection=connection)
+        where, params = compiler.compile(products.query.where)
+    except EmptyResultSet:
+        return "false", ()
+    return where, tuple(params)
 
 
 def active_filters(given: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Length, Lower
@@ -114,42 +113,6 @@ class BulkSlice(models.Model):
         return f"products {self.first_id} to {self.last_id}"
 
 
-class RemovedProducts(models.Model):
-    """Up to a thousand products that a bulk act deleted, whole, one array per column.
-
-    All arrays have the same length and order. Half a million rows of ``Change`` would take
-    several times as long to write as the products to delete
-    (docs/decisions/0006-bulk-acts.md).
-    """
-
-    change_set = models.ForeignKey(ChangeSet, on_delete=models.CASCADE)
-    first_id = models.BigIntegerField()
-    last_id = models.BigIntegerField()
-    ids = ArrayField(models.BigIntegerField())
-    skus = ArrayField(models.TextField())
-    names = ArrayField(models.TextField())
-    descriptions = ArrayField(models.TextField())
-    prices = ArrayField(
-        models.DecimalField(
-            max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
-        )
-    )
-    actives = ArrayField(models.BooleanField())
-    versions = ArrayField(models.IntegerField())
-    created_ins = ArrayField(models.BigIntegerField(null=True))
-    changed_ins = ArrayField(models.BigIntegerField(null=True))
-    created_ats = ArrayField(models.DateTimeField())
-    updated_ats = ArrayField(models.DateTimeField())
-
-    class Meta:
-        ordering = ["id"]
-        verbose_name_plural = "removed products"
-        indexes = [models.Index(fields=["first_id", "last_id"], name="catalog_removed_range")]
-
-    def __str__(self) -> str:
-        return f"{len(self.ids)} products"
-
-
 class Product(models.Model):
     """One product. Its SKU is unique without regard to case; the database decides on case.
 
@@ -217,17 +180,13 @@ class Product(models.Model):
 
 
 class Change(models.Model):
-    """One product that a change set updated or deleted, with the values before.
+    """One product that a change set updated, with the values before.
 
     ``fields`` tells which values changed, as a sum of the ``Field`` numbers; ``old_*``
-    holds the value before for those fields and is empty for the others. Products that an
-    import created need no row here: they carry its number (``Product.created_in``). What a
-    bulk act deleted is in ``RemovedProducts``.
+    holds the value before for those fields and is empty for the others. Products that a
+    change set created carry its number (``Product.created_in``); those that it deleted are
+    ``RemovedProduct``.
     """
-
-    class Action(models.TextChoices):
-        UPDATED = "u", "Updated"
-        DELETED = "d", "Deleted"
 
     class Field(models.IntegerChoices):
         SKU = 1
@@ -242,7 +201,6 @@ class Change(models.Model):
     product = models.ForeignKey(
         Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
     )
-    action = models.CharField(max_length=1, choices=Action)
     fields = models.SmallIntegerField()
     old_sku = models.CharField(max_length=SKU_MAX_LENGTH, null=True)
     old_name = models.CharField(max_length=NAME_MAX_LENGTH, null=True)
@@ -254,9 +212,6 @@ class Change(models.Model):
     old_version = models.IntegerField()
     old_changed_in = models.BigIntegerField(null=True)
     old_updated_at = models.DateTimeField()
-    # Of a deleted product, whose row is gone.
-    old_created_at = models.DateTimeField(null=True)
-    old_created_in = models.BigIntegerField(null=True)
 
     class Meta:
         ordering = ["id"]
@@ -267,4 +222,35 @@ class Change(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_action_display()} product {self.product_id}"
+        return f"product {self.product_id} in change set {self.change_set_id}"
+
+
+class RemovedProduct(models.Model):
+    """One product that a change set deleted, whole.
+
+    ``id`` is the product's, and no key in the database: a product can be deleted again after
+    an undo, and every index would be paid for with every deleted row
+    (docs/decisions/0006-bulk-acts.md). The migration makes the table.
+    """
+
+    change_set = models.ForeignKey(ChangeSet, on_delete=models.DO_NOTHING, db_constraint=False)
+    id = models.BigIntegerField(primary_key=True)
+    sku = models.CharField("SKU", max_length=SKU_MAX_LENGTH)
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
+    description = models.TextField()
+    price = models.DecimalField(
+        max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
+    )
+    active = models.BooleanField()
+    version = models.IntegerField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    created_in = models.BigIntegerField(null=True, db_column="created_in_id")
+    changed_in = models.BigIntegerField(null=True, db_column="changed_in_id")
+
+    class Meta:
+        managed = False
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from catalog import values
-from catalog.models import Change, ChangeSet, Product
+from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_event
@@ -79,11 +79,13 @@ def whose_turn() -> ChangeSet | None:
 def count_changes(
     change_set_id: int, *, created: int = 0, updated: int = 0, deleted: int = 0
 ) -> None:
-    """Add to a change set's counts, in the transaction of the changes."""
+    """Add to a change set's counts, in the transaction of the changes: it got on."""
     ChangeSet.objects.filter(pk=change_set_id).update(
         created=F("created") + created,
         updated=F("updated") + updated,
         deleted=F("deleted") + deleted,
+        attempts=0,
+        progress_at=timezone.now(),
     )
 
 
@@ -192,7 +194,6 @@ def update_product(
     before = Change(
         change_set=change_set,
         product=product,
-        action=Change.Action.UPDATED,
         fields=sum(Change.Field[name.upper()] for name in changed),
         old_version=product.version,
         old_changed_in=product.changed_in_id,
@@ -215,17 +216,15 @@ def delete_product(*, product_id: int, actor: User | None, version: int | None =
     """Delete a product. Raises ``Conflict`` and ``Product.DoesNotExist``."""
     product = _locked(product_id, version)
     change_set = _finished(ChangeSet.Kind.DELETE, actor, deleted=1)
-    Change.objects.create(
+    RemovedProduct.objects.create(
         change_set=change_set,
-        product_id=product.pk,
-        action=Change.Action.DELETED,
-        fields=sum(Change.Field),
-        old_version=product.version,
-        old_changed_in=product.changed_in_id,
-        old_updated_at=product.updated_at,
-        old_created_at=product.created_at,
-        old_created_in=product.created_in_id,
-        **{f"old_{name}": getattr(product, name) for name in FIELDS},
+        id=product.pk,
+        version=product.version,
+        created_at=product.created_at,
+        updated_at=product.updated_at,
+        created_in=product.created_in_id,
+        changed_in=product.changed_in_id,
+        **{name: getattr(product, name) for name in FIELDS},
     )
     _tell(Event.Type.PRODUCT_DELETED, product, change_set)
     Product.objects.filter(pk=product_id)._raw_delete("default")

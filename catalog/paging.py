@@ -31,6 +31,7 @@ _KEYS: dict[str, Any] = {
 }
 ORDERINGS = tuple(_KEYS)
 INDEXED = ("id", "sku")  # orders that an index gives
+LAST = "last"
 PROBE_ROWS = 20_000  # looked at in the order of an index before all of the table is
 
 
@@ -63,13 +64,14 @@ def check_ordering(text: str) -> str:
 def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: str = "") -> Page:
     """The page of ``size`` products at a cursor (as found in another ``Page``), or the first.
 
+    The cursor ``last`` is the last page, as quick as the first: it is read from the other end.
     Raises ``BadFilter`` for a cursor that is none.
     """
     backwards, position = _decode(cursor, ordering)
     name = ordering.removeprefix("-")
     descending = ordering.startswith("-") != backwards
-    everything = Product.objects.annotate(sort_key=_KEYS[name])
-    wanted = products.annotate(sort_key=_KEYS[name])
+    everything: QuerySet[Any] = Product.objects.annotate(sort_key=_KEYS[name])
+    wanted: QuerySet[Any] = products.annotate(sort_key=_KEYS[name])
     if position is not None:
         beyond = _beyond(name, position, descending)
         everything, wanted = everything.filter(beyond), wanted.filter(beyond)
@@ -77,12 +79,10 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     if name in INDEXED:
         order = order[:1]
     everything, wanted = everything.order_by(*order), wanted.order_by(*order)
-    found: list[Product] = []
     if not products.query.where:
         found = list(wanted[: size + 1])
     else:
-        if name in INDEXED:
-            found = list(wanted.filter(pk__in=everything.values("pk")[:PROBE_ROWS])[: size + 1])
+        found = _probe(everything, wanted, size + 1, descending) if name in INDEXED else []
         if len(found) <= size:
             found = _scan(wanted, size + 1)
     more = len(found) > size
@@ -92,18 +92,28 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     return Page(
         rows=rows,
         previous=_encode("b", rows[0]) if rows and (more if backwards else position) else "",
-        next=_encode("f", rows[-1]) if rows and (backwards or more) else "",
+        next=_encode("f", rows[-1]) if rows and (position if backwards else more) else "",
         total=len(rows) if position is None and not more else None,
     )
 
 
-def _scan(wanted: QuerySet[Product], limit: int) -> list[Product]:
-    """Look at all of the table, in parallel.
+def _probe(
+    everything: QuerySet[Any], wanted: QuerySet[Any], limit: int, descending: bool
+) -> list[Product]:
+    """Look for matches among the next products in the order of an index.
 
-    A filter that matches often is answered by walking an index, one that matches seldom by
-    this. Which it is, nobody can know before: so the walk is tried over the next rows, and
-    given up if they do not fill the page.
+    A filter that matches often is answered by walking the index, one that matches seldom by
+    looking at all of the table. Which it is, nobody can know before: so the walk is tried over
+    the next ``PROBE_ROWS``, and given up if they do not fill the page.
     """
+    end = everything.values_list("sort_key", flat=True)[PROBE_ROWS : PROBE_ROWS + 1].first()
+    if end is not None:
+        wanted = wanted.filter(**{f"sort_key__{'gte' if descending else 'lte'}": end})
+    return list(wanted[:limit])
+
+
+def _scan(wanted: QuerySet[Any], limit: int) -> list[Product]:
+    """Look at all of the table, in parallel."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off;"
@@ -131,6 +141,8 @@ def _encode(direction: str, product: Product) -> str:
 def _decode(cursor: str, ordering: str) -> tuple[bool, list[Any] | None]:
     if not cursor:
         return False, None
+    if cursor == LAST:
+        return True, None
     name = ordering.removeprefix("-")
     try:
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))

@@ -1,7 +1,6 @@
 """Questions to the catalogue that pages and API ask."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from catalog.models import Change, ChangeSet, Product, RemovedProducts
+from catalog.models import Change, ChangeSet, Product, RemovedProduct
 
 EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
 
@@ -158,9 +157,7 @@ FIELDS = ("sku", "name", "description", "price", "active")
 
 def product_history(product: Product) -> list[HistoryEntry]:
     """What happened to a product, newest first; values after follow from the change after it."""
-    changes = list(
-        Change.objects.filter(product_id=product.pk, action=Change.Action.UPDATED).order_by("-id")
-    )
+    changes = list(Change.objects.filter(product_id=product.pk).order_by("-id"))
     ids = {change.change_set_id for change in changes} | {product.created_in_id}
     sets = ChangeSet.objects.select_related("actor").in_bulk([n for n in ids if n is not None])
     state: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
@@ -196,7 +193,7 @@ def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:
     for name in FIELDS:
         if change.fields & Change.Field[name.upper()]:
             before = getattr(change, f"old_{name}")
-            found.append(FieldChange(name, before, state[name]))
+            found.append(FieldChange(name, before, state.get(name)))
             state[name] = before
     return found
 
@@ -204,85 +201,75 @@ def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:
 CHANGES_PAGE = 50
 
 
-def change_set_entries(change_set: ChangeSet, *, page: int) -> tuple[list[HistoryEntry], bool]:
-    """The updated, then the deleted products of a change set, and whether more follow.
+@dataclass(frozen=True)
+class EntriesPage:
+    """Some of what a change set did; ``more`` tells whether further ones follow."""
 
-    Products that it created and that are still as it left them are listed by the catalogue
-    (``created_in``); reading them would read all of it, so here they are only counted.
+    entries: list[HistoryEntry]
+    more: bool
+
+
+def change_set_entries(change_set: ChangeSet, *, action: str, page: int) -> EntriesPage:
+    """One page of the products that a change set ``created``, ``updated`` or ``deleted``.
+
+    Products that it created are those that still are in the catalogue; a change that a later
+    change set made of them is not part of what is told here.
     """
     start = (page - 1) * CHANGES_PAGE
-    changes = list(
-        Change.objects.filter(change_set=change_set).order_by("id")[
-            start : start + CHANGES_PAGE + 1
-        ]
-    )
-    entries = list(_with_values_after(changes[:CHANGES_PAGE], change_set))
-    more = len(changes) > CHANGES_PAGE
-    if not changes and change_set.kind == ChangeSet.Kind.BULK_DELETE:
-        return _removed_entries(change_set, start)
-    return entries, more
+    window = slice(start, start + CHANGES_PAGE + 1)
+    find = {"created": _created, "updated": _updated, "deleted": _deleted}[action]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        entries = find(change_set, window)
+    return EntriesPage(entries[:CHANGES_PAGE], len(entries) > CHANGES_PAGE)
 
 
-def _with_values_after(changes: Iterable[Change], change_set: ChangeSet) -> Iterator[HistoryEntry]:
-    changes = list(changes)
-    ids = [change.product_id for change in changes]
-    products = Product.objects.in_bulk(ids)
-    later: dict[int, list[Change]] = {}
-    for other in Change.objects.filter(
-        product_id__in=ids, change_set_id__gt=change_set.pk
-    ).order_by("id"):
-        later.setdefault(other.product_id, []).append(other)
-    for change in changes:
-        product = products.get(change.product_id)
-        if change.action == Change.Action.DELETED:
-            values = {name: getattr(change, f"old_{name}") for name in FIELDS}
-            yield HistoryEntry(
-                change_set.created_at,
-                "deleted",
-                change_set,
-                values["sku"],
-                change.product_id,
-                [FieldChange(name, values[name], None) for name in FIELDS],
-            )
-            continue
-        state = {name: getattr(product, name, None) for name in FIELDS}
-        for other in reversed(later.get(change.product_id, [])):
-            _differences(other, state)
-        entry_sku = state["sku"] or change.old_sku or ""
-        yield HistoryEntry(
-            change_set.created_at,
-            "updated",
-            change_set,
-            entry_sku,
-            change.product_id,
-            _differences(change, state),
+def _created(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    products = Product.objects.filter(created_in=change_set).order_by("id")[window]
+    return [
+        HistoryEntry(product.created_at, "created", change_set, product.sku, product.pk)
+        for product in products
+    ]
+
+
+def _deleted(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    removed = RemovedProduct.objects.filter(change_set=change_set).order_by("id")[window]
+    return [
+        HistoryEntry(
+            at=change_set.created_at,
+            action="deleted",
+            change_set=change_set,
+            sku=product.sku,
+            product_id=product.pk,
+            changes=[FieldChange(name, getattr(product, name), None) for name in FIELDS],
         )
+        for product in removed
+    ]
 
 
-def _removed_entries(change_set: ChangeSet, start: int) -> tuple[list[HistoryEntry], bool]:
-    """Products that a bulk act deleted, out of the batches that they were put away in."""
-    entries: list[HistoryEntry] = []
-    place = 0
-    for batch in RemovedProducts.objects.filter(change_set=change_set).order_by("first_id", "id"):
-        if place + len(batch.ids) > start and len(entries) <= CHANGES_PAGE:
-            for i in range(max(0, start - place), len(batch.ids)):
-                entries.append(
-                    HistoryEntry(
-                        change_set.created_at,
-                        "deleted",
-                        change_set,
-                        batch.skus[i],
-                        batch.ids[i],
-                        [
-                            FieldChange("name", batch.names[i], None),
-                            FieldChange("price", batch.prices[i], None),
-                            FieldChange("active", batch.actives[i], None),
-                        ],
-                    )
-                )
-                if len(entries) > CHANGES_PAGE:
-                    break
-        place += len(batch.ids)
-        if len(entries) > CHANGES_PAGE:
-            break
-    return entries[:CHANGES_PAGE], len(entries) > CHANGES_PAGE
+def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    """The updates with the values after: those before the next change, else those of today."""
+    changes = list(Change.objects.filter(change_set=change_set).order_by("id")[window])
+    ids = [change.product_id for change in changes]
+    states = {
+        product.pk: {name: getattr(product, name) for name in FIELDS}
+        for product in [
+            *RemovedProduct.objects.filter(id__in=ids, change_set_id__gt=change_set.pk),
+            *Product.objects.filter(pk__in=ids),
+        ]
+    }
+    later = Change.objects.filter(product_id__in=ids, change_set_id__gt=change_set.pk)
+    for change in later.order_by("-id"):
+        if change.product_id in states:
+            _differences(change, states[change.product_id])
+    return [
+        HistoryEntry(
+            at=change_set.created_at,
+            action="updated",
+            change_set=change_set,
+            sku=states[change.product_id]["sku"] if change.product_id in states else "",
+            product_id=change.product_id,
+            changes=_differences(change, states.get(change.product_id, {})),
+        )
+        for change in changes
+    ]

@@ -90,12 +90,12 @@ WITH source AS MATERIALIZED (
     RETURNING 1
 ), recorded AS (
     INSERT INTO catalog_change (
-        change_set_id, product_id, action, fields,
+        change_set_id, product_id, fields,
         old_sku, old_name, old_description, old_price, old_active,
         old_version, old_changed_in, old_updated_at
     )
     SELECT
-        %(change_set)s, product_id, 'u',
+        %(change_set)s, product_id,
         CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
         + CASE WHEN old_name IS DISTINCT FROM name THEN 2 ELSE 0 END
         + CASE WHEN old_description IS DISTINCT FROM description THEN 4 ELSE 0 END
@@ -200,23 +200,17 @@ def upsert(
     )
 
 
-# Texts are kept as they are: compressing them takes longer than all the rest (pglz).
-_DELETE = """
-WITH gone AS (
-    DELETE FROM catalog_product WHERE {where} RETURNING *
-), kept AS (
-    INSERT INTO catalog_removedproducts (
-        change_set_id, first_id, last_id, ids, skus, names, descriptions, prices, actives,
-        versions, created_ins, changed_ins, created_ats, updated_ats
-    )
-    SELECT %s, min(id), max(id), array_agg(id), array_agg(sku), array_agg(name),
-           array_agg(description), array_agg(price), array_agg(active), array_agg(version),
-           array_agg(created_in_id), array_agg(changed_in_id),
-           array_agg(created_at), array_agg(updated_at)
-    FROM gone GROUP BY id / 1000
+_PRODUCT_COLUMNS = (
+    "id, sku, name, description, price, active, version, created_at, updated_at, "
+    "created_in_id, changed_in_id"
 )
-SELECT count(*) FROM gone
+_KEEP = f"""
+INSERT INTO catalog_removedproduct (change_set_id, {_PRODUCT_COLUMNS})
+SELECT %s, {_PRODUCT_COLUMNS} FROM catalog_product WHERE {{where}}
 """
+_DELETE = "DELETE FROM catalog_product WHERE {where}"
+# Every edit commits a change set, so one that came in between shows here.
+_EDITS = "SELECT count(*) FROM catalog_changeset WHERE id > %s - 10000"
 
 
 def delete_products(
@@ -224,10 +218,21 @@ def delete_products(
 ) -> int:
     """Delete what ``where`` (a condition on ``catalog_product``) holds for, and keep it whole.
 
-    Returns how many products are gone. Run inside a transaction.
+    Returns how many products are gone. Run inside a transaction. Two statements, because
+    passing the rows from one to the other takes longer than to read them twice; raises
+    ``ConcurrentEdit`` when somebody edited a product meanwhile: the caller rolls back and
+    runs it again.
     """
-    cursor.execute(_DELETE.format(where=where), [*params, change_set_id])
-    return int(cursor.fetchone()[0])
+    cursor.execute(_EDITS, [change_set_id])
+    edits = cursor.fetchone()
+    cursor.execute(_KEEP.format(where=where), [change_set_id, *params])
+    kept = cursor.rowcount
+    cursor.execute(_DELETE.format(where=where), params)
+    gone = int(cursor.rowcount)
+    cursor.execute(_EDITS, [change_set_id])
+    if gone != kept or cursor.fetchone() != edits:
+        raise ConcurrentEdit
+    return gone
 
 
 _SET_ACTIVE = """
@@ -240,10 +245,10 @@ WITH chosen AS MATERIALIZED (
     FROM chosen WHERE product.id = chosen.id
 ), recorded AS (
     INSERT INTO catalog_change (
-        change_set_id, product_id, action, fields, old_active,
+        change_set_id, product_id, fields, old_active,
         old_version, old_changed_in, old_updated_at
     )
-    SELECT %s, id, 'u', 16, NOT %s, version, changed_in_id, updated_at FROM chosen
+    SELECT %s, id, 16, NOT %s, version, changed_in_id, updated_at FROM chosen
 )
 SELECT count(*) FROM chosen
 """
@@ -266,19 +271,3 @@ def set_active(
         [*params, active, active, change_set_id, change_set_id, active],
     )
     return int(cursor.fetchone()[0])
-
-
-def slice_bounds(
-    cursor: CursorWrapper, *, where: str, params: tuple[Any, ...], rows: int
-) -> list[tuple[int, int]]:
-    """Cut the ids that ``where`` holds for into ranges of at most ``rows``: first and last."""
-    cursor.execute(
-        f"""
-        SELECT min(id), max(id) FROM (
-            SELECT id, row_number() OVER (ORDER BY id) - 1 AS place
-            FROM catalog_product WHERE {where}
-        ) AS numbered GROUP BY place / %s ORDER BY 1
-        """,
-        [*params, rows],
-    )
-    return list(cursor.fetchall())

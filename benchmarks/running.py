@@ -1,0 +1,130 @@
+"""The product as it runs, on data of its own, for one benchmark."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import requests
+
+from benchmarks.supplier_file import SupplierFile
+from product_importer.environment import BASE_DIR
+from product_importer.local.processes import end_leftovers, free_port, wait_until
+from product_importer.local.stack import Stack
+
+PASSWORD = "benchmark-password-1"  # noqa: S105 (of a database that lives for one run)
+CLEAR = """
+TRUNCATE catalog_product, catalog_change, catalog_changeset, catalog_removedproduct,
+    imports_importjob, imports_importchunk, imports_rowerror, imports_supersededrecord,
+    webhooks_event, django_celery_results_taskresult RESTART IDENTITY CASCADE
+"""
+
+
+class Client:
+    """The API, as another program would use it."""
+
+    def __init__(self, base: str, token: str) -> None:
+        self.base = base
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = f"Token {token}"
+
+    def wait_until_ready(self) -> None:
+        wait_until(
+            lambda: self.session.get(f"{self.base}/readyz", timeout=5).ok,
+            seconds=30,
+            what="the stack is ready",
+        )
+
+    def upload(self, file: SupplierFile) -> int:
+        with file.path.open("rb") as handle:
+            answer = self.session.post(
+                f"{self.base}/api/v1/imports/", files={"file": handle}, timeout=300
+            )
+        answer.raise_for_status()
+        return int(answer.json()["id"])
+
+    def follow(self, job_id: int) -> tuple[dict[str, Any], float]:
+        """Read a job's event stream to its end; also seconds to the first event."""
+        started = time.perf_counter()
+        first = None
+        last: dict[str, Any] = {}
+        url = f"{self.base}/api/v1/imports/{job_id}/events/"
+        while last.get("status") not in ("completed", "failed", "cancelled"):
+            with self.session.get(url, stream=True, timeout=600) as stream:
+                for line in stream.iter_lines():
+                    if line.startswith(b"data:"):
+                        first = first or time.perf_counter() - started
+                        last = json.loads(line[5:])
+        if last["status"] != "completed":
+            raise RuntimeError(f"the import did not complete: {last}")
+        return last, first or 0.0
+
+    def log_in(self) -> requests.Session:
+        """A session of a person at the pages."""
+        session = requests.Session()
+        session.trust_env = False
+        login = f"{self.base}/login/"
+        session.get(login, timeout=30)
+        session.post(
+            login,
+            data={
+                "username": "benchmark",
+                "password": PASSWORD,
+                "csrfmiddlewaretoken": session.cookies["csrftoken"],
+            },
+            headers={"Referer": login},
+            timeout=30,
+        ).raise_for_status()
+        return session
+
+
+@contextmanager
+def running_stack(
+    *, workers: int = 2, environ: dict[str, str] | None = None
+) -> Iterator[tuple[Stack, Client]]:
+    """Start everything on the data of the last benchmark, emptied; stop it at the end."""
+    folder = BASE_DIR / ".data-benchmark"
+    folder.mkdir(exist_ok=True)
+    end_leftovers(folder / "processes")
+    stack = Stack(folder, port=free_port(8765))
+    try:
+        stack.start_stores(redis_port=0)
+        stack.environ |= environ or {}
+        stack.manage("migrate", "--no-input")
+        stack.manage("collectstatic", "--no-input")
+        stack.manage("make_admin", "benchmark", environ={"ADMIN_PASSWORD": PASSWORD})
+        clear(stack)
+        token = stack.manage("api_token", "benchmark").strip()
+        stack.start_web()
+        stack.start_worker(concurrency=workers)
+        stack.start_beat()
+        stack.wait_for_web()
+        client = Client(f"http://127.0.0.1:{stack.port}", token)
+        client.wait_until_ready()
+        yield stack, client
+    finally:
+        stack.stop()
+
+
+def sql(stack: Stack, statement: str) -> None:
+    """Run one statement, outside any transaction."""
+    with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def clear(stack: Stack) -> None:
+    sql(stack, CLEAR)
+
+
+def checkpoint(stack: Stack) -> None:
+    sql(stack, "CHECKPOINT")
+
+
+def database_version(stack: Stack) -> str:
+    with psycopg.connect(stack.environ["DATABASE_URL"]) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    assert row is not None
+    return str(row[0])
