@@ -15,11 +15,13 @@ from django.core.files import File
 from django.db import connection
 from django.test import Client
 from knox.models import AuthToken
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 import product_importer.migrations
 from catalog.models import Product
 from imports.models import ImportJob
 from imports.operations import start_import
+from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import STACK
 from product_importer.local.stack import Stack
@@ -165,3 +167,57 @@ class Browserless:
 @pytest.fixture
 def api(site: Stack, transactional_db: None, user: User) -> Browserless:
     return Browserless(f"http://127.0.0.1:{site.port}", user)
+
+
+# --- A person at the pages, in a real Chromium ------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    # Playwright's own loop runs in this thread, where Django then sees an event loop.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        with sync_playwright() as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    started = playwright.chromium.launch(
+        executable_path=find_chromium(),
+        args=[
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    )
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
+    """Open a logged-in page; at the end no page may have had an error in its scripts."""
+    contexts = []
+    faults: list[str] = []
+
+    def start(name: str = "mara", **options: Any) -> Page:
+        context = browser.new_context(base_url=f"http://127.0.0.1:{site.port}", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto("/")
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.locator("#pi-main")).to_be_visible()
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert faults == []

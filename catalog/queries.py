@@ -198,6 +198,74 @@ def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:
     return found
 
 
+@dataclass(frozen=True)
+class FieldConflict:
+    """A field that two people changed: what the one typed, and what the other saved."""
+
+    field: str
+    typed: Any
+    now: Any
+
+
+@dataclass(frozen=True)
+class MergedEdit:
+    """An edit of a product that somebody else changed meanwhile.
+
+    ``values`` is for the form: what was typed, and in the fields that only the other person
+    changed what they saved (``taken``). Both changed those in ``conflicts``.
+    """
+
+    values: dict[str, Any]
+    taken: list[FieldChange]
+    conflicts: list[FieldConflict]
+    changed_by: ChangeSet | None
+
+
+def merge_edit(product: Product, *, typed: dict[str, Any], seen_version: int) -> MergedEdit:
+    """Lay an edit, made from ``seen_version``, over what the product is now; nothing is lost."""
+    since = Change.objects.filter(product_id=product.pk, old_version__gte=seen_version)
+    seen: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
+    for change in since.order_by("-id"):
+        _differences(change, seen)
+    values = dict(typed)
+    taken, conflicts = [], []
+    for name in FIELDS:
+        now = getattr(product, name)
+        if seen[name] == now or _text(typed.get(name, now)) == _text(now):
+            continue  # not changed by the other person, or to the same value
+        if _text(typed[name]) == _text(seen[name]):
+            values[name] = now if isinstance(now, bool) else _text(now)
+            taken.append(FieldChange(name, seen[name], now))
+        else:
+            conflicts.append(FieldConflict(name, typed[name], now))
+    changed_by = (
+        ChangeSet.objects.select_related("actor").filter(pk=product.changed_in_id or 0).first()
+    )
+    return MergedEdit(values, taken, conflicts, changed_by)
+
+
+def _text(value: Any) -> str:
+    """A value as a form shows it."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, bool) else str(value).strip()
+
+
+# --- Change sets ----------------------------------------------------------------------
+
+
+def acts_before(change_set: ChangeSet) -> int:
+    """How many large acts have their turn before this one."""
+    return ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED, pk__lt=change_set.pk).count()
+
+
+def unfinished_bulk_acts() -> QuerySet[ChangeSet]:
+    """The bulk acts that a worker has still to do something for."""
+    return ChangeSet.objects.filter(
+        status__in=ChangeSet.UNFINISHED, kind__in=ChangeSet.BULK
+    ).order_by("id")
+
+
 CHANGES_PAGE = 50
 
 

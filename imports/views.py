@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from catalog.queries import glance
+from catalog.queries import glance, unfinished_bulk_acts
 from imports import operations
 from imports.models import ImportJob
 from imports.progress import Progress, progress_of
@@ -121,11 +121,13 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 @may_see
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
-    shown = request.GET.get("except", "")
-    jobs = ImportJob.unfinished()
-    if shown.isdigit():
+    jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
+    if (shown := request.GET.get("except", "")).isdigit():
         jobs = jobs.exclude(pk=int(shown[:18]))
-    return render(request, "imports/_running.html", {"running_jobs": jobs[:3]})
+    if (shown := request.GET.get("except_change", "")).isdigit():
+        acts = acts.exclude(pk=int(shown[:18]))
+    context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
+    return render(request, "imports/_running.html", context)
 
 
 @require_GET

@@ -257,6 +257,7 @@ UNFOLD = {
                     },
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
+                    {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
                 ],
             },
             {

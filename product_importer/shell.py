@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
 
+from catalog.queries import unfinished_bulk_acts
 from imports.models import ImportJob
 
 
@@ -36,6 +37,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return {}
     context: dict[str, Any] = dict(admin.site.each_context(request))
     user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        # Unfold keeps its navigation for those who may enter the admin.
+        context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]
     if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
         context["running_jobs"] = ImportJob.unfinished()[:3]
+        context["running_acts"] = unfinished_bulk_acts()[:3]
     return context

@@ -21,7 +21,7 @@ router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 
 urlpatterns = [
     path("", include("imports.urls")),
-    path("products/", include("catalog.urls")),
+    path("", include("catalog.urls")),
     path(
         "login/",
         LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm),

@@ -1,74 +1,19 @@
 """A person at the pages, in a real Chromium."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from benchmarks.supplier_file import write_supplier_file
 from catalog.models import Product
-from conftest import PASSWORD
 from imports.models import ImportJob
-from product_importer.local.browser import find_chromium
-from product_importer.local.stack import Stack
 
 pytestmark = pytest.mark.django_db(transaction=True)
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    # Playwright's own loop runs in this thread, where Django then sees an event loop.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        with sync_playwright() as running:
-            yield running
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = playwright.chromium.launch(
-        executable_path=find_chromium(),
-        args=[
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ],
-    )
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
-    """Open a logged-in page; at the end no page may have had an error in its scripts."""
-    contexts = []
-    faults: list[str] = []
-
-    def start(**options: Any) -> Page:
-        context = browser.new_context(base_url=f"http://127.0.0.1:{site.port}", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto("/")
-        page.get_by_label("Username").fill("mara")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        expect(page.locator("#pi-main")).to_be_visible()
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def the_job_completes(page: Page) -> None:

@@ -1,0 +1,262 @@
+"""A person with the catalogue, in a real Chromium."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from catalog.models import ChangeSet, Product
+from conftest import finished, wait_for
+from imports.models import ImportJob
+
+pytestmark = pytest.mark.django_db(transaction=True)
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture
+def catalogue(transactional_db: None) -> list[Product]:
+    """130 products: three pages of 50."""
+    return Product.objects.bulk_create(
+        Product(sku=f"P-{n:03d}", name=f"Lamp {n}", description=f"text {n % 7}", price=n)
+        for n in range(130)
+    )
+
+
+def shown_skus(page: Page) -> list[str]:
+    return page.locator("#products tbody code").all_text_contents()
+
+
+def test_a_product_is_created_found_and_deleted(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto("/products/")
+    page.get_by_role("link", name="New product").click()
+    page.get_by_label("SKU").fill("NEW-1")
+    page.get_by_label("Name").fill("Desk lamp")
+    page.get_by_label("Price").fill("12.345")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#error-price")).to_contain_text("at most two decimals")
+    expect(page.get_by_label("Name")).to_have_value("Desk lamp")
+    page.get_by_label("Price").fill("12.34")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="Desk lamp")).to_be_visible()
+    page.goto("/products/?q=desk")
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.get_by_role("link", name="NEW-1", exact=True).click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete the product").click()
+    page.wait_for_url("**/products/")
+    assert not Product.objects.exists()
+
+
+def test_a_taken_sku_is_told_beside_its_field(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/new/")
+    page.get_by_label("SKU").fill("p-001")
+    page.get_by_label("Name").fill("Again")
+    page.keyboard.press("Enter")
+    expect(page.locator("#error-sku")).to_contain_text("exists already")
+    assert Product.objects.count() == 130
+
+
+def test_a_cell_is_edited_in_place(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/?q=P-001")
+    page.get_by_role("cell", name="Lamp 1", exact=True).click()
+    expect(page.get_by_role("textbox", name="Name")).to_be_focused()
+    page.get_by_role("textbox", name="Name").fill("Left alone")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("cell", name="Lamp 1", exact=True)).to_be_visible()
+    page.get_by_role("cell", name="1.00", exact=True).click()
+    expect(page.get_by_role("textbox", name="Price")).to_be_focused()
+    page.get_by_role("textbox", name="Price").fill("free")
+    page.keyboard.press("Enter")
+    expect(page.locator("#error-price")).to_contain_text("“free” is not a price")
+    page.get_by_role("textbox", name="Price").fill("7.50")
+    page.keyboard.press("Tab")  # on to the next field
+    page.get_by_role("textbox", name="Name").fill("Reading lamp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="Reading lamp")).to_be_visible()
+    expect(page.get_by_role("cell", name="7.50")).to_be_visible()
+    product = Product.objects.get(sku="P-001")
+    assert (product.name, str(product.price), product.version) == ("Reading lamp", "7.50", 2)
+
+
+def test_the_second_of_two_editors_loses_nothing(
+    open_page: Callable[..., Page], make_user: Callable[..., User], catalogue: list[Product]
+) -> None:
+    make_user("theo", "editor")
+    mine, theirs = open_page(), open_page("theo")
+    for page in (mine, theirs):
+        page.goto("/products/?q=P-002")
+        page.get_by_role("cell", name="Lamp 2", exact=True).click()
+    theirs.get_by_role("textbox", name="Name").fill("Their lamp")
+    theirs.get_by_role("textbox", name="Price").fill("99.00")
+    theirs.keyboard.press("Enter")
+    expect(theirs.get_by_role("cell", name="Their lamp")).to_be_visible()
+    mine.get_by_role("textbox", name="Name").fill("My lamp")
+    mine.keyboard.press("Enter")
+    note = mine.get_by_role("alert")
+    expect(note).to_contain_text("theo changed this product meanwhile")
+    expect(note).to_contain_text("they saved Their lamp, you typed My lamp")
+    expect(mine.get_by_role("textbox", name="Name")).to_have_value("My lamp")
+    expect(mine.get_by_role("textbox", name="Price")).to_have_value("99.00")
+    mine.get_by_role("textbox", name="Name").press("Enter")
+    expect(mine.get_by_role("cell", name="My lamp")).to_be_visible()
+    product = Product.objects.get(sku="P-002")
+    assert (product.name, str(product.price)) == ("My lamp", "99.00")
+
+
+def test_search_filter_sort_and_paging_stay_in_the_address(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/")
+    page.get_by_role("searchbox").press_sequentially("lamp 1")
+    expect(page.get_by_role("status")).to_have_text("41 products match")
+    expect(page).to_have_url(re.compile(r"\?q=lamp(\+|%20)1$"))
+    page.get_by_role("link", name="Price").click()
+    expect(page).to_have_url(re.compile("ordering=price"))
+    page.get_by_role("link", name="Price").click()
+    expect(page.locator("#products tbody code").first).to_have_text("P-129")
+    page.reload()
+    expect(page.locator("#products tbody code").first).to_have_text("P-129")
+    expect(page.get_by_role("searchbox")).to_have_value("lamp 1")
+    page.go_back()
+    expect(page.locator("#products tbody code").first).to_have_text("P-001")
+    page.get_by_role("link", name=re.compile("Remove the filter Search")).click()
+    expect(page.get_by_role("status")).to_have_text("130 products")
+    seen = shown_skus(page)
+    for number in (2, 3):
+        page.get_by_role("link", name="Next").click()
+        expect(page.get_by_text(f"Page {number} of 3")).to_be_visible()
+        seen += shown_skus(page)
+    assert seen == [f"P-{n:03d}" for n in range(130)]
+    page.get_by_text("Filters", exact=True).click()
+    page.locator("select[name=active]").select_option("false")
+    expect(page.get_by_text("No product matches")).to_be_visible()
+
+
+def test_products_selected_over_two_pages_are_deactivated(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/")
+    page.get_by_label("Select P-003").check()
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_text("Page 2 of 3")).to_be_visible()
+    page.get_by_label("Select P-060").check()
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_role("button", name="Deactivate").click()
+    page.get_by_role("button", name="Deactivate 2 products").click()
+    page.wait_for_url("**/changes/*/")
+    expect(page.locator("#change-panel")).to_have_attribute("data-final", "true")
+    expect(page.get_by_role("link", name="P-060", exact=True)).to_be_visible()
+    off = Product.objects.filter(active=False).order_by("id").values_list("sku", flat=True)
+    assert list(off) == ["P-003", "P-060"]
+    page.goto("/products/")
+    expect(page.locator("#bulk-form")).to_be_hidden()
+
+
+def test_a_bulk_delete_wants_the_number_typed(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/?name=lamp 1")
+    page.get_by_label("Select all on this page").check()
+    page.get_by_label("all 41 that match").check()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Delete 41 products?")).to_be_visible()
+    page.get_by_label("Type the number").fill("40")
+    page.get_by_role("button", name="Delete 41 products").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was deleted")
+    assert Product.objects.count() == 130
+    page.get_by_label("Type the number").fill("41")
+    page.get_by_role("button", name="Delete 41 products").click()
+    page.wait_for_url("**/changes/*/")
+    expect(page.locator("#change-panel")).to_have_attribute("data-final", "true")
+    expect(page.locator(".pi-tile-deleted b")).to_have_text("41")
+    assert Product.objects.count() == 89
+    assert ChangeSet.objects.get().actor.username == "mara"
+
+
+def test_an_export_imports_back_without_a_change(
+    open_page: Callable[..., Page], catalogue: list[Product], tmp_path: Path
+) -> None:
+    page = open_page()
+    page.goto("/products/")
+    for link in ("CSV", "CSV for spreadsheets"):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=link, exact=True).click()
+        file = tmp_path / "products.csv"
+        download.value.save_as(file)
+        page.goto("/")
+        page.set_input_files("#pi-file", file)
+        page.wait_for_url("**/imports/*/")
+        job = finished(wait_for(lambda: ImportJob.objects.order_by("-id").first()))
+        assert (job.status, job.unchanged, job.total_records) == ("completed", 130, 130)
+        page.goto("/products/")
+
+
+def test_products_are_managed_without_scripts(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page(java_script_enabled=False)
+    page.goto("/products/")
+    page.get_by_role("searchbox").fill("P-005")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="P-005", exact=True).click()
+    page.get_by_label("Name").fill("Without scripts")
+    page.get_by_role("button", name="Save").click()
+    page.goto("/products/?q=without")
+    page.get_by_label("Select P-005").check()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_label("Type the number").fill("1")
+    page.get_by_role("button", name="Delete 1 product").click()
+    page.wait_for_url("**/changes/*/")
+    expect(page.locator(".pi-tile-deleted b")).to_have_text("1")
+    assert not Product.objects.filter(sku="P-005").exists()
+
+
+def test_a_row_is_edited_by_keyboard(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()
+    page.goto("/products/?q=P-004")
+    page.get_by_role("link", name="Edit P-004").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Name")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="By keyboard")).to_be_visible()
+
+
+def test_everybody_finds_the_way_by_the_navigation(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    page = open_page()  # of somebody who may not enter the admin
+    for name, heading in (("Products", "P-000"), ("Changes", "kept here"), ("Imports", "Drop")):
+        page.get_by_role("navigation").get_by_role("link", name=name).click()
+        expect(page.locator("#pi-main").get_by_text(heading).first).to_be_visible()
+    expect(page.get_by_role("link", name="Admin")).to_have_count(0)
+
+
+def test_a_viewer_sees_and_cannot_change(
+    open_page: Callable[..., Page], make_user: Callable[..., User], catalogue: list[Product]
+) -> None:
+    make_user("vera", "viewer")
+    page = open_page("vera")
+    page.goto("/products/")
+    expect(page.get_by_role("status")).to_have_text("130 products")
+    for name in ("New product", "Edit P-000", "CSV"):
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
+    page.get_by_role("link", name="P-000", exact=True).click()
+    expect(page.get_by_role("heading", name="Lamp 0")).to_be_visible()
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
