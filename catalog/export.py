@@ -14,20 +14,23 @@ HEADER = "sku,name,description,price,active\n"
 BATCH_ROWS = 5000
 
 # One line of CSV (RFC 4180) per product, written by the database: as fast as it reads.
-# A cell that begins with a quote mark of ours (') or with what a spreadsheet runs as a formula
-# is guarded by one apostrophe in the spreadsheet-safe mode, which the importer takes off.
 _CELL = """CASE WHEN {value} ~ '[",\\n\\r]' OR {value} ~ '^\\s' OR {value} ~ '\\s$' THEN
     '"' || replace({value}, '"', '""') || '"' ELSE {value} END"""
-_GUARDED = (
-    "CASE WHEN {value} ~ '^[=+@\\t\\r-]|^''+[=+@\\t\\r-]' THEN '''' || {value} ELSE {value} END"
-)
+# An import takes one apostrophe off before = + - @, tab and CR (imports.reader.cells), so a cell
+# that has one itself gets a second one. For a spreadsheet, which would run it as a formula, every
+# cell that begins so gets one, except a number.
+_GUARDED = """CASE WHEN {value} ~ '^''+[=+@\\t\\r-]' THEN '''' || {value} ELSE {value} END"""
+_GUARDED_FOR_SPREADSHEETS = """CASE
+    WHEN {value} ~ '^''*[=+@\\t\\r-]' AND {value} !~ '^[+-]?[0-9]+([.][0-9]+)?$'
+    THEN '''' || {value} ELSE {value} END"""
 
 
 def _line(spreadsheet: bool) -> str:
-    cells = []
-    for column in ("sku", "name", "description"):
-        value = _GUARDED.format(value=column) if spreadsheet else column
-        cells.append(_CELL.format(value=f"({value})"))
+    guarded = _GUARDED_FOR_SPREADSHEETS if spreadsheet else _GUARDED
+    cells = [
+        _CELL.format(value=f"({guarded.format(value=column)})")
+        for column in ("sku", "name", "description")
+    ]
     cells += ["COALESCE(price::text, '')", "CASE WHEN active THEN 'true' ELSE 'false' END"]
     return " || ',' || ".join(cells)
 

@@ -32,6 +32,17 @@ class CellProblem:
     message: str
 
 
+_guarded = re.compile(r"'+[=+@\t\r-]").match
+
+
+def unguarded(cell: str) -> str:
+    """Take off the apostrophe that keeps a spreadsheet from running a cell as a formula.
+
+    The export puts it there (``catalog.export``), and spreadsheets show none of it.
+    """
+    return cell[1:] if _guarded(cell) else cell
+
+
 def _bool(text: str) -> str:
     value = clean_active(text)
     return "" if value is None else "t" if value else "f"
@@ -42,9 +53,9 @@ def _price(text: str) -> str:
 
 
 CLEANERS: dict[str, Callable[[str], str]] = {
-    "sku": clean_sku,
-    "name": clean_name,
-    "description": clean_description,
+    "sku": lambda text: clean_sku(unguarded(text)),
+    "name": lambda text: clean_name(unguarded(text)),
+    "description": lambda text: clean_description(unguarded(text)),
     "price": _price,
     "active": _bool,
 }

@@ -4,6 +4,7 @@ A line ends with LF, CR LF or CR and nothing else: ``str.splitlines`` would also
 U+2028, VT and others that are part of the text. So lines are split as bytes.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +12,9 @@ from typing import Protocol
 BLOCK_SIZE = 1 << 18
 RECORD_LIMIT = 1 << 20  # bytes; docs/csv.md, "Limits"
 KEPT_OF_OVERLONG = 4096  # bytes of an overlong line that are kept, to show it
+
+
+_guard = re.compile(rb"'[=+@\t\r-]").search
 
 
 class Readable(Protocol):
@@ -21,14 +25,16 @@ class Readable(Protocol):
 class Block:
     """Whole lines with their ends.
 
-    ``overlong`` holds the true sizes of those that were cut, by index; ``has_nul`` and
-    ``has_escapes`` tell whether a NUL byte, a backslash or a tab may be among them.
+    ``overlong`` holds the true sizes of those that were cut, by index; ``has_nul``,
+    ``has_escapes`` and ``has_guards`` tell whether a NUL byte, a backslash or a tab, an
+    apostrophe that guards a cell (``cells.unguarded``) may be among them.
     """
 
     lines: list[bytes]
     overlong: dict[int, int] = field(default_factory=dict)
     has_nul: bool = True
     has_escapes: bool = True
+    has_guards: bool = True
 
 
 def read_blocks(file: Readable) -> Iterator[Block]:
@@ -45,7 +51,7 @@ def read_blocks(file: Readable) -> Iterator[Block]:
         # The last line is held back: it may go on, and a CR at its end may be half of CR LF.
         carry = b"" if lines[-1].endswith(b"\n") else lines.pop()
         if lines:
-            yield Block(lines, has_nul=has_nul, has_escapes=has_escapes)
+            yield Block(lines, {}, has_nul, has_escapes, _guard(text) is not None)
         if len(carry) > RECORD_LIMIT:
             block, carry = _skip_overlong(file, carry)
             yield block

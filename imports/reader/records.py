@@ -120,7 +120,7 @@ class _Parser:
         self.lines: list[str] = []
         self.sizes: list[int] = []  # of the lines, in bytes
         self.overlong: set[int] = set()  # indices into lines
-        self.suspicious = False  # whether NUL or undecodable bytes are among the lines
+        self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
         self.escapes = False  # whether backslashes or tabs are
         self.warned = 0
         # A blank cell is put behind each record; absent fields are picked from there.
@@ -143,7 +143,7 @@ class _Parser:
             self.suspicious = True
             del self.lines[known:]
             self.lines += [line.decode(self.codec, "surrogateescape") for line in block.lines]
-        self.suspicious |= block.has_nul
+        self.suspicious |= block.has_nul or block.has_guards
         self.escapes |= block.has_escapes
         return self._parse(at_end=False)
 
