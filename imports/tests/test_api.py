@@ -167,7 +167,7 @@ def test_a_bad_upload_says_what_to_do(api: Browserless) -> None:
     for files, data, word in (
         ({}, {}, "file"),
         ({"file": ("x.csv", CSV)}, {"mode": "sideways"}, "sideways"),
-        ({"file": ("x.csv", CSV)}, {"review": "true"}, "without “review”"),
+        ({"file": ("x.csv", CSV)}, {"review": "perhaps"}, "boolean"),
         ({}, {"file": "text"}, "file"),
     ):
         answer = api.post("/api/v1/imports/", files=files or None, data=data)
