@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
+from django.utils.http import urlencode
 
 from catalog import sql_compare
 from catalog.filters import BadFilter
@@ -13,7 +14,16 @@ from catalog.queries import FIELDS, FieldChange
 from imports import sql
 from imports.models import ImportJob
 
-__all__ = ["FIELDS", "FLAGS", "MAX_PAGE_SIZE", "NoReview", "ReviewPage", "read_page", "shown"]
+__all__ = [
+    "FIELDS",
+    "FLAGS",
+    "MAX_PAGE_SIZE",
+    "NoReview",
+    "ReviewPage",
+    "read_page",
+    "review_context",
+    "shown",
+]
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 ACTIONS = {"created": sql_compare.CREATED, "updated": sql_compare.UPDATED}
@@ -142,6 +152,47 @@ def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise BadFilter({"page_size": f"Write a number from 1 to {MAX_PAGE_SIZE}."})
     return max(1, min(int(text), MAX_PAGE_SIZE))
+
+
+# --- For the pages --------------------------------------------------------------------
+
+FLAG_NAMES = {
+    "tenfold": "price moves tenfold",
+    "scientific": "SKU looks damaged",
+    "lost_zeros": "SKU lost its zeros",
+}
+
+
+def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
+    """One page of the review, and the chips that filter it with how many each leaves."""
+    try:
+        page = read_page(job, given)
+    except (NoReview, BadFilter) as error:
+        return {"no_review": str(error)}
+    asked = {name: given[name] for name in ("action", "field", "flag") if given.get(name)}
+
+    def chip(label: str, count: int, **filters: str) -> dict[str, Any]:
+        return {
+            "label": label,
+            "count": count,
+            "query": urlencode(filters),
+            "current": filters == asked,
+        }
+
+    shown = job.shown
+    counts, fields, flags = shown["counts"], shown["fields"], shown["flags"]
+    return {
+        "review": page,
+        "review_warnings": shown["warnings"],
+        "chips": [
+            chip("All", counts["created"] + counts["updated"]),
+            *(chip(name, counts[name], action=name) for name in ("created", "updated")),
+            *(chip(f"{name} changes", fields[name], field=name) for name in FIELDS if fields[name]),
+            *(chip(FLAG_NAMES[name], flags[name], flag=name) for name in FLAG_NAMES if flags[name]),
+        ],
+        "next_query": urlencode({**asked, "cursor": page.next}) if page.next else "",
+        "previous_query": urlencode({**asked, "cursor": page.previous}) if page.previous else "",
+    }
 
 
 # --- Cursors: “f12-345”, forwards from a chunk and a place in it -----------------------
