@@ -38,10 +38,10 @@ class Client:
             what="the stack is ready",
         )
 
-    def upload(self, file: SupplierFile) -> int:
+    def upload(self, file: SupplierFile, **fields: str) -> int:
         with file.path.open("rb") as handle:
             answer = self.session.post(
-                f"{self.base}/api/v1/imports/", files={"file": handle}, timeout=300
+                f"{self.base}/api/v1/imports/", files={"file": handle}, data=fields, timeout=300
             )
         answer.raise_for_status()
         return int(answer.json()["id"])
