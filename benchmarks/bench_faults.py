@@ -11,9 +11,11 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,7 +29,6 @@ from product_importer.local.processes import stop, wait_until
 from product_importer.local.stack import Stack
 
 END_SECONDS = 120.0  # within which an import has to end, whatever happened to it
-GOES_ON_SECONDS = 60.0  # within which it has to get on after the fault, all by itself
 
 # What an import leaves, without numbers and times. Products that a run created get other ids in
 # each, so everything is told by SKU.
@@ -80,15 +81,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
-    parser.add_argument("--only", help="one kind of fault")
+    parser.add_argument("--only", help="kinds of faults, separated by commas")
+    parser.add_argument("--folder", type=Path, help="for its data")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    with running_stack() as (stack, client):
+    with running_stack(folder=options.folder) as (stack, client):
         file = write_supplier_file(stack.folder / "faults.csv", options.rows)
         bench = Faults(stack, client, file, random.Random(options.seed))
         bench.prepare()
-        names = [options.only] if options.only else list(FAULTS)
+        names = options.only.split(",") if options.only else list(FAULTS)
         runs = [bench.disturbed(names[number % len(names)]) for number in range(options.runs)]
         return {
             "machine": {"cores": os.cpu_count(), "postgres": database_version(stack)},
@@ -166,6 +168,7 @@ class Faults:
             f"{name:28} at {moment:5.2f} s: "
             + ("differs: " + "; ".join(differs) if differs else "identical")
             + f", {seconds:.1f} s",
+            file=sys.stderr,
             flush=True,
         )
         return {
@@ -237,10 +240,6 @@ class Faults:
 
 
 # --- The faults -----------------------------------------------------------------------
-
-
-def nothing(bench: Faults, moment: float) -> int:
-    return bench.client.upload(bench.file)
 
 
 def worker_child(bench: Faults, moment: float) -> int:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -83,10 +84,10 @@ class Client:
 
 @contextmanager
 def running_stack(
-    *, workers: int = 2, environ: dict[str, str] | None = None
+    *, workers: int = 2, environ: dict[str, str] | None = None, folder: Path | None = None
 ) -> Iterator[tuple[Stack, Client]]:
     """Start everything on the data of the last benchmark, emptied; stop it at the end."""
-    folder = BASE_DIR / ".data-benchmark"
+    folder = folder or BASE_DIR / ".data-benchmark"
     folder.mkdir(exist_ok=True)
     end_leftovers(folder / "processes")
     stack = Stack(folder, port=free_port(8765))

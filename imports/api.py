@@ -12,7 +12,7 @@ from drf_spectacular.utils import (
     extend_schema,
     extend_schema_view,
 )
-from rest_framework import serializers, status, viewsets
+from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -28,6 +28,11 @@ from imports.models import ImportJob, RowError, job_snapshot
 from imports.rejects import rejects_response
 from imports.review import FIELDS, FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
 from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
+
+
+class NoRoom(exceptions.APIException):
+    status_code = status.HTTP_507_INSUFFICIENT_STORAGE
+    default_code = "no_room"
 
 
 class JobSerializer(serializers.ModelSerializer[ImportJob]):
@@ -165,6 +170,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
                 review=upload.validated_data["review"],
                 review_if_known=upload.validated_data["review_if_known"],
             )
+        except operations.NoRoom as error:
+            raise NoRoom(str(error)) from error
         except operations.Refused as error:
             raise serializers.ValidationError({"file": [str(error)]}) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)

@@ -10,6 +10,7 @@ is in the job's row, in the same transaction as the work that it tells of. Whoev
 job's row and its change set's locks them in this order; chunks lock both last.
 """
 
+import errno
 import hashlib
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +41,16 @@ STALE_SECONDS = 6  # without progress: the sweep looks at the job
 
 class Refused(Exception):
     """The act is not possible; the message tells the user why and what to do."""
+
+
+class NoRoom(Refused):
+    """The disk is full."""
+
+
+NO_ROOM = (
+    "The server has no room for this file: its disk is full. Nothing was imported. Tell your ops "
+    "staff, and upload it again."
+)
 
 
 # --- Start ----------------------------------------------------------------------------
@@ -111,14 +122,13 @@ def _same_file(sha256: str) -> ImportJob | None:
 
 
 def _store(job: ImportJob, file: "File[Any]", file_name: str) -> None:
-    """Keep the uploaded file. Half a file, where the disk is full, is taken away again."""
+    """Keep the uploaded file; one on the same disk is renamed, so that no half of it is left."""
     try:
         job.file.save(file_name, file, save=False)
     except OSError as error:
-        raise Refused(
-            f"The file could not be stored ({error.strerror or error}). Nothing was imported. "
-            "Tell your ops staff, and upload it again."
-        ) from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoom(NO_ROOM) from error
 
 
 # --- Advance: what a job needs next ---------------------------------------------------

@@ -102,13 +102,14 @@ def _upload(request: HttpRequest) -> HttpResponse:
                 )
             )
         except operations.Refused as error:
-            return _refused(request, f"{file.name}: {error}")
+            status = 507 if isinstance(error, operations.NoRoom) else 400
+            return _refused(request, f"{file.name}: {error}", status=status)
     return redirect("job-detail", jobs[0].pk) if len(jobs) == 1 else redirect("job-list")
 
 
-def _refused(request: HttpRequest, message: str) -> HttpResponse:
+def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpResponse:
     return render(
-        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=400
+        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=status
     )
 
 
