@@ -28,6 +28,7 @@ from catalog.models import ChangeSet
 from imports import applying, chunks, comparing, reading
 from imports.ending import end_cancelled, sweep_leftovers
 from imports.models import ImportJob
+from imports.received import clear_old_uploads
 from imports.task_names import ADVANCE, TAKE_TURN
 from webhooks.kick import kick_after_commit
 
@@ -280,6 +281,7 @@ def sweep_imports() -> list[int]:
     Also clears away what jobs that have ended left behind.
     """
     sweep_leftovers()
+    clear_old_uploads(settings.FILE_UPLOAD_TEMP_DIR)  # of a server on this disk
     quiet = timezone.now() - timedelta(seconds=STALE_SECONDS)
     waits_for_turn = Q(stage__in=(Stage.RESOLVING, Stage.COMPARING)) & Q(
         change_set__status=ChangeSet.Status.WAITING

@@ -7,7 +7,6 @@ always wins over that file; in production there is none.
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,22 +18,6 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder for everything that is kept on this machine (``DATA_DIR``, default ``.data``)."""
     return (BASE_DIR / environ.get("DATA_DIR", ".data")).resolve()
-
-
-LEFTOVER_SECONDS = 300  # without a byte; a received file is moved away within seconds
-
-
-def clear_old_uploads(folder: Path) -> list[str]:
-    """Delete received files that nobody came for: the server that received them was killed."""
-    gone = []
-    for file in folder.glob("*.upload*"):
-        try:
-            if file.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
-                file.unlink()
-                gone.append(file.name)
-        except FileNotFoundError:
-            continue  # moved into place, or cleared by another process, this very moment
-    return gone
 
 
 def read_local_file(folder: Path) -> dict[str, str]:

@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from product_importer.environment import clear_old_uploads, data_dir
+from imports.received import clear_old_uploads
+from product_importer.environment import data_dir
 
 # Before settings are read: under ASGI every request has its own thread (see settings.py).
 os.environ.setdefault("DATABASE_POOL", "true")

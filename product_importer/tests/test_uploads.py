@@ -12,7 +12,7 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.test import Client
 
 from imports.models import ImportJob, uploads
-from product_importer.environment import LEFTOVER_SECONDS, clear_old_uploads
+from imports.received import LEFTOVER_SECONDS, clear_old_uploads
 
 pytestmark = pytest.mark.django_db
 
