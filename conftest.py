@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
+from celery import current_app
 from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.core.files import File
@@ -25,6 +26,7 @@ from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import STACK
 from product_importer.local.stack import Stack
+from webhooks import kick
 
 PASSWORD = "a-password-for-tests-1"
 WAIT_SECONDS = 60
@@ -134,6 +136,34 @@ def run_import(site: Stack, upload: Callable[..., ImportJob]) -> Callable[..., I
         return finished(upload(content, **values))
 
     return run
+
+
+class Messages:
+    """What was sent to the workers, which the test plays itself."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, int]] = []
+
+    def run_all(self, until: Callable[[], Any] | None = None) -> None:
+        """Do what the messages ask for until there are none, or a condition holds."""
+        for _ in range(1000):
+            if not self.waiting or (until is not None and until()):
+                return
+            self.obey(*self.waiting.pop(0))
+        raise AssertionError("the messages do not end")
+
+    def obey(self, task: str, row_id: int) -> None:
+        """Do what a message asks for, in the body of its task."""
+        current_app.tasks[task].run(row_id)
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Messages:
+    """Messages are kept here instead of being sent: the test is the worker."""
+    current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
+    kept = Messages()
+    monkeypatch.setattr(kick, "_kick", lambda task, args: kept.waiting.append((task, *args)))
+    return kept
 
 
 def finished(job: ImportJob) -> ImportJob:

@@ -86,7 +86,7 @@ def _measure(stack: Stack, client: Client, rows: int, repeat: int) -> dict[str, 
                     figures["accepted"].append(time.perf_counter() - started)
                     job, first_event = client.follow(job_id)
                     figures["first_event"].append(first_event)
-                    figures[name].append(_job_seconds(job))
+                    figures[name].append(job_seconds(job))
                     jobs.append(job)
             figures["rss"].append(memory.peak / 1e6)
         latency = _page_latency(stack, client, file)
@@ -147,7 +147,7 @@ def _report(
     }
 
 
-def _job_seconds(job: dict[str, Any]) -> float:
+def job_seconds(job: dict[str, Any]) -> float:
     started, finished = (
         datetime.fromisoformat(job[name].replace("Z", "+00:00"))
         for name in ("started_at", "finished_at")

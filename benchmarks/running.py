@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -38,10 +39,10 @@ class Client:
             what="the stack is ready",
         )
 
-    def upload(self, file: SupplierFile) -> int:
+    def upload(self, file: SupplierFile, **fields: str) -> int:
         with file.path.open("rb") as handle:
             answer = self.session.post(
-                f"{self.base}/api/v1/imports/", files={"file": handle}, timeout=300
+                f"{self.base}/api/v1/imports/", files={"file": handle}, data=fields, timeout=300
             )
         answer.raise_for_status()
         return int(answer.json()["id"])
@@ -83,10 +84,10 @@ class Client:
 
 @contextmanager
 def running_stack(
-    *, workers: int = 2, environ: dict[str, str] | None = None
+    *, workers: int = 2, environ: dict[str, str] | None = None, folder: Path | None = None
 ) -> Iterator[tuple[Stack, Client]]:
     """Start everything on the data of the last benchmark, emptied; stop it at the end."""
-    folder = BASE_DIR / ".data-benchmark"
+    folder = folder or BASE_DIR / ".data-benchmark"
     folder.mkdir(exist_ok=True)
     end_leftovers(folder / "processes")
     stack = Stack(folder, port=free_port(8765))

@@ -3,10 +3,15 @@
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from unfold.decorators import display
 
 from catalog.models import ChangeSet, Product
 from catalog.queries import estimated_products
+from catalog.undo import undo_of, why_not
 from webhooks.admin import ReadOnlyAdmin
 
 
@@ -34,6 +39,34 @@ class ProductAdmin(ReadOnlyAdmin):
 
 @admin.register(ChangeSet)
 class ChangeSetAdmin(ReadOnlyAdmin):
-    list_display = ["id", "kind", "status", "actor", "created", "updated", "deleted", "created_at"]
+    list_display = [
+        "id",
+        "kind",
+        "status",
+        "actor",
+        "created",
+        "updated",
+        "deleted",
+        "conflicts",
+        "created_at",
+        "undo",
+    ]
     list_filter = ["kind", "status"]
     list_select_related = ["actor"]
+    readonly_fields = ["undo"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeSet]:
+        found: QuerySet[ChangeSet] = super().get_queryset(request)
+        return found.prefetch_related("undos__undos")
+
+    @display(description="Undo")
+    def undo(self, change_set: ChangeSet) -> str:
+        """The page that tells in numbers what would happen, and asks for the permission."""
+        standing = undo_of(change_set)
+        if standing is not None:
+            page, word = reverse("change-detail", args=[standing.pk]), f"undone by {standing.pk}"
+        elif why_not(change_set):
+            return "—"
+        else:
+            page, word = reverse("change-undo", args=[change_set.pk]), "Undo …"
+        return format_html('<a href="{}">{}</a>', page, word)

@@ -19,12 +19,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog import bulk, operations, queries
+from catalog import bulk, operations, queries, undo
 from catalog.export import export_response
 from catalog.filters import BadFilter, filtered_products
-from catalog.models import ChangeSet, Product
+from catalog.models import ChangeSet, Product, UndoConflict
 from catalog.paging import ORDERINGS, check_ordering, get_page
-from webhooks.api import HasPermission, NewestFirst
+from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 PAGING = ("ordering", "page_size", "cursor", "format")
@@ -85,17 +85,23 @@ class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
 
     actor = serializers.CharField(source="actor.username", default=None)
     undoable = serializers.SerializerMethodField()
-    undo_of = serializers.SerializerMethodField()
-    conflicts = serializers.SerializerMethodField()
+    undo_of = serializers.IntegerField(source="undo_of_id", allow_null=True)
 
     def get_undoable(self, change_set: ChangeSet) -> bool:
-        return False
+        return not undo.why_not(change_set)
 
-    def get_undo_of(self, change_set: ChangeSet) -> int | None:
-        return None
 
-    def get_conflicts(self, change_set: ChangeSet) -> int:
-        return 0
+class ConflictSerializer(serializers.ModelSerializer[UndoConflict]):
+    """A product that an undo left alone; ``changed_by`` and ``change_set`` tell who and what."""
+
+    class Meta:
+        model = UndoConflict
+        fields = ["product", "sku", "reason", "message", "change_set", "changed_by"]
+
+    product = serializers.IntegerField(source="product_id")
+    message = serializers.CharField(source="get_reason_display")
+    change_set = serializers.IntegerField(source="other_id", allow_null=True)
+    changed_by = serializers.CharField(source="other.actor.username", default=None)
 
 
 class HistorySerializer(serializers.Serializer[Any]):
@@ -153,7 +159,7 @@ class ProductPagination(BasePagination):
             size = int(asked.get("page_size") or PAGE_SIZE)
             size = max(1, min(size, MAX_PAGE_SIZE))
         except ValueError:
-            raise _bad(BadFilter({"page_size": "Write a number from 1 to 200."})) from None
+            raise bad_filter(BadFilter({"page_size": "Write a number from 1 to 200."})) from None
         try:
             self.page = get_page(
                 queryset,
@@ -162,7 +168,7 @@ class ProductPagination(BasePagination):
                 cursor=asked.get("cursor", ""),
             )
         except BadFilter as error:
-            raise _bad(error) from error
+            raise bad_filter(error) from error
         total = self.page.total
         self.count = queries.count_products(queryset) if total is None else total
         return self.page.rows
@@ -195,7 +201,7 @@ class ProductPagination(BasePagination):
         }
 
 
-def _bad(error: BadFilter) -> serializers.ValidationError:
+def bad_filter(error: BadFilter) -> serializers.ValidationError:
     return serializers.ValidationError({name: [text] for name, text in error.errors.items()})
 
 
@@ -275,7 +281,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         try:
             return filtered_products(self.request.query_params, also=also)
         except BadFilter as error:
-            raise _bad(error) from error
+            raise bad_filter(error) from error
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -370,7 +376,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 active=asked.validated_data.get("active"),
             )
         except BadFilter as error:
-            raise _bad(error) from error
+            raise bad_filter(error) from error
         return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -388,12 +394,18 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return export_response(self.get_queryset(), spreadsheet=safe)
 
 
+class InOrder(CountedCursorPagination):
+    page_size = 100
+    max_page_size = 1000
+    ordering = "id"
+
+
 @extend_schema_view(
     list=extend_schema(summary="The change sets, newest first"),
     retrieve=extend_schema(summary="One change set"),
 )
 class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
-    queryset = ChangeSet.objects.select_related("actor")
+    queryset = ChangeSet.objects.select_related("actor").prefetch_related("undos__undos")
     serializer_class = ChangeSetSerializer
     pagination_class = NewestFirst
     lookup_value_regex = r"\d{1,18}"
@@ -401,7 +413,43 @@ class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
     permissions_of = {
         "list": "catalog.view_changeset",
         "retrieve": "catalog.view_changeset",
+        "undo": "catalog.view_changeset",  # and undo_changeset or undo_others_changeset
+        "conflicts": "catalog.view_changeset",
     }
+
+    @extend_schema(
+        summary="Undo a change set, in a worker",
+        request=None,
+        responses={202: ChangeSetSerializer},
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def undo(self, request: Request, pk: str) -> Response:
+        change_set = self.get_object()
+        check_may_undo(undo.may_undo(change_set, request.user))
+        try:
+            started = undo.start_undo(change_set_id=change_set.pk, actor=_actor(request))
+        except undo.NotUndoable as error:
+            raise Stale(str(error)) from error
+        return Response(ChangeSetSerializer(started).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="The products that an undo left alone, because somebody changed them since",
+        responses=ConflictSerializer(many=True),
+    )
+    @action(detail=True, pagination_class=InOrder, serializer_class=ConflictSerializer)
+    def conflicts(self, request: Request, pk: str) -> Response:
+        kept: Any = self.get_object().kept.select_related("other__actor")
+        page: Any = self.paginate_queryset(kept)
+        return self.get_paginated_response(ConflictSerializer(page, many=True).data)
+
+
+def check_may_undo(allowed: bool) -> None:
+    """Raise the API's 403 for somebody who may not undo this."""
+    if not allowed:
+        raise exceptions.PermissionDenied(
+            "Your role does not allow to undo this. An editor can undo what he did himself, a "
+            "manager what others did."
+        )
 
 
 def _actor(request: Request) -> Any:

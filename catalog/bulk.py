@@ -1,4 +1,4 @@
-"""The verbs for many products at once: bulk delete, activate, deactivate.
+"""The verbs for many products at once: bulk delete, activate, deactivate; and the running of undos.
 
     start_bulk_act -> run_bulk_act (its turn, slices, end)
 
@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
-from catalog import operations, sql
+from catalog import operations, sql, undo
 from catalog.filters import filtered_products, where_of
 from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.queries import count_products, estimated_products
@@ -109,7 +109,8 @@ def _begin(change_set: ChangeSet) -> bool:
         ChangeSet.objects.filter(pk=current.pk).update(attempts=F("attempts") + 1)
         if current.slices.exists():
             return True
-        parts = _slices(current)
+        undoes = current.kind == ChangeSet.Kind.UNDO
+        parts = undo.undo_slices(current) if undoes else _slices(current)
         BulkSlice.objects.bulk_create(parts)
         for _ in range(min(len(parts), PARALLEL_RUNS) - 1):
             kick_after_commit(RUN, current.pk)
@@ -153,28 +154,35 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
     part = free.filter(change_set=change_set, done_at=None).order_by("first_id").first()
     if part is None:
         return False
+    if change_set.kind == ChangeSet.Kind.UNDO:
+        counts = undo.undo_slice(change_set, part)
+    else:
+        counts = _change_slice(change_set, part)
+    BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
+    # Last, because from here to the commit the other workers' slices wait for this row.
+    operations.count_changes(change_set.pk, **counts)
+    return True
+
+
+def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
     products = chosen_products(change_set.request)
     where, params = where_of(products.filter(pk__gte=part.first_id, pk__lte=part.last_id))
     with connection.cursor() as cursor:
         # A slice that a crash of the server takes back is done again.
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
-        counts: dict[str, int] = {}
         if change_set.kind == ChangeSet.Kind.BULK_DELETE:
-            counts["deleted"] = sql.delete_products(
+            gone = sql.delete_products(
                 cursor, where=where, params=params, change_set_id=change_set.pk
             )
-        else:
-            counts["updated"] = sql.set_active(
-                cursor,
-                where=where,
-                params=params,
-                active=change_set.request["active"],
-                change_set_id=change_set.pk,
-            )
-    BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
-    # Last, because from here to the commit the other workers' slices wait for this row.
-    operations.count_changes(change_set.pk, **counts)
-    return True
+            return {"deleted": gone}
+        changed = sql.set_active(
+            cursor,
+            where=where,
+            params=params,
+            active=change_set.request["active"],
+            change_set_id=change_set.pk,
+        )
+        return {"updated": changed}
 
 
 @transaction.atomic
@@ -186,6 +194,7 @@ def _finish(change_set_id: int) -> None:
         return
     change_set.slices.all().delete()
     operations.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
+    undo.tell_of_undo(change_set)
     if change_set.kind == ChangeSet.Kind.BULK_DELETE:
         record_event(
             type=Event.Type.PRODUCTS_BULK_DELETED,

@@ -33,15 +33,17 @@ class ChangeSet(models.Model):
         DELETE = "delete", "Delete"
         BULK_EDIT = "bulk_edit", "Bulk edit"
         BULK_DELETE = "bulk_delete", "Bulk delete"
+        UNDO = "undo", "Undo"
 
     class Status(models.TextChoices):
         WAITING = "waiting", "Waiting"
         APPLYING = "applying", "Applying"
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
 
     UNFINISHED = (Status.WAITING, Status.APPLYING)
-    BULK = (Kind.BULK_EDIT, Kind.BULK_DELETE)
+    BULK = (Kind.BULK_EDIT, Kind.BULK_DELETE, Kind.UNDO)
 
     kind = models.CharField(max_length=20, choices=Kind)
     status = models.CharField(max_length=20, choices=Status, default=Status.WAITING)
@@ -55,6 +57,11 @@ class ChangeSet(models.Model):
     # the values that they get; how many there were when it was asked for.
     request = models.JSONField(default=dict, blank=True)
     total = models.PositiveIntegerField(null=True, blank=True)
+    # Of an undo: what it takes back, and how many products it left alone (UndoConflict).
+    undo_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="undos"
+    )
+    conflicts = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True, default="")
     attempts = models.PositiveSmallIntegerField(
         default=0, help_text="runs since the last progress; too many fail the act"
@@ -99,8 +106,13 @@ class ChangeSet(models.Model):
 
 
 class BulkSlice(models.Model):
-    """A range of product ids (``first_id <= id <= last_id``) that a bulk act does at once."""
+    """A range of product ids (``first_id <= id <= last_id``) that a bulk act does at once.
 
+    Of an undo, a range of one ``part`` of what it takes back (``catalog.sql_undo``); that of
+    the updated products is one of changes.
+    """
+
+    part = models.CharField(max_length=12, blank=True, default="")
     change_set = models.ForeignKey(ChangeSet, on_delete=models.CASCADE, related_name="slices")
     first_id = models.BigIntegerField()
     last_id = models.BigIntegerField()
@@ -111,6 +123,37 @@ class BulkSlice(models.Model):
 
     def __str__(self) -> str:
         return f"products {self.first_id} to {self.last_id}"
+
+
+class UndoConflict(models.Model):
+    """A product that an undo left as it is, because somebody changed it since."""
+
+    class Reason(models.TextChoices):
+        CHANGED = "changed", "Changed since"
+        DELETED = "deleted", "Deleted since"
+        SKU_TAKEN = "sku_taken", "Its SKU is in the catalogue again"
+
+    change_set = models.ForeignKey(
+        ChangeSet, on_delete=models.CASCADE, related_name="kept", help_text="the undo"
+    )
+    product_id = models.BigIntegerField()
+    sku = models.CharField("SKU", max_length=SKU_MAX_LENGTH)
+    reason = models.CharField(max_length=10, choices=Reason)
+    other = models.ForeignKey(
+        ChangeSet,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+        help_text="what changed it last",
+    )
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.sku}: {self.get_reason_display()}"
 
 
 class Product(models.Model):

@@ -5,12 +5,13 @@ What is done to many products at once is in ``catalog.bulk``.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from catalog import values
@@ -59,31 +60,43 @@ def open_change_set(*, kind: ChangeSet.Kind, actor: User | None, **details: Any)
 def take_turn(change_set: ChangeSet) -> bool:
     """Make this change set the one that writes to the catalogue, if it is its turn.
 
-    It is, when no earlier one is unfinished and none is writing. Returns whether the
+    It is, when none is writing and no earlier one is unfinished. Returns whether the
     change set holds the turn now; asking again while it does is harmless.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN_LOCK])
-    writing = ChangeSet.objects.filter(status=ChangeSet.Status.APPLYING)
-    if whose_turn() != change_set or writing.exclude(pk=change_set.pk).exists():
+    if whose_turn() != change_set:
         return False
-    ChangeSet.objects.filter(pk=change_set.pk).update(status=ChangeSet.Status.APPLYING)
-    return True
+    # Unless it was cancelled this very moment: then nobody would ever give the turn back.
+    mine = ChangeSet.objects.filter(pk=change_set.pk, status__in=ChangeSet.UNFINISHED)
+    return bool(mine.update(status=ChangeSet.Status.APPLYING))
 
 
 def whose_turn() -> ChangeSet | None:
-    """The change set that writes to the catalogue, or that may do so next."""
-    return ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED).order_by("id").first()
+    """The change set that writes to the catalogue, or that may do so next.
+
+    One that was ended and goes on (``reopen_change_set``) has its old place, before those that
+    wait, but it does not interrupt the one that writes.
+    """
+    unfinished = ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED)
+    writing = Case(When(status=ChangeSet.Status.APPLYING, then=0), default=1)
+    return unfinished.order_by(writing, "id").first()
 
 
 def count_changes(
-    change_set_id: int, *, created: int = 0, updated: int = 0, deleted: int = 0
+    change_set_id: int,
+    *,
+    created: int = 0,
+    updated: int = 0,
+    deleted: int = 0,
+    conflicts: int = 0,
 ) -> None:
     """Add to a change set's counts, in the transaction of the changes: it got on."""
     ChangeSet.objects.filter(pk=change_set_id).update(
         created=F("created") + created,
         updated=F("updated") + updated,
         deleted=F("deleted") + deleted,
+        conflicts=F("conflicts") + conflicts,
         attempts=0,
         progress_at=timezone.now(),
     )
@@ -95,6 +108,23 @@ def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str
         status=status, error=error, finished_at=timezone.now()
     )
     _wake_next()
+
+
+def reopen_change_set(change_set_id: int) -> None:
+    """Let an act that was ended too early go on, in the same change set."""
+    ChangeSet.objects.filter(pk=change_set_id).update(
+        status=ChangeSet.Status.WAITING, error="", attempts=0, finished_at=None
+    )
+
+
+def changed_since(moment: datetime, *, but: ChangeSet | None) -> bool:
+    """Whether anything may have written to the catalogue since then, ``but`` one change set."""
+    others = ChangeSet.objects.exclude(pk=but.pk) if but else ChangeSet.objects.all()
+    return (
+        others.exclude(created=0, updated=0, deleted=0)
+        .filter(Q(finished_at__gte=moment) | Q(finished_at=None))
+        .exists()
+    )
 
 
 def drop_change_set(change_set_id: int) -> None:

@@ -326,9 +326,11 @@ def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
             *Product.objects.filter(pk__in=ids),
         ]
     }
-    later = Change.objects.filter(product_id__in=ids, change_set_id__gt=change_set.pk)
+    # By the changes' own numbers: a change set that was retried goes on after later ones.
+    own = {change.product_id: change.pk for change in changes}
+    later = Change.objects.filter(product_id__in=ids, pk__gt=min(own.values(), default=0))
     for change in later.order_by("-id"):
-        if change.product_id in states:
+        if change.product_id in states and change.pk > own[change.product_id]:
             _differences(change, states[change.product_id])
     return [
         HistoryEntry(

@@ -49,7 +49,7 @@ SET LOCAL synchronous_commit = off;
 """
 
 # %(first_key)s and %(end_key)s bound lower(sku) on both sides of the join; end_key may be NULL.
-_UPSERT = """
+_WANTED = """
 WITH source AS MATERIALIZED (
     {source}
 ), {aside} stored AS (
@@ -72,7 +72,17 @@ WITH source AS MATERIALIZED (
            OR (%(may_update)s
                AND (stored.sku, stored.name, stored.description, stored.price, stored.active)
                    IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active})))
-), written AS (
+)"""
+
+# Which values of a row of "wanted" change, as a sum of Change.Field numbers.
+CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
+        + CASE WHEN old_name IS DISTINCT FROM name THEN 2 ELSE 0 END
+        + CASE WHEN old_description IS DISTINCT FROM description THEN 4 ELSE 0 END
+        + CASE WHEN old_price IS DISTINCT FROM price THEN 8 ELSE 0 END
+        + CASE WHEN old_active IS DISTINCT FROM active THEN 16 ELSE 0 END"""
+
+_UPSERT = """
+{wanted}, written AS (
     INSERT INTO catalog_product (
         sku, name, description, price, active,
         version, created_at, updated_at, created_in_id, changed_in_id
@@ -96,11 +106,7 @@ WITH source AS MATERIALIZED (
     )
     SELECT
         %(change_set)s, product_id,
-        CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
-        + CASE WHEN old_name IS DISTINCT FROM name THEN 2 ELSE 0 END
-        + CASE WHEN old_description IS DISTINCT FROM description THEN 4 ELSE 0 END
-        + CASE WHEN old_price IS DISTINCT FROM price THEN 8 ELSE 0 END
-        + CASE WHEN old_active IS DISTINCT FROM active THEN 16 ELSE 0 END,
+        {changed_fields},
         NULLIF(old_sku, sku), NULLIF(old_name, name), NULLIF(old_description, description),
         CASE WHEN old_price IS DISTINCT FROM price THEN old_price END,
         CASE WHEN old_active IS DISTINCT FROM active THEN old_active END,
@@ -140,6 +146,18 @@ _AS_STORED = {
 }
 
 
+def wanted_rows(*, source: str, fields: Collection[str], aside: str = "") -> str:
+    """The named queries ``source`` and ``wanted``: what is new or differs from what is stored.
+
+    Their parameters are ``first_key``, ``end_key``, ``may_update`` and those of ``source``.
+    """
+    values = {
+        name: (_FROM_FILE if name in fields else _AS_STORED)[name]
+        for name in ("name", "description", "price", "active")
+    }
+    return _WANTED.format(source=source, aside=f"{aside}," if aside else "", **values)
+
+
 def upsert(
     cursor: CursorWrapper,
     *,
@@ -163,12 +181,11 @@ def upsert(
     ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
     meanwhile: the caller rolls back and runs it again.
     """
-    values = {
-        name: (_FROM_FILE if name in fields else _AS_STORED)[name]
-        for name in ("name", "description", "price", "active")
-    }
     cursor.execute(
-        _UPSERT.format(source=source, aside=f"{aside}," if aside else "", **values),
+        _UPSERT.format(
+            wanted=wanted_rows(source=source, fields=fields, aside=aside),
+            changed_fields=CHANGED_FIELDS,
+        ),
         {
             **params,
             "first_key": first_key,
@@ -200,13 +217,13 @@ def upsert(
     )
 
 
-_PRODUCT_COLUMNS = (
+PRODUCT_COLUMNS = (
     "id, sku, name, description, price, active, version, created_at, updated_at, "
     "created_in_id, changed_in_id"
 )
 _KEEP = f"""
-INSERT INTO catalog_removedproduct (change_set_id, {_PRODUCT_COLUMNS})
-SELECT %s, {_PRODUCT_COLUMNS} FROM catalog_product WHERE {{where}}
+INSERT INTO catalog_removedproduct (change_set_id, {PRODUCT_COLUMNS})
+SELECT %s, {PRODUCT_COLUMNS} FROM catalog_product WHERE {{where}}
 """
 _DELETE = "DELETE FROM catalog_product WHERE {where}"
 # Every edit commits a change set, so one that came in between shows here.

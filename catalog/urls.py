@@ -14,4 +14,5 @@ urlpatterns = [
     path("changes/", change_views.change_list, name="change-list"),
     path("changes/<int:pk>/", change_views.change_detail, name="change-detail"),
     path("changes/<int:pk>/panel/", change_views.change_panel, name="change-panel"),
+    path("changes/<int:pk>/undo/", change_views.change_undo, name="change-undo"),
 ]

@@ -29,6 +29,9 @@ class ImportJob(models.Model):
         total = created + updated + unchanged + superseded + skipped + rejected
 
     once the job is completed. Celery messages only say "look here".
+
+    For a job with ``review`` the counts stay 0 until it is applied: ``shown`` has what they
+    would be.
     """
 
     class Status(models.TextChoices):
@@ -61,12 +64,22 @@ class ImportJob(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
+    # One that is reviewed gets its change set, and with it its place in the queue, when it is
+    # applied: until then it holds nobody up.
     change_set = models.OneToOneField(ChangeSet, on_delete=models.SET_NULL, null=True, blank=True)
 
     file = models.FileField(storage=uploads, upload_to=upload_path, max_length=255)
     file_name = models.CharField(max_length=255)
     file_size = models.BigIntegerField(help_text="bytes")
-    sha256 = models.CharField("SHA-256", max_length=64)
+    sha256 = models.CharField("SHA-256", max_length=64, db_index=True)
+    same_as = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="an earlier import of the very same file",
+    )
 
     # What the reader found out before the first record (imports.reader.Layout).
     layout = models.JSONField(default=dict)
@@ -85,8 +98,16 @@ class ImportJob(models.Model):
     skipped = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
 
+    # What the review showed (imports.comparing.Shown); how many records turned out differently
+    # when they were applied, because the catalogue had changed, and some of them.
+    shown = models.JSONField(default=dict)
+    compared_records = models.PositiveIntegerField(default=0)
+    differing = models.PositiveIntegerField(default=0)
+    differing_skus = models.JSONField(default=list)
+
     warnings = models.JSONField(default=list)
     error = models.TextField(blank=True, default="")
+    trouble = models.TextField(blank=True, default="", help_text="why the last attempt failed")
     attempts = models.PositiveSmallIntegerField(
         default=0, help_text="runs since the last progress; too many fail the job"
     )
@@ -94,7 +115,23 @@ class ImportJob(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
+    comparing_at = models.DateTimeField(null=True, blank=True)
+    compared_at = models.DateTimeField(null=True, blank=True, help_text="reviewable since")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
     applying_at = models.DateTimeField(null=True, blank=True)
+    applying_from = models.PositiveIntegerField(
+        default=0, help_text="records that were dealt with when applying began"
+    )
+    paused_seconds = models.FloatField(
+        default=0, help_text="spent waiting for people: in review, or between an end and a retry"
+    )
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -121,6 +158,11 @@ class ImportJob(models.Model):
         return self.status in self.FINAL
 
     @property
+    def is_approved(self) -> bool:
+        """Whether it may write: nobody asked for a review, or somebody has looked at it."""
+        return not self.review or self.approved_at is not None
+
+    @property
     def accounted_records(self) -> int:
         """The sum that must equal ``total_records`` when the job completes."""
         return (
@@ -136,6 +178,8 @@ class ImportJob(models.Model):
 class ImportChunk(models.Model):
     """A range of SKUs of a job (``first_key <= lower(sku) < end_key``), applied in one transaction.
 
+    For a review it is compared before, in one as well.
+
     ``first_key`` is the empty string for the first chunk, ``end_key`` is ``None`` for the last.
     """
 
@@ -147,6 +191,7 @@ class ImportChunk(models.Model):
     end_key = models.TextField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     claimed_at = models.DateTimeField(null=True)
+    compared = models.JSONField(null=True, help_text="its counts, once it is compared")
     done_at = models.DateTimeField(null=True)
     seconds = models.FloatField(null=True)
     error = models.TextField(blank=True, default="", help_text="why the last attempt failed")

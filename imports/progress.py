@@ -8,11 +8,13 @@ from imports.models import ImportJob
 Stage = ImportJob.Stage
 Status = ImportJob.Status
 
-# The share of a whole import that each stage takes, as measured (docs/performance.md): the bar
-# and the time left follow the clock, not the number of stages.
-READ_SHARE = 0.35
+# How the time of a whole import divides, as measured (docs/performance.md): the bar and the time
+# left follow the clock, not the number of stages. With a review, comparing takes its part.
+READ_SHARE = {False: 0.35, True: 0.30}
 RESOLVE_SHARE = 0.05
+COMPARE_SHARE = {False: 0.0, True: 0.20}
 
+ORDERING_SECONDS = 60  # that ordering may take without progress; then nobody is at it
 WAITING_SECONDS = 3  # without progress, before the page says that the job waits
 
 
@@ -42,8 +44,7 @@ class Progress:
 
 def progress_of(job: ImportJob, now: datetime) -> Progress:
     """The progress of a job at a time. The fraction never falls while a job goes on."""
-    end = job.finished_at or now
-    elapsed = (end - job.started_at).total_seconds() if job.started_at else 0.0
+    elapsed = _elapsed(job, now)
     fraction = _fraction(job)
     rate, left = _pace(job, fraction, elapsed, now)
     return Progress(
@@ -56,14 +57,30 @@ def progress_of(job: ImportJob, now: datetime) -> Progress:
     )
 
 
+def _elapsed(job: ImportJob, now: datetime) -> float:
+    """Seconds of work: without those that the job waited for people."""
+    if job.started_at is None:
+        return 0.0
+    end = job.finished_at or now
+    if job.compared_at is not None and job.approved_at is None:
+        end = min(end, job.compared_at)
+    return max(0.0, (end - job.started_at).total_seconds() - job.paused_seconds)
+
+
 def _fraction(job: ImportJob) -> float:
     if job.status == Status.COMPLETED:
         return 1.0
+    reading = READ_SHARE[job.review]
     if job.resolved_at is None:
         read = job.bytes_read / job.file_size if job.file_size else 1.0
-        return READ_SHARE * min(1.0, read)
-    before = READ_SHARE + RESOLVE_SHARE
-    if not job.applying_at or not job.total_records:
+        return reading * min(1.0, read)
+    before = reading + RESOLVE_SHARE
+    if not job.total_records:
+        return before
+    if not job.is_approved:
+        return before + COMPARE_SHARE[True] * job.compared_records / job.total_records
+    before += COMPARE_SHARE[job.review]
+    if job.stage not in (Stage.APPLYING, Stage.FINISHING):
         return before
     return before + (1.0 - before) * job.processed_records / job.total_records
 
@@ -76,16 +93,35 @@ def _pace(
         return (job.total_records / elapsed if elapsed > 0 else None), None
     if job.status != Status.PROCESSING or elapsed < 0.5:
         return None, None
-    if job.applying_at:
-        applying = (now - job.applying_at).total_seconds()
-        applied = job.created + job.updated + job.unchanged + job.superseded + job.skipped
-        if applying < 0.2 or not applied:
-            return None, None
-        rate = applied / applying
-        return rate, (job.total_records - job.processed_records) / rate
-    if job.resolved_at or not job.total_records or fraction <= 0:
+    if job.stage == Stage.APPLYING and job.applying_at:
+        return _rate(
+            since=job.applying_at,
+            now=now,
+            done=job.processed_records - job.applying_from,
+            left=job.total_records - job.processed_records,
+        )
+    if job.stage == Stage.COMPARING and not job.is_approved and job.comparing_at:
+        return _rate(
+            since=job.comparing_at,
+            now=now,
+            done=job.compared_records,
+            left=job.total_records - job.compared_records,
+        )
+    if job.resolved_at or not job.total_records or fraction <= 0 or job.paused_seconds:
         return None, None
-    return job.total_records / elapsed, elapsed * (1 - fraction) / fraction
+    whole = 1.0
+    if not job.is_approved:  # to the review
+        whole = READ_SHARE[True] + RESOLVE_SHARE + COMPARE_SHARE[True]
+    return job.total_records / elapsed, elapsed * max(0.0, whole - fraction) / fraction
+
+
+def _rate(
+    *, since: datetime, now: datetime, done: int, left: int
+) -> tuple[float | None, float | None]:
+    seconds = (now - since).total_seconds()
+    if seconds < 0.2 or done <= 0:
+        return None, None
+    return done / seconds, left * seconds / done
 
 
 def _waiting(job: ImportJob, now: datetime) -> str:
@@ -95,19 +131,23 @@ def _waiting(job: ImportJob, now: datetime) -> str:
     quiet = (now - job.progress_at).total_seconds()
     if quiet < WAITING_SECONDS:
         return ""
-    if job.resolved_at and job.stage == Stage.RESOLVING:
-        return "Read and checked. Waiting for an earlier import to finish writing."
-    if job.stage == Stage.RESOLVING:
+    if job.resolved_at and job.is_approved and job.stage in (Stage.RESOLVING, Stage.COMPARING):
+        return f"Ready to apply. Waiting for its turn to write to the catalogue for {quiet:.0f} s."
+    if job.stage == Stage.RESOLVING and quiet < ORDERING_SECONDS:
         return "Ordering all records by SKU. This step has no finer progress."
     return f"Waiting for a worker for {quiet:.0f} s."
 
 
 def _steps(job: ImportJob) -> list[Step]:
     names = ["Upload", "Read", "Check duplicates", "Apply"]
+    if job.review:
+        names.insert(3, "Review")
     if job.status == Status.COMPLETED:
         current = len(names)
-    elif job.applying_at:
-        current = 3
+    elif job.stage in (Stage.APPLYING, Stage.FINISHING):
+        current = len(names) - 1
+    elif job.stage == Stage.COMPARING:
+        current = 4 if job.is_approved else 3
     elif job.stage == Stage.RESOLVING:
         current = 2
     else:

@@ -6,9 +6,11 @@ it is empty, which ``holds_rows`` finds out, and the file is read again.
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from catalog.sql_compare import REVIEW_TABLE
 from imports.reader.cells import Problem, Row
 
 # Serialises the reading of one job; the other half of the key is the job's id.
@@ -49,6 +51,29 @@ def staging_exists(cursor: CursorWrapper, job_id: int) -> bool:
     return bool(cursor.fetchone()[0])
 
 
+def lock_staging(cursor: CursorWrapper, job_id: int) -> bool:
+    """Wait until nobody uses the staging table, and keep others out; false if there is none."""
+    if not staging_exists(cursor, job_id):
+        return False
+    cursor.execute(f"LOCK TABLE {staging_table(job_id)} IN ACCESS EXCLUSIVE MODE")
+    return True
+
+
+def jobs_with_tables(cursor: CursorWrapper) -> tuple[list[int], list[int]]:
+    """The numbers of the jobs that have a staging table, and of those that have a review."""
+    cursor.execute(
+        r"""
+        SELECT substring(relname FROM '^imports_(staging|review)_\d+$'),
+               substring(relname FROM '\d+$')::bigint
+        FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+          AND relname ~ '^imports_(staging|review)_\d+$'
+        """
+    )
+    found = cursor.fetchall()
+    staged = [job_id for kind, job_id in found if kind == "staging"]
+    return staged, [job_id for kind, job_id in found if kind == "review"]
+
+
 def holds_rows(cursor: CursorWrapper, job_id: int) -> bool:
     """Whether the staging table is there and was not emptied by a crash of the server."""
     if not staging_exists(cursor, job_id):
@@ -59,6 +84,78 @@ def holds_rows(cursor: CursorWrapper, job_id: int) -> bool:
 
 def count_staged(cursor: CursorWrapper, job_id: int) -> int:
     cursor.execute(f"SELECT count(*) FROM {staging_table(job_id)}")
+    return int(cursor.fetchone()[0])
+
+
+def review_table(job_id: int) -> str:
+    return f"imports_review_{int(job_id)}"
+
+
+def create_review(cursor: CursorWrapper, job_id: int) -> None:
+    """Make an empty review, in place of one that may be there."""
+    drop_review(cursor, job_id)
+    cursor.execute(REVIEW_TABLE.format(table=review_table(job_id)))
+
+
+def drop_review(cursor: CursorWrapper, job_id: int) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS {review_table(job_id)}")
+
+
+def review_exists(cursor: CursorWrapper, job_id: int) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [review_table(job_id)])
+    return bool(cursor.fetchone()[0])
+
+
+_REVIEW_FILTERS = """(%(action)s = '' OR action = %(action)s::"char")
+          AND (%(fields)s = 0 OR (action = 'u' AND fields & %(fields)s > 0))
+          AND (%(flags)s = 0 OR flags & %(flags)s > 0)"""
+
+
+def read_review(
+    cursor: CursorWrapper,
+    job_id: int,
+    *,
+    after: tuple[int, int],
+    limit: int,
+    action: str = "",
+    fields: int = 0,
+    flags: int = 0,
+    backwards: bool = False,
+) -> list[dict[str, Any]]:
+    """Rows of a review after (or, ``backwards``, before) a place, in the order of their SKUs.
+
+    Those of one action (``c``, ``u``), that update one of ``fields``, that have one of
+    ``flags``; blank and 0 mean any.
+    """
+    side, order = ("<", "DESC") if backwards else (">", "ASC")
+    cursor.execute(
+        f"""
+        SELECT * FROM {review_table(job_id)}
+        WHERE (chunk, place) {side} (%(chunk)s, %(place)s) AND {_REVIEW_FILTERS}
+        ORDER BY chunk {order}, place {order} LIMIT %(limit)s
+        """,
+        {
+            "chunk": after[0],
+            "place": after[1],
+            "action": action,
+            "fields": fields,
+            "flags": flags,
+            "limit": limit,
+        },
+    )
+    names = [column.name for column in cursor.description or ()]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return rows[::-1] if backwards else rows
+
+
+def count_review(
+    cursor: CursorWrapper, job_id: int, *, action: str, fields: int, flags: int
+) -> int:
+    """How many rows of a review match the filters, as ``read_review`` takes them."""
+    cursor.execute(
+        f"SELECT count(*) FROM {review_table(job_id)} WHERE {_REVIEW_FILTERS}",
+        {"action": action, "fields": fields, "flags": flags},
+    )
     return int(cursor.fetchone()[0])
 
 
@@ -126,6 +223,22 @@ def chunk_bounds(cursor: CursorWrapper, job_id: int, *, rows: int, chunk_rows: i
         [[number / chunks for number in range(1, chunks)]],
     )
     return [bound for (bound,) in cursor if bound is not None]
+
+
+def chunk_keys(
+    cursor: CursorWrapper, job_id: int, first_key: str, end_key: str | None
+) -> list[tuple[str, int, str]]:
+    """The keys of a chunk in order, each with the line and the SKU of the record that counts."""
+    cursor.execute(
+        f"""
+        SELECT DISTINCT ON (lower(sku)) lower(sku), line, sku FROM {staging_table(job_id)}
+        WHERE lower(sku) >= %(first_key)s
+          AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+        ORDER BY lower(sku), line DESC
+        """,
+        {"first_key": first_key, "end_key": end_key},
+    )
+    return list(cursor.fetchall())
 
 
 def chunk_source(job_id: int) -> str:

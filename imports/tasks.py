@@ -2,20 +2,20 @@
 
 from celery import shared_task
 
-from imports import operations
+from imports import operations, task_names
 
 
-@shared_task(name=operations.ADVANCE)
+@shared_task(name=task_names.ADVANCE)
 def advance(job_id: int) -> None:
     operations.advance_import(job_id)
 
 
-@shared_task(name=operations.APPLY_CHUNKS)
-def apply_chunks(job_id: int) -> None:
-    operations.apply_chunks(job_id)
+@shared_task(name=task_names.RUN_CHUNKS)
+def run_chunks(job_id: int) -> None:
+    operations.run_chunks(job_id)
 
 
-@shared_task(name=operations.TAKE_TURN)
+@shared_task(name=task_names.TAKE_TURN)
 def take_turn(change_set_id: int) -> None:
     operations.take_turn(change_set_id)
 

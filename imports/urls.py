@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports import views
+from imports import review_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -12,4 +12,8 @@ urlpatterns = [
     path("imports/<int:pk>/rejected/", views.job_rejected, name="job-rejected"),
     path("imports/<int:pk>/rejects.csv", views.job_rejects_csv, name="job-rejects-csv"),
     path("imports/<int:pk>/superseded/", views.job_superseded, name="job-superseded"),
+    path("imports/<int:pk>/review/", review_views.job_review, name="job-review"),
+    path("imports/<int:pk>/apply/", review_views.job_apply, name="job-apply"),
+    path("imports/<int:pk>/cancel/", review_views.job_cancel, name="job-cancel"),
+    path("imports/<int:pk>/retry/", review_views.job_retry, name="job-retry"),
 ]

@@ -13,10 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.queries import glance, unfinished_bulk_acts
+from catalog.undo import undo_of, why_not
 from imports import operations
 from imports.models import ImportJob
 from imports.progress import Progress, progress_of
 from imports.rejects import rejects_response
+from imports.review import review_context
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
 
@@ -35,13 +37,15 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _home_context() -> dict[str, Any]:
     view = glance()
-    running = _with_progress(ImportJob.unfinished()[:10])
+    awaiting = ImportJob.Status.AWAITING_REVIEW
+    open_jobs = ImportJob.objects.filter(status__in=(*ImportJob.ACTIVE, awaiting))
+    running = _with_progress(open_jobs[:10])
     return {
         "title": "Home",
         "glance": view,
         "running": running,
-        "running_jobs": [job for job, _ in running[:3]],
-        "recent": ImportJob.objects.exclude(status__in=ImportJob.ACTIVE)[:5],
+        "running_jobs": [job for job, _ in running if job.status != awaiting][:3],
+        "recent": ImportJob.objects.filter(status__in=ImportJob.FINAL)[:5],
         "is_new": not view.products and not ImportJob.objects.exists(),
     }
 
@@ -81,40 +85,62 @@ def _upload(request: HttpRequest) -> HttpResponse:
     user = request.user if request.user.is_authenticated else None
     if not files:
         return _refused(request, "No file was chosen. Choose a CSV file and upload it again.")
+    mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
+    if mode not in ImportJob.Mode.values:
+        return _refused(request, f"There is no way “{mode}” to import. Choose one from the list.")
     jobs = []
     for file in files:
         try:
             jobs.append(
-                operations.start_import(file=file, file_name=file.name or "import.csv", user=user)
+                operations.start_import(
+                    file=file,
+                    file_name=file.name or "import.csv",
+                    user=user,
+                    mode=mode,
+                    review="review" in request.POST,
+                    review_if_known=True,
+                )
             )
         except operations.Refused as error:
-            return _refused(request, f"{file.name}: {error}")
+            status = 507 if isinstance(error, operations.NoRoom) else 400
+            return _refused(request, f"{file.name}: {error}", status=status)
     return redirect("job-detail", jobs[0].pk) if len(jobs) == 1 else redirect("job-list")
 
 
-def _refused(request: HttpRequest, message: str) -> HttpResponse:
+def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpResponse:
     return render(
-        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=400
+        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=status
     )
 
 
 @require_GET
 @may_see
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    return job_page(request, pk)
+
+
+def job_page(request: HttpRequest, pk: int, *, refusal: str = "") -> HttpResponse:
+    """A job's page; with the reason on top, and as 409, if an act was refused."""
     job = _job(pk)
     others = ImportJob.unfinished().exclude(pk=pk)[:3]
     return render(
         request,
         "imports/job.html",
-        {"title": f"Import {job.pk}", "running_jobs": others, **_panel_context(job)},
+        {
+            "title": f"Import {job.pk}",
+            "running_jobs": others,
+            "refusal": refusal,
+            **_panel_context(job, request),
+        },
+        status=409 if refusal else 200,
     )
 
 
 @require_GET
 @may_see
 def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
-    """The part of a job's page that changes while it runs."""
-    return render(request, "imports/_panel.html", _panel_context(_job(pk)))
+    """The parts of a job's page that change while it runs."""
+    return render(request, "imports/_live.html", _panel_context(_job(pk), request))
 
 
 @require_GET
@@ -166,7 +192,8 @@ def job_rejects_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
 
 
 def _job(pk: int) -> ImportJob:
-    return get_object_or_404(ImportJob.objects.select_related("created_by"), pk=pk)
+    jobs = ImportJob.objects.select_related("created_by", "approved_by", "change_set")
+    return get_object_or_404(jobs, pk=pk)
 
 
 def _with_progress(jobs: Any) -> list[tuple[ImportJob, Progress]]:
@@ -174,7 +201,17 @@ def _with_progress(jobs: Any) -> list[tuple[ImportJob, Progress]]:
     return [(job, progress_of(job, now)) for job in jobs]
 
 
-def _panel_context(job: ImportJob) -> dict[str, Any]:
+TILES = {
+    "created": "new in the catalogue",
+    "updated": "overwritten with new values",
+    "unchanged": "the same as stored",
+    "superseded": "replaced by a later line",
+    "skipped": "left out by the mode",
+    "rejected": "refused, see below",
+}
+
+
+def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
     reasons = (
         job.errors.order_by()
         .values("code")
@@ -187,20 +224,22 @@ def _panel_context(job: ImportJob) -> dict[str, Any]:
         (error.code, error.line): error
         for error in job.errors.filter(line__in=[reason["first_line"] for reason in reasons])
     }
-    return {
+    awaits = job.status == ImportJob.Status.AWAITING_REVIEW
+    counts = job.shown["counts"] if awaits else {name: getattr(job, name) for name in TILES}
+    context = {
         "job": job,
+        "awaits": awaits,
         "progress": progress_of(job, timezone.now()),
-        "tiles": [
-            ("created", job.created, "new in the catalogue"),
-            ("updated", job.updated, "overwritten with new values"),
-            ("unchanged", job.unchanged, "the same as stored"),
-            ("superseded", job.superseded, "replaced by a later line"),
-            ("skipped", job.skipped, "left out by the mode"),
-            ("rejected", job.rejected, "refused, see below"),
-        ],
+        "tiles": [(name, counts[name], meaning) for name, meaning in TILES.items()],
         "reasons": [
             {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
             for reason in reasons
         ],
         "first_errors": list(job.errors.order_by("line", "id")[:10]) if job.rejected else [],
+        "undone_by": undo_of(job.change_set) if job.change_set else None,
+        "may_undo": job.is_final
+        and job.change_set is not None
+        and not why_not(job.change_set)
+        and operations.may_undo(job, request.user),
     }
+    return {**context, **review_context(job, {})} if awaits else context

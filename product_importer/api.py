@@ -1,11 +1,14 @@
 """What all API calls share: errors as JSON with a sentence that says what to do."""
 
+import errno
 from typing import Any
 
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from imports.operations import NO_ROOM
 
 SENTENCES: dict[type[Exception], str] = {
     exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
@@ -17,6 +20,8 @@ SENTENCES: dict[type[Exception], str] = {
 
 def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's error answer, always with ``detail`` (a sentence) and ``code``."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Response({"detail": NO_ROOM, "code": "no_room"}, status=507)
     response = exception_handler(error, context)
     if response is None:
         return None

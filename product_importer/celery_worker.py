@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "product_importer.settings")
@@ -27,8 +28,14 @@ from celery.signals import worker_shutting_down
 SHUTDOWN_SECONDS = 12.0
 
 
-def _end_in_time(**_: Any) -> None:
+RESTART_SECONDS = 1.0  # before a worker that broke down starts again
+
+_asked_to_end: list[str] = []  # the signal, once there was one
+
+
+def _end_in_time(sig: str = "", **_: Any) -> None:
     """End this process, and the children that are left, if the shutdown takes too long."""
+    _asked_to_end.append(sig)
 
     def end() -> None:
         for child in billiard.active_children():
@@ -64,7 +71,26 @@ def main() -> int:
         quiet=True,
     )
     worker.start()
+    if worker.exitcode and not _asked_to_end:
+        _begin_anew()
     return int(worker.exitcode or 0)
+
+
+def _begin_anew() -> None:
+    """Start this program again, in the same process, after an error that ended the worker.
+
+    Celery ends for good if its connection to the broker breaks while a message is not yet
+    acknowledged (kombu then asks a closed connection for its address). Somebody has to be there
+    when the broker is back. What its children were at is done again.
+    """
+    logging.getLogger(__name__).error("the worker ended with an error; it starts again")
+    for child in billiard.active_children():
+        if child.pid is not None:
+            os.kill(child.pid, signal.SIGKILL)
+    time.sleep(RESTART_SECONDS)
+    os.execv(  # noqa: S606 (our own program)
+        sys.executable, [sys.executable, "-m", "product_importer.celery_worker", *sys.argv[1:]]
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """How gunicorn serves the site (``gunicorn -c python:product_importer.gunicorn_conf``)."""
 
 import os
+from typing import Any
+
+from imports.received import clear_old_uploads
+from product_importer.environment import data_dir
 
 # Before settings are read: under ASGI every request has its own thread (see settings.py).
 os.environ.setdefault("DATABASE_POOL", "true")
@@ -14,3 +18,8 @@ timeout = 60
 keepalive = 5
 control_socket_disable = True
 accesslog = None
+
+
+def on_starting(server: Any) -> None:
+    """Take away the halves of uploads that an earlier, killed server left on the disk."""
+    clear_old_uploads(data_dir() / "tmp")

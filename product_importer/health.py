@@ -6,10 +6,13 @@ import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error, connection
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
+from catalog.models import ChangeSet
+from catalog.operations import whose_turn
 from imports.models import ImportJob
 from product_importer.celery import WORKER_KEY_PREFIX
 
@@ -53,8 +56,14 @@ def _broker_and_worker() -> tuple[str, str]:
 
 
 def _oldest_due() -> float:
-    """Seconds since the oldest unfinished import last got on; 0 where none is unfinished."""
-    since = (
-        ImportJob.unfinished().order_by("progress_at").values_list("progress_at", flat=True).first()
-    )
-    return round((timezone.now() - since).total_seconds(), 1) if since else 0.0
+    """Seconds since the oldest due work last got on; 0 where nothing is due.
+
+    What waits for its turn behind another change set is not due; the one that it waits for is.
+    """
+    turn = whose_turn()
+    behind = Q(resolved_at__isnull=False, change_set__status=ChangeSet.Status.WAITING)
+    jobs = ImportJob.unfinished().exclude(behind & ~Q(change_set=turn))
+    due = list(jobs.order_by("progress_at").values_list("progress_at", flat=True)[:1])
+    if turn is not None and turn.kind in ChangeSet.BULK:
+        due.append(turn.progress_at)
+    return round((timezone.now() - min(due)).total_seconds(), 1) if due else 0.0

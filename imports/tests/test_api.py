@@ -121,7 +121,10 @@ def test_errors_are_paged(api: Browserless, run_import: Callable[..., ImportJob]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-sig", "utf-32", "utf-32-be-sig", "cp1252"],
+)
 def test_rejects_come_back_mended_and_import(
     api: Browserless,
     run_import: Callable[..., ImportJob],
@@ -138,7 +141,9 @@ def test_rejects_come_back_mended_and_import(
     ]
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
-    job = run_import(buffer.getvalue().encode(encoding))
+    codec = encoding.removesuffix("-sig") if encoding != "utf-8-sig" else encoding
+    mark = "" if codec == encoding else "\ufeff"
+    job = run_import((mark + buffer.getvalue()).encode(codec))
     assert (job.created, job.rejected) == (1, 4)
 
     answer = api.get(f"/api/v1/imports/{job.pk}/rejects.csv")
@@ -167,7 +172,7 @@ def test_a_bad_upload_says_what_to_do(api: Browserless) -> None:
     for files, data, word in (
         ({}, {}, "file"),
         ({"file": ("x.csv", CSV)}, {"mode": "sideways"}, "sideways"),
-        ({"file": ("x.csv", CSV)}, {"review": "true"}, "without “review”"),
+        ({"file": ("x.csv", CSV)}, {"review": "perhaps"}, "boolean"),
         ({}, {"file": "text"}, "file"),
     ):
         answer = api.post("/api/v1/imports/", files=files or None, data=data)

@@ -11,11 +11,13 @@ from django.core.files import File
 from django.db import connection, connections
 from django.utils import timezone
 
-from catalog import operations as catalog_operations
+from catalog import bulk
 from catalog.models import ChangeSet, Product
 from catalog.sql import ConcurrentEdit, upsert
-from imports import operations, sql
+from imports import applying, chunks, operations, reading, sql, task_names
+from imports.ending import ATTEMPTS
 from imports.models import ImportJob
+from webhooks import kick
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,10 +30,7 @@ THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
 def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Messages are kept here instead of being sent: these tests are the worker."""
     messages: list[tuple[str, int]] = []
-    for module in (operations, catalog_operations):
-        monkeypatch.setattr(
-            module, "kick_after_commit", lambda task, row_id: messages.append((task, row_id))
-        )
+    monkeypatch.setattr(kick, "_kick", lambda task, args: messages.append((task, *args)))
     return messages
 
 
@@ -55,13 +54,13 @@ def run_all(kicked: list[tuple[str, int]]) -> None:
 
 def obey(task: str, row_id: int) -> None:
     """Do what a message asks for, as the tasks do."""
-    if task == operations.ADVANCE:
-        operations.advance_import(row_id)
-    elif task == operations.TAKE_TURN:
-        operations.take_turn(row_id)
-    else:
-        assert task == operations.APPLY_CHUNKS
-        operations.apply_chunks(row_id)
+    operation = {
+        task_names.ADVANCE: operations.advance_import,
+        task_names.TAKE_TURN: operations.take_turn,
+        task_names.RUN_CHUNKS: operations.run_chunks,
+        bulk.RUN: bulk.run_bulk_act,
+    }[task]
+    operation(row_id)
 
 
 def snapshot(job: ImportJob) -> dict[str, Any]:
@@ -89,7 +88,7 @@ EXPECTED = {
 def test_a_job_goes_from_upload_to_catalogue(kicked: list[tuple[str, int]]) -> None:
     job = start()
     assert job.status == "pending"
-    assert kicked == [(operations.ADVANCE, job.pk)]
+    assert kicked == [(task_names.ADVANCE, job.pk)]
     run_all(kicked)
     assert snapshot(job) == EXPECTED
 
@@ -185,9 +184,9 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
     operations.advance_import(job.pk)
     job.refresh_from_db()
     assert job.chunks.count() == 4
-    chunk = operations._claim_chunk(job.pk)
+    chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk is not None
-    operations.apply_chunk(chunk)
+    applying.apply_chunk(chunk)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
     run_all(kicked)
@@ -214,14 +213,14 @@ def test_a_job_that_never_gets_on_fails_after_a_few_attempts(
     def break_down(*args: Any, **options: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(operations, "read_batches", break_down)
-    for _ in range(operations.ATTEMPTS):
+    monkeypatch.setattr(reading, "read_batches", break_down)
+    for _ in range(ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
             operations.advance_import(job.pk)
     operations.advance_import(job.pk)
     job.refresh_from_db()
     assert job.status == "failed"
-    assert f"{operations.ATTEMPTS} times" in job.error
+    assert f"{ATTEMPTS} times" in job.error
 
 
 def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
@@ -233,11 +232,11 @@ def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
     def break_down(*args: Any, **options: Any) -> Any:
         raise ZeroDivisionError("a poisonous row")
 
-    monkeypatch.setattr(operations, "upsert", break_down)
-    for _ in range(operations.ATTEMPTS):
+    monkeypatch.setattr(applying, "upsert", break_down)
+    for _ in range(ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
-            operations.apply_chunks(job.pk)
-    operations.apply_chunks(job.pk)
+            chunks.run_chunks(job.pk)
+    chunks.run_chunks(job.pk)
     job.refresh_from_db()
     assert job.status == "failed"
     assert "a poisonous row" in job.error
@@ -253,7 +252,7 @@ def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
     operations.advance_import(job.pk)
 
     def work() -> None:
-        operations.apply_chunks(job.pk, seconds=60)
+        chunks.run_chunks(job.pk, seconds=60)
         connections.close_all()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -302,7 +301,7 @@ def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
             raise ConcurrentEdit
         return real(cursor, **options)
 
-    monkeypatch.setattr(operations, "upsert", edit_first)
+    monkeypatch.setattr(applying, "upsert", edit_first)
     run_all(kicked)
     job.refresh_from_db()
     assert (job.status, job.updated) == ("completed", 1)
@@ -313,13 +312,13 @@ def test_a_chunk_of_a_killed_worker_is_claimed_again_after_a_moment(
 ) -> None:
     job = start()
     operations.advance_import(job.pk)
-    assert operations._claim_chunk(job.pk) is not None  # and then the worker is killed
+    assert chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)  # and then the worker is killed
     kicked.clear()
-    operations.apply_chunks(job.pk)
+    chunks.run_chunks(job.pk)
     job.refresh_from_db()
     assert job.status == "processing"
-    passed = timezone.now() - timedelta(seconds=operations.CLAIM_SECONDS + 1)
+    passed = timezone.now() - timedelta(seconds=chunks.CLAIM_SECONDS + 1)
     job.chunks.update(claimed_at=passed)
-    operations.apply_chunks(job.pk)
+    chunks.run_chunks(job.pk)
     assert snapshot(job) == EXPECTED
     assert job.chunks.get().attempts == 2

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from imports import operations
+from imports import task_names
 from imports.models import ImportJob
 from imports.progress import progress_of
 from imports.rejects import rejects_csv
@@ -87,7 +87,7 @@ def test_a_job_that_waits_for_another_says_so() -> None:
         resolved_at=now,
         progress_at=now - timedelta(seconds=5),
     )
-    assert "earlier import" in progress_of(job, now).waiting
+    assert "its turn" in progress_of(job, now).waiting
 
 
 def test_progress_never_falls_from_stage_to_stage() -> None:
@@ -139,7 +139,7 @@ def test_a_page_asks_the_same_number_of_questions_whatever_it_shows(
     for number in range(count):
         make_product(f"S-{number}")
         make_job(status="completed", change_set=None)
-    for path, questions in (("/", 8), ("/imports/", 8), ("/products/", 8)):
+    for path, questions in (("/", 9), ("/imports/", 9), ("/products/", 9)):
         with django_assert_max_num_queries(questions):
             assert page.get(path).status_code == 200
 
@@ -186,6 +186,6 @@ def test_a_dead_broker_costs_a_request_less_than_half_a_second(
     )
     monkeypatch.setattr(kick, "current_app", dead)
     started = time.monotonic()
-    kick._kick(operations.ADVANCE, (1,))
+    kick._kick(task_names.ADVANCE, (1,))
     assert time.monotonic() - started < 0.5
     dead.close()

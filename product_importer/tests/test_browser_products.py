@@ -183,7 +183,7 @@ def test_a_bulk_delete_wants_the_number_typed(
     expect(page.locator("#change-panel")).to_have_attribute("data-final", "true")
     expect(page.locator(".pi-tile-deleted b")).to_have_text("41")
     assert Product.objects.count() == 89
-    assert ChangeSet.objects.get().actor.username == "mara"
+    assert ChangeSet.objects.get().actor.username == "mara"  # type: ignore[union-attr]
 
 
 def test_an_export_imports_back_without_a_change(
@@ -199,6 +199,8 @@ def test_an_export_imports_back_without_a_change(
         page.goto("/")
         page.set_input_files("#pi-file", file)
         page.wait_for_url("**/imports/*/")
+        if link != "CSV":  # no cell had to be guarded: it is the very same file, and the page asks
+            page.get_by_role("button", name="Apply 0 changes").click()
         job = finished(wait_for(lambda: ImportJob.objects.order_by("-id").first()))
         assert (job.status, job.unchanged, job.total_records) == ("completed", 130, 130)
         page.goto("/products/")

@@ -27,7 +27,7 @@ def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=BASE_DIR,
-        env={**os.environ, **environ},
+        env={**os.environ, **environ, "DJANGO_ALLOW_ASYNC_UNSAFE": ""},  # of the browser tests
         capture_output=True,
         text=True,
         timeout=170,

@@ -10,9 +10,10 @@ from django.core.files import File
 from moto.server import ThreadedMotoServer
 
 from catalog.models import Product
-from imports import operations
+from imports import operations, task_names
 from imports.models import ImportJob, uploads
 from product_importer.settings import s3_uploads
+from webhooks import kick
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +44,7 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kicked: list[tuple[str, int]] = []
-    monkeypatch.setattr(operations, "kick_after_commit", lambda *message: kicked.append(message))
+    monkeypatch.setattr(kick, "_kick", lambda task, args: kicked.append((task, *args)))
     content = b"sku,name\n" + b"".join(b"S-%d,Name\n" % n for n in range(5000))
     job = operations.start_import(
         file=File(io.BytesIO(content), name="p.csv"), file_name="p.csv", user=None
@@ -52,10 +53,10 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     assert stored == [f"uploads/{job.file.name}"]
     while kicked:
         task, job_id = kicked.pop(0)
-        if task == operations.ADVANCE:
+        if task == task_names.ADVANCE:
             operations.advance_import(job_id)
         else:
-            operations.apply_chunks(job_id)
+            operations.run_chunks(job_id)
     assert ImportJob.objects.get().status == "completed"
     assert Product.objects.count() == 5000
 
@@ -63,7 +64,7 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
 def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "kick_after_commit", lambda *message: None)
+    monkeypatch.setattr(kick, "_kick", lambda task, args: None)
     job = operations.start_import(
         file=File(io.BytesIO(b"sku,name\nA-1,Lamp\n"), name="p.csv"), file_name="p.csv", user=None
     )

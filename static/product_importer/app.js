@@ -23,8 +23,9 @@
     const { item, label, bar } = showUpload(form.querySelector(".pi-uploads"), file.name);
     return new Promise((resolve) => {
       const request = new XMLHttpRequest();
-      const body = new FormData();
-      body.append("file", file, file.name);
+      const body = new FormData(form); /* with the choices beside the drop zone */
+      body.set("file", file, file.name);
+      body.set("review_if_known", "true"); /* the same file again: the page asks */
       const fail = (message) => {
         label.textContent = `${file.name}: ${message}`;
         label.className = "pi-alert pi-alert-error";
@@ -110,18 +111,32 @@
     let failures = 0;
     let busy = false;
     let again = false;
+    let asked = Date.now();
+    let quiet = null;
+
+    function show(text) {
+      const fresh = new DOMParser().parseFromString(text, "text/html");
+      const news = fresh.getElementById("job-panel").dataset;
+      const before = panel().dataset;
+      if (before.still === "true" && news.still === "true") return; /* somebody reads it */
+      if (news.announce !== before.announce) {
+        document.getElementById("pi-announce").textContent = news.announce;
+      }
+      /* Buttons stay where they are while they mean the same: else a click would get lost. */
+      for (const id of ["job-panel", "job-acts"]) {
+        const [now, next] = [document.getElementById(id), fresh.getElementById(id)];
+        if (id === "job-acts" && now.dataset.key === next.dataset.key) continue;
+        window.htmx.swap(`#${id}`, next.outerHTML, { swapStyle: "outerHTML" });
+      }
+    }
 
     async function refresh() {
       if (busy) { again = true; return; }
       busy = true;
+      asked = Date.now();
       try {
         const answer = await fetch(panel().dataset.panelUrl, { headers: { "HX-Request": "true" } });
-        if (answer.ok) {
-          const before = panel().dataset.announce;
-          window.htmx.swap("#job-panel", await answer.text(), { swapStyle: "outerHTML" });
-          const now = panel().dataset.announce;
-          if (now !== before) document.getElementById("pi-announce").textContent = now;
-        }
+        if (answer.ok) show(await answer.text());
       } catch { /* offline for a moment: the next event or poll tries again */ }
       busy = false;
       if (panel().dataset.final === "true") stop();
@@ -136,11 +151,14 @@
       source?.close();
       source = null;
       clearInterval(polling);
-      polling = null;
+      clearInterval(quiet);
+      polling = quiet = null;
     }
 
     function start() {
       if (source || panel().dataset.final === "true") return;
+      /* Without progress there are no events, and the page has to say since when. */
+      quiet = setInterval(() => { if (Date.now() - asked > seconds(2)) refresh(); }, seconds(1));
       if (!window.EventSource) { poll(); return; }
       source = new EventSource(panel().dataset.eventsUrl);
       source.addEventListener("progress", () => {

@@ -18,13 +18,20 @@ LOOK_SECONDS = 0.2
 
 
 class Command(BaseCommand):
-    help = "Import a CSV file into the catalogue, and wait for its end. Exits 1 if it failed."
+    help = (
+        "Import a CSV file into the catalogue, and wait for its end. Exits 1 if it failed or was "
+        "cancelled. With --review it stops before anything is written, shows what would change "
+        "and how to apply it, and exits 0."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--user", help="whose import it is")
         parser.add_argument(
             "--mode", choices=ImportJob.Mode.values, default=ImportJob.Mode.UPSERT.value
+        )
+        parser.add_argument(
+            "--review", action="store_true", help="show what would change, and wait"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +44,11 @@ class Command(BaseCommand):
         try:
             with path.open("rb") as handle:
                 job = start_import(
-                    file=File(handle), file_name=path.name, user=user, mode=options["mode"]
+                    file=File(handle),
+                    file_name=path.name,
+                    user=user,
+                    mode=options["mode"],
+                    review=options["review"],
                 )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
@@ -61,12 +72,20 @@ class Command(BaseCommand):
     def _report(self, job: ImportJob) -> None:
         for warning in job.warnings:
             self.stderr.write(self.style.WARNING(warning))
-        counts = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
-        for name in counts:
-            self.stdout.write(f"{name:>12} {getattr(job, name):>12,}")
+        awaits = job.status == ImportJob.Status.AWAITING_REVIEW
+        for warning in job.shown["warnings"] if awaits else []:
+            self.stderr.write(self.style.WARNING(warning))
+        for name in ("created", "updated", "unchanged", "superseded", "skipped", "rejected"):
+            count = job.shown["counts"][name] if awaits else getattr(job, name)
+            self.stdout.write(f"{name:>12} {count:>12,}")
         self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
         for error in job.errors.order_by("line")[:10]:
             where = f"line {error.line}" + (f", {error.column}" if error.column else "")
             self.stderr.write(f"{where}: {error.message}")
-        if job.status != ImportJob.Status.COMPLETED:
+        if awaits:
+            self.stdout.write(
+                f"Nothing is written yet. Look at the changes, apply or discard them at "
+                f"/imports/{job.pk}/, or POST to /api/v1/imports/{job.pk}/apply/ or cancel/."
+            )
+        elif job.status != ImportJob.Status.COMPLETED:
             raise CommandError(job.error or f"The import is {job.get_status_display().lower()}.")

@@ -1,0 +1,159 @@
+"""How imports end: completed, failed, cancelled; and what is left to clear away."""
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from catalog import operations as catalog
+from catalog.models import ChangeSet
+from imports import sql
+from imports.models import ImportJob, job_snapshot
+from webhooks.models import Event
+from webhooks.operations import record_event
+
+Status = ImportJob.Status
+Stage = ImportJob.Stage
+
+ATTEMPTS = 5  # runs without progress before a job fails
+REVIEW_KEPT = timedelta(days=7)  # after its job's end
+
+
+class Overtaken(Exception):
+    """Another worker, or a user, moved the job on; this run stops and loses nothing."""
+
+
+@transaction.atomic
+def finish_import(job_id: int) -> None:
+    """Complete a job whose chunks are all done, or fail it if its counts do not add up."""
+    job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
+    if job.status != Status.PROCESSING or job.stage not in (Stage.APPLYING, Stage.FINISHING):
+        return
+    if job.accounted_records != job.total_records:
+        fail_import(
+            job.pk,
+            f"The counts do not add up: {job.total_records:,} records were read, "
+            f"{job.accounted_records:,} are accounted for. Please report this.",
+        )
+        return
+    if job.differing:
+        job.warnings.append(_difference(job))
+    job.stage = Stage.FINISHING
+    _end(job, Status.COMPLETED)
+
+
+def _difference(job: ImportJob) -> str:
+    """What was applied, against what the review had shown."""
+    shown = job.shown["counts"]
+    counts = ", ".join(
+        f"{getattr(job, name):,} {name} ({shown[name]:,} shown)"
+        for name in ("created", "updated", "unchanged", "skipped", "rejected")
+        if getattr(job, name) or shown[name]
+    )
+    examples = ", ".join(job.differing_skus)
+    return (
+        f"{job.differing:,} record{'s' if job.differing > 1 else ''} turned out differently than "
+        f"shown, because the catalogue changed after the review: they were compared again and "
+        f"applied as it is now. Applied: {counts}. For example: {examples}."
+    )
+
+
+@transaction.atomic
+def fail_import(job_id: int, message: str) -> None:
+    """End a job with the reason why. What it applied stays, counted, in its change set."""
+    job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
+    if job.is_final:
+        return
+    job.error = message
+    _end(job, Status.FAILED)
+
+
+@transaction.atomic
+def end_cancelled(job: ImportJob) -> None:
+    """End a job that somebody cancelled; its row is locked.
+
+    A chunk that is being applied finds the job ended before it commits, and rolls back.
+    """
+    _end(job, Status.CANCELLED)
+
+
+_ENDS = {
+    Status.COMPLETED: (ChangeSet.Status.COMPLETED, Event.Type.IMPORT_COMPLETED),
+    Status.FAILED: (ChangeSet.Status.FAILED, Event.Type.IMPORT_FAILED),
+    Status.CANCELLED: (ChangeSet.Status.CANCELLED, Event.Type.IMPORT_CANCELLED),
+}
+
+
+def _end(job: ImportJob, status: ImportJob.Status) -> None:
+    """What every end needs: its change set closed (and the next one's turn), its event."""
+    job.status = status
+    job.finished_at = job.progress_at = timezone.now()
+    change_set_status, event = _ENDS[status]
+    if job.change_set_id is not None:
+        if status != Status.COMPLETED and not job.created and not job.updated:
+            catalog.drop_change_set(job.change_set_id)
+            job.change_set_id = None
+        else:
+            catalog.close_change_set(job.change_set_id, status=change_set_status)
+    job.save(
+        update_fields=["status", "stage", "error", "warnings", "finished_at", "progress_at"],
+    )
+    record_event(type=event, data=job_snapshot(job))
+
+
+# --- Clearing away --------------------------------------------------------------------
+
+
+def sweep_leftovers() -> None:
+    """Drop the staging tables of jobs that have ended, and reviews that are old.
+
+    Not at the end itself: whoever cancels a job must not wait for the work that he stops.
+    """
+    with connection.cursor() as cursor:
+        staged, reviewed = sql.jobs_with_tables(cursor)
+    old = timezone.now() - REVIEW_KEPT
+    ended = ImportJob.objects.filter(status__in=ImportJob.FINAL)
+    for job_id in ended.filter(pk__in=staged).values_list("pk", flat=True):
+        _drop_staging(job_id)
+    for job_id in ended.filter(pk__in=reviewed, finished_at__lt=old).values_list("pk", flat=True):
+        with connection.cursor() as cursor:
+            sql.drop_review(cursor, job_id)
+
+
+@transaction.atomic
+def _drop_staging(job_id: int) -> None:
+    """The table is locked before the job is read: a retry may be about to use it again."""
+    with connection.cursor() as cursor:
+        if not sql.try_lock_job(cursor, job_id) or not sql.lock_staging(cursor, job_id):
+            return
+        if ImportJob.objects.filter(pk=job_id, status__in=ImportJob.FINAL).exists():
+            sql.drop_staging(cursor, job_id)
+
+
+# --- Attempts ----------------------------------------------------------------------------
+
+
+def note_trouble(job_id: int, error: Exception) -> None:
+    """Keep why an attempt failed, for the sentence that a job fails with in the end."""
+    ImportJob.objects.filter(pk=job_id).update(trouble=str(error).strip()[:2000])
+
+
+def count_attempt(job: ImportJob) -> bool:
+    """Count a run of a step that is not divided into chunks; fail a job that never gets on.
+
+    Run inside a transaction that holds the job's lock.
+    """
+    if job.attempts >= ATTEMPTS:
+        line = job.checkpoint.get("line")
+        where = f" after line {line:,}" if line and job.stage == Stage.STAGING else ""
+        fail_import(
+            job.pk,
+            f"The import was tried {ATTEMPTS} times without getting any further{where}"
+            + (f": {job.trouble}." if job.trouble else ". The log of the worker has the reason.")
+            + " Retry it, or mend the file and upload it again.",
+        )
+        return False
+    now = timezone.now()
+    ImportJob.objects.filter(pk=job.pk).update(attempts=F("attempts") + 1, progress_at=now)
+    return True

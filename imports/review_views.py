@@ -1,0 +1,59 @@
+"""The pages of deciding about an import: look at what it would change, apply, cancel, retry."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from imports import operations, views
+from imports.models import ImportJob
+from imports.review import review_context
+
+may_import = permission_required("imports.add_importjob", raise_exception=True)
+
+
+@require_GET
+@views.may_see
+def job_review(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a job would change (or what it was shown to change), filtered and paged."""
+    job = get_object_or_404(ImportJob, pk=pk)
+    part = request.headers.get("HX-Target") == "review"
+    return render(
+        request,
+        "imports/_review.html" if part else "imports/review.html",
+        {"title": f"Import {pk}: review", "job": job, **review_context(job, request.GET)},
+    )
+
+
+@require_POST
+@may_import
+def job_apply(request: HttpRequest, pk: int) -> HttpResponse:
+    user = request.user if request.user.is_authenticated else None
+    return _act(request, pk, operations.apply_import, user=user)
+
+
+@require_POST
+@may_import
+def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    return _act(request, pk, operations.cancel_import)
+
+
+@require_POST
+@may_import
+def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
+    return _act(request, pk, operations.retry_import)
+
+
+def _act(
+    request: HttpRequest, pk: int, operation: Callable[..., ImportJob], **options: Any
+) -> HttpResponse:
+    get_object_or_404(ImportJob, pk=pk)
+    try:
+        operation(job_id=pk, **options)
+    except operations.Refused as error:
+        # Somebody else decided meanwhile: show how it is now, and why nothing was done.
+        return views.job_page(request, pk, refusal=str(error))
+    return redirect("job-detail", pk)

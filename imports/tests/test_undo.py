@@ -1,0 +1,364 @@
+"""Undo of imports and of everything else, through the operations that the workers run."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from catalog import bulk, sql_undo, undo
+from catalog import operations as catalog
+from catalog.models import ChangeSet, Product, RemovedProduct
+from conftest import Messages
+from imports import applying, chunks, operations
+from imports.models import ImportJob
+from webhooks.models import Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HEADER = "sku,name,description,price,active\n"
+VALUES = ("id", "sku", "name", "description", "price", "active", "created_in_id", "changed_in_id")
+
+
+@pytest.fixture
+def imported(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., ChangeSet]:
+    """Import these records, and return the change set."""
+
+    def run(content: str, header: str = HEADER, **values: Any) -> ChangeSet:
+        job = upload(header + content, **values)
+        messages.run_all()
+        job.refresh_from_db()
+        assert job.status == "completed", job.error
+        assert job.change_set
+        return job.change_set
+
+    return run
+
+
+@pytest.fixture
+def undone(messages: Messages) -> Callable[..., ChangeSet]:
+    """Undo a change set, and return the undo."""
+
+    def run(change_set: ChangeSet, actor: User | None = None) -> ChangeSet:
+        change_set.refresh_from_db()
+        expected = undo.forecast(change_set)
+        started = undo.start_undo(change_set_id=change_set.pk, actor=actor)
+        messages.run_all()
+        started.refresh_from_db()
+        assert started.status == "completed", started.error
+        # The confirmation's numbers are what happens.
+        assert expected == undo.Forecast(
+            restore=started.updated,
+            delete=started.deleted,
+            bring_back=started.created,
+            keep=started.conflicts,
+        )
+        assert started.kept.count() == started.conflicts
+        return started
+
+    return run
+
+
+def catalogue() -> list[tuple[Any, ...]]:
+    return list(Product.objects.order_by("id").values_list(*VALUES))
+
+
+def kept(started: ChangeSet) -> list[tuple[str, str, int | None]]:
+    return list(started.kept.order_by("sku").values_list("sku", "reason", "other_id"))
+
+
+def test_an_import_is_taken_back_and_redone(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet]
+) -> None:
+    imported("A-1,Lamp,text,1.00,no\nA-2,Chair,,2.00,yes\n")
+    before = catalogue()
+    second = imported("a-1,Desk lamp,,9.00,yes\nB-1,New,,1.00,yes\n")
+    after = catalogue()
+    first_undo = undone(second)
+    assert catalogue() == before
+    assert (first_undo.updated, first_undo.deleted, first_undo.created) == (1, 1, 0)
+    redo = undone(first_undo)
+    assert catalogue() == after
+    assert (redo.updated, redo.created, redo.deleted) == (1, 1, 0)
+    undone(redo)
+    assert catalogue() == before
+    assert Event.objects.filter(type="import.undone").count() == 1
+
+
+def test_imports_are_taken_back_one_after_the_other_newest_first(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet]
+) -> None:
+    states: list[Any] = [catalogue()]
+    sets = []
+    for price in (1, 2, 3):
+        sets.append(imported(f"A-1,Lamp,,{price}.00,yes\nB-{price},New,,,\n"))
+        states.append(catalogue())
+    for change_set, state in zip(reversed(sets), states[-2::-1], strict=True):
+        assert undone(change_set).conflicts == 0
+        assert catalogue() == state
+
+
+def test_what_somebody_changed_since_is_kept_and_listed(
+    imported: Callable[..., ChangeSet],
+    undone: Callable[..., ChangeSet],
+    make_user: Callable[..., User],
+) -> None:
+    imported("A-1,Lamp,,1.00,\nA-2,Chair,,1.00,\nA-3,Table,,1.00,\n")
+    change_set = imported(
+        "A-1,Lamp,,2.00,\nA-2,Chair,,2.00,\nA-3,Table,,2.00,\nB-1,N,,,\nB-2,N,,,\n"
+    )
+    eve = make_user("eve", "editor")
+    ids = dict(Product.objects.values_list("sku", "id"))
+    catalog.update_product(product_id=ids["A-1"], actor=eve, data={"name": "Edited"})
+    catalog.update_product(product_id=ids["B-1"], actor=eve, data={"name": "Edited"})
+    deleted = catalog.delete_product(product_id=ids["A-2"], actor=eve)
+    catalog.delete_product(product_id=ids["B-2"], actor=eve)  # what the undo wants anyway
+    started = undone(change_set)
+    assert [(sku, reason) for sku, reason, _ in kept(started)] == [
+        ("A-1", "changed"),
+        ("A-2", "deleted"),
+        ("B-1", "changed"),
+    ]
+    assert {conflict.other.actor for conflict in started.kept.all()} == {eve}  # type: ignore[union-attr]
+    assert started.kept.get(sku="A-2").other == deleted
+    assert set(Product.objects.values_list("sku", "name", "price")) == {
+        ("A-1", "Edited", Decimal("2.00")),
+        ("A-3", "Table", Decimal("1.00")),
+        ("B-1", "Edited", None),
+    }
+
+
+def test_a_bulk_delete_is_taken_back_with_the_old_numbers(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet], messages: Messages
+) -> None:
+    imported("".join(f"S-{n:03d},Name {n},text {n},{n}.50,{n % 2}\n" for n in range(100)))
+    before = catalogue()
+    change_set = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None)
+    messages.run_all()
+    assert catalogue() == []
+    started = undone(change_set)
+    assert catalogue() == before
+    assert started.created == 100
+    again = undone(started)
+    assert catalogue() == []
+    assert again.deleted == 100
+    assert RemovedProduct.objects.filter(change_set=again).count() == 100
+    undone(again)
+    assert catalogue() == before
+
+
+def test_a_deleted_product_whose_sku_is_there_again_stays_away(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet], messages: Messages
+) -> None:
+    imported("A-1,Lamp,,1.00,\nA-2,Chair,,1.00,\n")
+    change_set = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None)
+    messages.run_all()
+    anew = catalog.create_product(actor=None, data={"sku": "a-1", "name": "Another lamp"})
+    started = undone(change_set)
+    assert kept(started) == [("A-1", "sku_taken", anew.created_in_id)]
+    assert set(Product.objects.values_list("sku", "name")) == {
+        ("a-1", "Another lamp"),
+        ("A-2", "Chair"),
+    }
+    assert undone(started).deleted == 1
+    assert list(Product.objects.values_list("sku", flat=True)) == ["a-1"]
+
+
+def test_a_bulk_edit_is_taken_back(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet], messages: Messages
+) -> None:
+    imported("A-1,Lamp,,1.00,yes\nA-2,Chair,,1.00,no\n")
+    before = catalogue()
+    change_set = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_EDIT, actor=None, active=False)
+    messages.run_all()
+    assert undone(change_set).updated == 1
+    assert catalogue() == before
+
+
+def test_single_acts_are_taken_back(
+    undone: Callable[..., ChangeSet], make_product: Callable[..., Product]
+) -> None:
+    product = make_product("A-1", "Lamp", price=Decimal("1.00"))
+    before = catalogue()
+    edited = catalog.update_product(product_id=product.pk, actor=None, data={"sku": "Z-9"})
+    assert edited.changed_in
+    undone(edited.changed_in)
+    assert catalogue() == before
+    undone(catalog.delete_product(product_id=product.pk, actor=None))
+    assert catalogue() == before
+    made = catalog.create_product(actor=None, data={"sku": "B-1", "name": "New"})
+    assert made.created_in
+    undone(made.created_in)
+    assert catalogue() == before
+
+
+def test_an_sku_that_somebody_took_meanwhile_is_not_taken_away(
+    undone: Callable[..., ChangeSet], make_product: Callable[..., Product]
+) -> None:
+    product = make_product("A-1", "Lamp")
+    edited = catalog.update_product(product_id=product.pk, actor=None, data={"sku": "Z-9"})
+    make_product("a-1", "Chair")
+    assert edited.changed_in
+    started = undone(edited.changed_in)
+    assert [(sku, reason) for sku, reason, _ in kept(started)] == [("Z-9", "sku_taken")]
+    assert set(Product.objects.values_list("sku", flat=True)) == {"a-1", "Z-9"}
+
+
+def test_what_a_cancelled_import_applied_is_taken_back_and_then_not_retried(
+    imported: Callable[..., ChangeSet],
+    undone: Callable[..., ChangeSet],
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    settings: Any,
+) -> None:
+    settings.IMPORT_CHUNK_ROWS = 10
+    job = upload(HEADER + "".join(f"S-{n:02d},Name,,,\n" for n in range(40)))
+    messages.waiting.clear()
+    operations.advance_import(job.pk)
+    chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
+    assert chunk
+    applying.apply_chunk(chunk)
+    with pytest.raises(operations.Refused, match="Cancel it first"):
+        operations.undo_import(job_id=job.pk, user=None)
+    operations.cancel_import(job_id=job.pk)
+    job.refresh_from_db()
+    assert 0 < job.created < 40
+    assert job.change_set
+    undone(job.change_set)
+    assert catalogue() == []
+    with pytest.raises(operations.Refused, match="undone"):
+        operations.retry_import(job_id=job.pk)
+    with pytest.raises(operations.Refused, match="undone already"):
+        operations.undo_import(job_id=job.pk, user=None)
+
+
+def test_an_import_that_changed_nothing_has_nothing_to_undo(
+    imported: Callable[..., ChangeSet], upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    imported("A-1,Lamp,,1.00,yes\n")
+    again = upload(HEADER + "A-1,Lamp,,1.00,yes\n")
+    messages.run_all()
+    with pytest.raises(operations.Refused, match="changed nothing"):
+        operations.undo_import(job_id=again.pk, user=None)
+
+
+def test_an_undo_waits_for_its_turn(
+    imported: Callable[..., ChangeSet], upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    change_set = imported("A-1,Lamp,,1.00,yes\n")
+    waiting = upload(HEADER + "A-1,Lamp,,2.00,yes\n")
+    started = undo.start_undo(change_set_id=change_set.pk, actor=None)
+    bulk.run_bulk_act(started.pk)
+    started.refresh_from_db()
+    assert started.status == "waiting"
+    messages.run_all()
+    started.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (waiting.status, started.status) == ("completed", "completed")
+    assert kept(started) == [("A-1", "changed", waiting.change_set_id)]
+
+
+def test_an_undo_that_failed_half_way_goes_on(
+    imported: Callable[..., ChangeSet], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported("".join(f"S-{n:02d},Name,,,\n" for n in range(40)))
+    before = catalogue()
+    change_set = imported("".join(f"S-{n:02d},Other,,,\n" for n in range(40)))
+    monkeypatch.setattr(sql_undo, "SLICE_ROWS", 10)
+    started = undo.start_undo(change_set_id=change_set.pk, actor=None)
+    messages.waiting.clear()
+    real = undo.undo_slice
+    done: list[int] = []
+
+    def two_slices(*args: Any) -> Any:
+        if len(done) == 2:
+            raise ZeroDivisionError("a defect")
+        done.append(1)
+        return real(*args)
+
+    monkeypatch.setattr(undo, "undo_slice", two_slices)
+    with pytest.raises(ZeroDivisionError):
+        bulk.run_bulk_act(started.pk)
+    catalog.close_change_set(started.pk, status=ChangeSet.Status.FAILED)
+    monkeypatch.setattr(undo, "undo_slice", real)
+    again = undo.start_undo(change_set_id=change_set.pk, actor=None)
+    assert again == started
+    messages.run_all()
+    again.refresh_from_db()
+    assert (again.status, again.updated, again.conflicts) == ("completed", 40, 0)
+    assert catalogue() == before
+
+
+def test_own_acts_are_undone_by_editors_those_of_others_by_managers(
+    make_user: Callable[..., User],
+) -> None:
+    users = {role: make_user(role, role) for role in ("viewer", "editor", "manager")}
+    for owner in users.values():
+        change_set = ChangeSet.objects.create(kind="import", actor=owner, status="completed")
+        for role, user in users.items():
+            allowed = role == "manager" or (role == "editor" and owner == user)
+            assert undo.may_undo(change_set, user) is allowed
+    nobodys = ChangeSet.objects.create(kind="import", status="completed")
+    assert not undo.may_undo(nobodys, users["editor"])
+
+
+skus = st.sampled_from(["a-1", "A-1", "b-2", "B-2", "c-3"])
+files = st.dictionaries(skus.map(str.lower), st.tuples(skus, st.sampled_from("xyz")), max_size=3)
+acts = st.lists(
+    st.one_of(files, st.sampled_from(["delete all", "deactivate", "edit", "undo last"])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=acts)
+def test_undoing_the_whole_history_backwards_gives_every_state_again(
+    imported: Callable[..., ChangeSet],
+    undone: Callable[..., ChangeSet],
+    messages: Messages,
+    history: list[Any],
+) -> None:
+    Product.objects.all().delete()
+    states = [catalogue()]
+    sets: list[ChangeSet] = []
+    for act in history:
+        if act == "delete all" or act == "deactivate":
+            deletes = act == "delete all"
+            change_set = bulk.start_bulk_act(
+                kind=ChangeSet.Kind.BULK_DELETE if deletes else ChangeSet.Kind.BULK_EDIT,
+                actor=None,
+                active=None if deletes else False,
+            )
+            messages.run_all()
+        elif act == "edit":
+            product = Product.objects.order_by("id").first()
+            if product is None:
+                continue
+            name = product.name + "!"
+            edited = catalog.update_product(product_id=product.pk, actor=None, data={"name": name})
+            assert edited.changed_in
+            change_set = edited.changed_in
+        elif act == "undo last":
+            if not sets:
+                continue
+            change_set = undone(sets[-1])
+        else:
+            if not act:
+                continue
+            change_set = imported("".join(f"{sku},{name},,,\n" for sku, name in act.values()))
+        change_set.refresh_from_db()
+        if change_set.changed:
+            sets.append(change_set)
+            states.append(catalogue())
+    for change_set, state in zip(reversed(sets), states[-2::-1], strict=True):
+        if undo.why_not(change_set):
+            continue  # undone in the history already: its undo was taken back just now
+        assert undone(change_set).conflicts == 0
+        assert catalogue() == state

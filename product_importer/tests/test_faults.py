@@ -1,0 +1,68 @@
+"""Things break while an import runs: a short run of ``python -m benchmarks faults``."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import wait_for
+from product_importer.environment import BASE_DIR
+from product_importer.local.processes import spawn, stop
+
+FAULTS = ("worker child", "whole worker", "broker flush", "database crash", "cancel and retry")
+
+
+def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """On servers of its own, because it kills them."""
+    tmp_path.chmod(0o755)
+    environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "faults", "--rows", "20000"),
+            *("--runs", str(len(FAULTS)), "--only", ",".join(FAULTS), "--folder", str(tmp_path)),
+        ],
+        cwd=BASE_DIR,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    result = json.loads(done.stdout)
+    assert result["differing"] == []
+    assert result["identical"] == len(FAULTS)
+
+
+BROKEN = """
+import sys
+from product_importer import celery_worker
+from product_importer.celery import app
+
+class Broken:
+    exitcode = 1
+    def __init__(self, **options): pass
+    def start(self): pass  # as Celery does after an error that it calls unrecoverable
+
+app.Worker = Broken
+sys.exit(celery_worker.main())
+"""
+
+
+def test_a_worker_that_an_error_ended_starts_again_in_the_same_process(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    child = spawn(
+        [sys.executable, "-c", BROKEN, "--concurrency=1", "--name=again"],
+        log=log,
+        environ=os.environ,
+        cwd=BASE_DIR,
+    )
+    try:
+        wait_for(lambda: " ready." in log.read_text())
+        assert "starts again" in log.read_text()
+        assert child.poll() is None
+    finally:
+        stop(child, signal.SIGTERM, seconds=15)
+    assert child.returncode == 0
