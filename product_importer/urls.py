@@ -11,6 +11,7 @@ from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
 
@@ -18,6 +19,8 @@ router = DefaultRouter()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("products", ProductViewSet, basename="api-product")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
+router.register("webhooks", EndpointViewSet, basename="api-webhook")
+router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
 urlpatterns = [
     path("", include("imports.urls")),
