@@ -4,13 +4,17 @@ import argparse
 import json
 import sys
 
-from benchmarks import bench_browse, bench_import
+from benchmarks import bench_browse, bench_import, bench_webhooks
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
-    for name, module in (("import", bench_import), ("browse", bench_browse)):
+    for name, module in (
+        ("import", bench_import),
+        ("browse", bench_browse),
+        ("webhooks", bench_webhooks),
+    ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)

@@ -197,8 +197,6 @@ class _Run:
                 now=now,
                 until=now + LEASE,
             )
-        if not claimed:
-            return False
         begin_by = time.monotonic() + BEGIN_SECONDS
         new = {one.endpoint_id for one in claimed} - self.lanes.keys()
         self.lanes |= {endpoint_id: _Lane(endpoint_id) for endpoint_id in new}
@@ -211,15 +209,11 @@ class _Run:
             if not lane.waiting:
                 lane.begin_by = begin_by
             (lane.waiting.appendleft if one.is_test else lane.waiting.append)(one)
-        return True
+        self.lanes = {pk: lane for pk, lane in self.lanes.items() if lane.waiting or lane.runners}
+        return bool(claimed)
 
     def _refresh(self) -> None:
-        """Forget endpoints that are done, read the others anew, give back what waits too long."""
-        self.lanes = {
-            endpoint_id: lane
-            for endpoint_id, lane in self.lanes.items()
-            if lane.waiting or lane.runners
-        }
+        """Read the endpoints anew, and give back what has waited too long."""
         self._read_endpoints(self.lanes.keys())
         for lane in self.lanes.values():
             if lane.waiting and time.monotonic() > lane.begin_by:
