@@ -23,7 +23,7 @@ from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
-from webhooks.operations import record_event
+from webhooks.operations import record_changed_products, record_event
 
 RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
 
@@ -160,6 +160,14 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
         counts: dict[str, int] = {}
         if change_set.kind == ChangeSet.Kind.BULK_DELETE:
+            # Told before, while they can still be found: the edits that count as concurrent
+            # then are those since this moment.
+            record_changed_products(
+                cursor,
+                change_set_id=change_set.pk,
+                source_sql=sql.CHOSEN.format(where=where),
+                params=params,
+            )
             counts["deleted"] = sql.delete_products(
                 cursor, where=where, params=params, change_set_id=change_set.pk
             )
@@ -170,6 +178,16 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
                 params=params,
                 active=change_set.request["active"],
                 change_set_id=change_set.pk,
+            )
+            record_changed_products(
+                cursor,
+                change_set_id=change_set.pk,
+                source_sql=sql.CHANGED_IN_IDS,
+                params={
+                    "change_set": change_set.pk,
+                    "first_id": part.first_id,
+                    "last_id": part.last_id,
+                },
             )
     BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
     # Last, because from here to the commit the other workers' slices wait for this row.

@@ -271,3 +271,18 @@ def set_active(
         [*params, active, active, change_set_id, change_set_id, active],
     )
     return int(cursor.fetchone()[0])
+
+
+# What a change set did in a range, for outsiders: id, sku and action of each product.
+CHANGED_IN_KEYS = """
+SELECT id, sku, CASE WHEN created_in_id = %(change_set)s
+                     THEN 'created' ELSE 'updated' END AS action
+FROM catalog_product
+WHERE lower(sku) >= %(first_key)s AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+  AND changed_in_id = %(change_set)s
+"""
+CHANGED_IN_IDS = """
+SELECT id, sku, 'updated' AS action FROM catalog_product
+WHERE id BETWEEN %(first_id)s AND %(last_id)s AND changed_in_id = %(change_set)s
+"""
+CHOSEN = "SELECT id, sku, 'deleted' AS action FROM catalog_product WHERE {where}"

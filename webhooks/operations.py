@@ -54,12 +54,12 @@ def add_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
 
 
 def record_changed_products(
-    cursor: CursorWrapper, *, change_set_id: int, source_sql: str, params: dict[str, Any]
+    cursor: CursorWrapper, *, change_set_id: int, source_sql: str, params: Any
 ) -> None:
     """Tell of what a bulk act changed, in its own transaction: ``products.changed``.
 
     ``source_sql`` is a query with the columns ``id``, ``sku`` and ``action`` (created, updated
-    or deleted). It is not run at all where nobody listens.
+    or deleted), with its ``params``. It is not run at all where nobody listens.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("an event must be written in the transaction of the change it tells of")

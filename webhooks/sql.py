@@ -103,17 +103,17 @@ def add_changed_products(
     *,
     change_set_id: int,
     source: str,
-    params: dict[str, Any],
+    params: Any,
     now: datetime,
 ) -> int:
     """Events and deliveries for the products of ``source`` (id, sku, action); returns deliveries.
 
     ``action`` is created, updated or deleted.
     """
+    bound = cursor.mogrify(source, params).replace("%", "%%")  # it may be of either style
     cursor.execute(
-        _ADD_CHANGED_PRODUCTS.format(source=source),
+        _ADD_CHANGED_PRODUCTS.format(source=bound),
         {
-            **params,
             "change_set": change_set_id,
             "least": _BATCH_WEIGHT // BATCH_PRODUCTS,
             "most": _BATCH_WEIGHT,
