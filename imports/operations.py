@@ -474,6 +474,8 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
             may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
         )
+        if result.created or result.updated:
+            catalog.tell_changed(cursor, change_set_id, chunk.first_key, chunk.end_key)
     _refuse_nameless(job, result)
     mine.update(done_at=timezone.now(), seconds=time.monotonic() - started, error="")
     # Last, because from here to the commit the other workers' chunks wait for these rows.
