@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import requote_uri
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
@@ -252,7 +254,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
     def get_connection_with_tls_context(self, request: Any, *args: Any, **options: Any) -> Any:
-        target = _target(request.url, tuple(_current.allowed))
+        target: guard.Target = _current.target
         return self.poolmanager.connection_from_host(target.host, target.port, target.scheme)
 
     def cert_verify(self, *args: Any, **options: Any) -> None:
@@ -300,8 +302,10 @@ class Sender:
     def _exchange(
         self, url: str, body: bytes, headers: Mapping[str, str], exchange: _Exchange
     ) -> None:
+        # Read once, by the guard: where the connection goes is not left to another parser.
+        _current.target = target = _target(url, self.allowed)
         request = requests.PreparedRequest()
-        request.method, request.url, request.body = "POST", _sent_url(url), body
+        request.method, request.url, request.body = "POST", _sent_url(url, target), body
         request.headers = CaseInsensitiveDict(
             {
                 "User-Agent": USER_AGENT,
@@ -340,11 +344,12 @@ def _read_body(raw: Any) -> tuple[bytes, bool]:
 
 
 @lru_cache(maxsize=1024)
-def _sent_url(url: str) -> str:
-    """The URL with its path and query quoted, as requests would send it."""
-    request = requests.PreparedRequest()
-    request.prepare_url(url, None)
-    return request.url or url
+def _sent_url(url: str, target: guard.Target) -> str:
+    """The URL with the host as it was vetted, and path and query quoted."""
+    parts = urlsplit(url)
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    whole = urlunsplit((target.scheme, f"{host}:{target.port}", parts.path or "/", parts.query, ""))
+    return requote_uri(whole)
 
 
 def _reason(error: BaseException, exchange: _Exchange) -> tuple[str, str]:
