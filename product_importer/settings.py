@@ -286,6 +286,12 @@ UNFOLD = {
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
                     {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
+                    {
+                        "title": "Webhooks",
+                        "icon": "webhook",
+                        "link": reverse_lazy("endpoint-list"),
+                        "permission": "product_importer.shell.may_see_webhooks",
+                    },
                 ],
             },
             {

@@ -25,6 +25,7 @@ router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 urlpatterns = [
     path("", include("imports.urls")),
     path("", include("catalog.urls")),
+    path("webhooks/", include("webhooks.urls")),
     path(
         "login/",
         LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm),

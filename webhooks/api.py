@@ -118,6 +118,10 @@ class QueuedSerializer(serializers.Serializer[Any]):
     queued = serializers.IntegerField(help_text="deliveries that are now due")
 
 
+class NewestEventFirst(NewestFirst):
+    ordering = "-event_id"  # unique within an endpoint, and its index
+
+
 class DeliveryFilter(django_filters.FilterSet):
     class Meta:
         model = Delivery
@@ -235,13 +239,14 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         ],
         responses=DeliverySerializer(many=True),
     )
-    @action(detail=True, serializer_class=DeliverySerializer)
+    @action(detail=True, serializer_class=DeliverySerializer, pagination_class=NewestEventFirst)
     def deliveries(self, request: Request, pk: str) -> Response:
         found: Any = self.get_object().deliveries.all()
         filters = DeliveryFilter(request.query_params, found)
         if not filters.is_valid():
             raise serializers.ValidationError(dict(filters.errors))
-        page: Any = self.paginate_queryset(_with_attempts(filters.qs))
+        found = _with_attempts(filters.qs)
+        page: Any = self.paginate_queryset(found)
         return self.get_paginated_response(DeliverySerializer(page, many=True).data)
 
     def filter_queryset(self, queryset: Any) -> Any:

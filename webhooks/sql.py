@@ -502,3 +502,28 @@ def oldest_due(cursor: CursorWrapper, *, now: datetime) -> datetime | None:
     cursor.execute(_OLDEST_DUE, {"now": now})
     found: datetime | None = cursor.fetchone()[0]
     return found
+
+
+# --- Figures --------------------------------------------------------------------------
+
+_DAY = """
+SELECT endpoint_id, floor(extract(epoch FROM %(now)s - at) / 3600)::int AS hours_ago,
+       count(*) FILTER (WHERE response_status BETWEEN 200 AND 299) AS succeeded,
+       count(*) AS attempts,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms)
+           FILTER (WHERE response_status IS NOT NULL) AS median
+FROM webhooks_attempt
+WHERE endpoint_id = ANY (%(endpoints)s) AND at > %(now)s - interval '24 hours'
+GROUP BY GROUPING SETS ((1, 2), (1))
+"""
+
+
+def day_figures(
+    cursor: CursorWrapper, *, endpoint_ids: list[int], now: datetime
+) -> list[tuple[int, int | None, int, int, float | None]]:
+    """Of the last 24 hours: endpoint, hours ago, succeeded, attempts, median latency in ms.
+
+    One row for each hour with attempts, and one with ``None`` for the whole day.
+    """
+    cursor.execute(_DAY, {"endpoints": endpoint_ids, "now": now})
+    return list(cursor.fetchall())
