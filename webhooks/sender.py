@@ -321,7 +321,10 @@ class Sender:
         raw: Any = answer.raw
         response = exchange.response
         response.first_byte_ms = exchange.ms()
-        response.headers = {str(name): str(value) for name, value in answer.headers.items()}
+        response.headers = {
+            name.replace("\0", ""): value.replace("\0", "")  # no database text can hold it
+            for name, value in answer.headers.items()
+        }
         response.body, complete = _read_body(raw)
         response.status = answer.status_code
         if complete:
