@@ -11,17 +11,11 @@ from typing import Any
 import psycopg
 import requests
 
-from benchmarks.bench_import import PASSWORD, Client
+from benchmarks.running import CLEAR, Client, database_version, running_stack
 from product_importer.environment import BASE_DIR
-from product_importer.local.processes import end_leftovers, free_port, wait_until
-from product_importer.local.stack import Stack
+from product_importer.local.processes import wait_until
 from webhooks.signing import headers, new_secret
 
-CLEAR = """
-TRUNCATE catalog_product, catalog_change, catalog_changeset, catalog_bulkslice,
-    catalog_removedproducts, webhooks_event, webhooks_delivery, webhooks_attempt
-    RESTART IDENTITY CASCADE
-"""
 # Events of one type and their deliveries, as many acts at once would write them.
 FILL = """
 WITH event AS (
@@ -54,27 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    folder = BASE_DIR / ".data-benchmark"
-    folder.mkdir(exist_ok=True)
-    end_leftovers(folder / "processes")
-    stack = Stack(folder, port=free_port(8765))
     receiver = Receiver()
     try:
-        stack.start_stores(redis_port=0)
-        stack.environ["WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
-        stack.manage("migrate", "--no-input")
-        stack.manage("collectstatic", "--no-input")
-        stack.manage("make_admin", "benchmark", environ={"ADMIN_PASSWORD": PASSWORD})
-        token = stack.manage("api_token", "benchmark").strip()
-        stack.start_web()
-        stack.start_worker()
-        stack.start_beat()
-        stack.wait_for_web()
-        client = Client(f"http://127.0.0.1:{stack.port}", token)
-        client.wait_until_ready()
-        with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as database:
+        with (
+            running_stack(environ={"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8"}) as (stack, client),
+            psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as database,
+        ):
             bench = Bench(client, receiver, database)
-            result: dict[str, Any] = {"cores": os.cpu_count()}
+            result: dict[str, Any] = {
+                "machine": {"cores": os.cpu_count(), "postgres": database_version(stack)}
+            }
             if "rate" in options.only:
                 result |= bench.rates(options.deliveries, options.endpoints)
             if "delay" in options.only:
@@ -86,9 +69,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 )
             if "fanout" in options.only:
                 result["fan_out"] = bench.fan_out(options.products)
-        return result
+            return result
     finally:
-        stack.stop()
         receiver.stop()
 
 

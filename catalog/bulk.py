@@ -160,16 +160,17 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
         counts: dict[str, int] = {}
         if change_set.kind == ChangeSet.Kind.BULK_DELETE:
-            # Told before, while they can still be found: the edits that count as concurrent
-            # then are those since this moment.
-            record_changed_products(
-                cursor,
-                change_set_id=change_set.pk,
-                source_sql=sql.CHOSEN.format(where=where),
-                params=params,
-            )
             counts["deleted"] = sql.delete_products(
-                cursor, where=where, params=params, change_set_id=change_set.pk
+                cursor,
+                where=where,
+                params=params,
+                change_set_id=change_set.pk,
+                tell=lambda: record_changed_products(
+                    cursor,
+                    change_set_id=change_set.pk,
+                    source_sql=sql.CHOSEN.format(where=where),
+                    params=params,
+                ),
             )
         else:
             counts["updated"] = sql.set_active(
