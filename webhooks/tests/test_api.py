@@ -4,7 +4,7 @@ from typing import Any
 
 from conftest import Browserless, wait_for
 from webhooks.models import SUBSCRIBABLE, Delivery
-from webhooks.tests.conftest import Receiver
+from webhooks.tests.receiver import Receiver
 
 FIELDS = {
     "id", "url", "description", "events", "enabled", "disabled_reason", "secret", "created_at",

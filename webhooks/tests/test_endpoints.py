@@ -18,7 +18,8 @@ from standardwebhooks import Webhook
 from webhooks import endpoints, signing, vault
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, EndpointSecret, Event
 from webhooks.queries import days_of, oldest_due_seconds
-from webhooks.tests.conftest import Receiver, run_pump, tell
+from webhooks.tests.conftest import run_pump, tell
+from webhooks.tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,8 @@ import pytest
 from webhooks import endpoints, guard
 from webhooks.models import Delivery, Endpoint
 from webhooks.sender import Sender
-from webhooks.tests.conftest import LOOPBACK, Receiver, run_pump, tell
+from webhooks.tests.conftest import LOOPBACK, run_pump, tell
+from webhooks.tests.receiver import Receiver
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "192.0.1.1", "2606:4700:4700::1111", "2a00:1450:4001::1"]
 INNER = {

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from webhooks.sender import BODY_BYTES, Sender
-from webhooks.tests.conftest import LOOPBACK, Receiver, serve
+from webhooks.tests.conftest import LOOPBACK
+from webhooks.tests.receiver import Receiver, serve
 
 SECONDS = 1.0  # the deadline in these tests
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
