@@ -53,11 +53,10 @@ def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
         if slot is None:
             return 0
         try:
-            # What a crash of the server takes back is sent again, with the same webhook-id.
-            cursor.execute("SET synchronous_commit = off")
+            sql.set_up_session(cursor)
             run = _Run(slot, seconds)
             run.run()
-            cursor.execute("RESET synchronous_commit")
+            sql.reset_session(cursor)
         except BaseException:
             connection.close()  # gives up slot, lock and settings, whatever state they are in
             raise

@@ -70,5 +70,5 @@ def serve(tls: ssl.SSLContext | None = None) -> tuple[Receiver, ThreadingHTTPSer
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     receiver.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return receiver, server

@@ -134,15 +134,15 @@ def test_thousands_of_deliveries_verify_with_retries_and_a_rotation_among_them(
         fail_with(receiver, 500 if number % 3 == 0 else 200)
 
     receiver.before_answer = fail_every_third
-    tell(400, text="Größe, 尺寸, \u2028 and “quotes” 😀")
+    tell(300, text="Größe, 尺寸, \u2028 and “quotes” 😀")
     run_pump(seconds=60)
     keys.append(endpoints.rotate_secret(endpoint_id=first.pk))
-    tell(400, text="after the rotation")
+    tell(300, text="after the rotation")
     while Delivery.objects.filter(state="pending").exists():
         run_pump(seconds=60)
         clock.forward(seconds=7)
         receiver.before_answer = lambda: fail_with(receiver, 200)
-    assert Delivery.objects.filter(state="succeeded").count() == 1600
+    assert Delivery.objects.filter(state="succeeded").count() == 1200
     bodies = {event.message_id: bytes(event.body) for event in Event.objects.all()}
     old, other, new = [Webhook(key) for key in keys]
     rotated = 0
@@ -155,8 +155,8 @@ def test_thousands_of_deliveries_verify_with_retries_and_a_rotation_among_them(
         if len(got.headers["webhook-signature"].split(" ")) == 2:
             new.verify(got.body, got.headers)
             rotated += 1
-    assert len(receiver.received) > 2000
-    assert rotated > 400
+    assert len(receiver.received) > 1500
+    assert rotated > 300
 
 
 # --- Policy ---------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_test_has_one_try_and_reaches_a_disabled_endpoint_before_its_backlog(
 
 def test_a_test_overtakes_a_backlog(receiver: Receiver, make_endpoint: Maker) -> None:
     endpoint = make_endpoint()
-    tell(300)
+    tell(100)
     endpoints.send_test(endpoint_id=endpoint.pk)
     run_pump()
     types = [json.loads(one.body)["type"] for one in receiver.received]
@@ -601,3 +601,50 @@ def test_a_secret_that_cannot_be_read_sends_nothing_unsigned(
     run_pump()
     assert receiver.received == []
     assert Attempt.objects.get().error == "no_secret"
+
+
+# --- The claim's plan -----------------------------------------------------------------
+
+BACKLOG = """
+WITH event AS (
+    INSERT INTO webhooks_event (type, body, created_at)
+    SELECT 'product.updated', '{}', now() FROM generate_series(1, 20000) RETURNING id
+)
+INSERT INTO webhooks_delivery (
+    event_id, endpoint_id, state, is_test, tries, next_attempt_at, claims, created_at
+)
+SELECT id, %s, 'pending', false, 0, now(), 0, now() FROM event
+"""
+
+
+def most_rows(plan: dict[str, Any]) -> int:
+    """The most rows that a step of an executed plan gave or threw away."""
+    own = plan.get("Actual Rows", 0) + plan.get("Rows Removed by Filter", 0)
+    return max([int(own), *(most_rows(part) for part in plan.get("Plans", []))])
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_a_claim_reads_the_head_of_a_queue_only(make_endpoint: Maker, analyzed: bool) -> None:
+    endpoints_ = [make_endpoint() for _ in range(3)]
+    now = timezone.now()
+    params = {
+        "pump": 1, "endpoints": [], "rooms": [], "first_room": 4, "also_failing": True,
+        "most_endpoints": 100, "most_claims": MOST_CLAIMS, "now": now + timedelta(seconds=9),
+        "until": now + timedelta(seconds=40),
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(BACKLOG, [endpoints_[0].pk])
+        if analyzed:
+            cursor.execute("ANALYZE webhooks_delivery")
+        sql.set_up_session(cursor)
+        for statement in (sql._CLAIM, sql._CAN_CLAIM):
+            cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, params)
+            (found,) = cursor.fetchone()
+            assert most_rows(found[0]["Plan"]) < 50
+        sql.reset_session(cursor)
+        assert len(_claimed(cursor, params)) == 4
+
+
+def _claimed(cursor: Any, params: dict[str, Any]) -> list[Any]:
+    cursor.execute("SELECT id FROM webhooks_delivery WHERE leased_by = %(pump)s", params)
+    return list(cursor.fetchall())
