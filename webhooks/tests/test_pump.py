@@ -627,7 +627,7 @@ def most_rows(plan: dict[str, Any]) -> int:
 def test_a_claim_reads_the_head_of_a_queue_only(make_endpoint: Maker, analyzed: bool) -> None:
     endpoints_ = [make_endpoint() for _ in range(3)]
     now = timezone.now()
-    params = {
+    params: dict[str, Any] = {
         "pump": 1, "endpoints": [], "rooms": [], "first_room": 4, "also_failing": True,
         "most_endpoints": 100, "most_claims": MOST_CLAIMS, "now": now + timedelta(seconds=9),
         "until": now + timedelta(seconds=40),
