@@ -197,10 +197,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     )
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
-        try:
-            delivery = endpoints.send_test(endpoint_id=self.get_object().pk)
-        except endpoints.Refused as error:
-            raise Refusal(str(error)) from error
+        delivery = endpoints.send_test(endpoint_id=self.get_object().pk)
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(

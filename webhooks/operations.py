@@ -5,7 +5,7 @@ not at all; a pump (``webhooks.pump``) is woken after the commit.
 """
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -17,6 +17,7 @@ from webhooks.kick import kick_once_after_commit
 from webhooks.models import Event
 
 PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
+TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
 KEPT = timedelta(days=14)  # events, deliveries and attempts; so long can a missed one be recovered
 
 
@@ -42,15 +43,28 @@ def add_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('webhooks_event', 'id'))")
         (sequence,) = cursor.fetchone()
     now = timezone.now()
-    body = {"type": type, "timestamp": now.isoformat(), "sequence": sequence, "data": data}
-    event = Event(
-        id=sequence,
-        type=type,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
-        created_at=now,
-    )
+    body = _body(type, now, sequence, data)
+    if len(body) >= sql.BODY_BYTES:
+        body = _body(type, now, sequence, _shortened(data))
+    event = Event(id=sequence, type=type, body=body, created_at=now)
     event.save(force_insert=True)
     return event
+
+
+def _body(type: Event.Type, now: datetime, sequence: int, data: dict[str, Any]) -> bytes:
+    body = {"type": type, "timestamp": now.isoformat(), "sequence": sequence, "data": data}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _shortened(value: Any) -> Any:
+    """The same with long texts cut and long lists ended early, such as an import's warnings."""
+    if isinstance(value, str) and len(value) > TEXT_MOST:
+        return value[:TEXT_MOST] + "…"
+    if isinstance(value, list):
+        return [_shortened(one) for one in value[:LIST_MOST]]
+    if isinstance(value, dict):
+        return {name: _shortened(one) for name, one in value.items()}
+    return value
 
 
 def record_changed_products(

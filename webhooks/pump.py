@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from requests.structures import CaseInsensitiveDict
 
 from webhooks import endpoints, guard, schedule, signing, sql
 from webhooks.kick import kick_after_commit
@@ -334,7 +335,8 @@ def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
     if not response.ok:
         delay = None
         if not claimed.is_test and response.status != 410:
-            asked = schedule.parse_retry_after(response.headers.get("Retry-After", ""), now)
+            headers = CaseInsensitiveDict(response.headers)
+            asked = schedule.parse_retry_after(headers.get("Retry-After", ""), now)
             delay = schedule.delay_after(claimed.tries + 1, retry_after=asked)
         state = Delivery.State.FAILED if delay is None else Delivery.State.PENDING
         again = None if delay is None else now + delay
