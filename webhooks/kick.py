@@ -52,7 +52,8 @@ def _kick(task: str, args: tuple[Any, ...]) -> None:
     if time.monotonic() < _broker_away_until:
         return
     try:
-        with _producers(os.getpid()).acquire(block=True, timeout=SOCKET_SECONDS) as producer:
+        pool = _producers(os.getpid(), current_app.conf.broker_url)
+        with pool.acquire(block=True, timeout=SOCKET_SECONDS) as producer:
             current_app.send_task(task, args=args, producer=producer)
     except (OperationalError, OSError) as error:
         _broker_away_until = time.monotonic() + PAUSE_SECONDS
@@ -60,7 +61,7 @@ def _kick(task: str, args: tuple[Any, ...]) -> None:
 
 
 @cache
-def _producers(pid: int) -> ProducerPool:
+def _producers(pid: int, url: str) -> ProducerPool:
     """Connections of this process whose answers are not waited for beyond ``SOCKET_SECONDS``."""
     options = {**current_app.conf.broker_transport_options, "socket_timeout": SOCKET_SECONDS}
     connection: Connection = current_app.connection_for_write(transport_options=options)

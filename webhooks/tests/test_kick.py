@@ -42,7 +42,7 @@ def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
 ) -> None:
     tries = []
 
-    def fail(pid: int) -> Any:
+    def fail(pid: int, url: str) -> Any:
         tries.append(pid)
         raise OSError("no broker")
 
