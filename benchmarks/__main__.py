@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from benchmarks import bench_browse, bench_faults, bench_import, bench_trust
+from benchmarks import bench_browse, bench_faults, bench_import, bench_trust, bench_webhooks
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
         ("browse", bench_browse),
         ("trust", bench_trust),
         ("faults", bench_faults),
+        ("webhooks", bench_webhooks),
     ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)

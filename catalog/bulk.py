@@ -23,7 +23,7 @@ from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
-from webhooks.operations import record_event
+from webhooks.operations import record_changed_products, record_event
 
 RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
 
@@ -172,7 +172,16 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
         if change_set.kind == ChangeSet.Kind.BULK_DELETE:
             gone = sql.delete_products(
-                cursor, where=where, params=params, change_set_id=change_set.pk
+                cursor,
+                where=where,
+                params=params,
+                change_set_id=change_set.pk,
+                tell=lambda: record_changed_products(
+                    cursor,
+                    change_set_id=change_set.pk,
+                    source_sql=sql.CHOSEN.format(where=where),
+                    params=params,
+                ),
             )
             return {"deleted": gone}
         changed = sql.set_active(
@@ -181,6 +190,16 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
             params=params,
             active=change_set.request["active"],
             change_set_id=change_set.pk,
+        )
+        record_changed_products(
+            cursor,
+            change_set_id=change_set.pk,
+            source_sql=sql.CHANGED_IN_IDS,
+            params={
+                "change_set": change_set.pk,
+                "first_id": part.first_id,
+                "last_id": part.last_id,
+            },
         )
         return {"updated": changed}
 

@@ -11,14 +11,15 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
-from catalog import values
+from catalog import sql, values
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
-from webhooks.operations import record_event
+from webhooks.operations import record_changed_products, record_event
 
 # Serialises the decision whose turn it is; any number that nothing else locks will do.
 TURN_LOCK = 7_236_001
@@ -99,6 +100,18 @@ def count_changes(
         conflicts=F("conflicts") + conflicts,
         attempts=0,
         progress_at=timezone.now(),
+    )
+
+
+def tell_changed(
+    cursor: CursorWrapper, change_set_id: int, first_key: str, end_key: str | None
+) -> None:
+    """Tell of the products that a change set wrote in a range of ``lower(sku)``."""
+    record_changed_products(
+        cursor,
+        change_set_id=change_set_id,
+        source_sql=sql.CHANGED_IN_KEYS,
+        params={"change_set": change_set_id, "first_key": first_key, "end_key": end_key},
     )
 
 

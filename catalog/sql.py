@@ -4,7 +4,7 @@
 later; docs/decisions/0003-apply.md has the figures behind its shape.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -231,17 +231,23 @@ _EDITS = "SELECT count(*) FROM catalog_changeset WHERE id > %s - 10000"
 
 
 def delete_products(
-    cursor: CursorWrapper, *, where: str, params: tuple[Any, ...], change_set_id: int
+    cursor: CursorWrapper,
+    *,
+    where: str,
+    params: tuple[Any, ...],
+    change_set_id: int,
+    tell: Callable[[], None] = lambda: None,
 ) -> int:
     """Delete what ``where`` (a condition on ``catalog_product``) holds for, and keep it whole.
 
     Returns how many products are gone. Run inside a transaction. Two statements, because
     passing the rows from one to the other takes longer than to read them twice; raises
     ``ConcurrentEdit`` when somebody edited a product meanwhile: the caller rolls back and
-    runs it again.
+    runs it again. ``tell`` is called while the products can still be found.
     """
     cursor.execute(_EDITS, [change_set_id])
     edits = cursor.fetchone()
+    tell()
     cursor.execute(_KEEP.format(where=where), [change_set_id, *params])
     kept = cursor.rowcount
     cursor.execute(_DELETE.format(where=where), params)
@@ -288,3 +294,18 @@ def set_active(
         [*params, active, active, change_set_id, change_set_id, active],
     )
     return int(cursor.fetchone()[0])
+
+
+# What a change set did in a range, for outsiders: id, sku and action of each product.
+CHANGED_IN_KEYS = """
+SELECT id, sku, CASE WHEN created_in_id = %(change_set)s
+                     THEN 'created' ELSE 'updated' END AS action
+FROM catalog_product
+WHERE lower(sku) >= %(first_key)s AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+  AND changed_in_id = %(change_set)s
+"""
+CHANGED_IN_IDS = """
+SELECT id, sku, 'updated' AS action FROM catalog_product
+WHERE id BETWEEN %(first_id)s AND %(last_id)s AND changed_in_id = %(change_set)s
+"""
+CHOSEN = "SELECT id, sku, 'deleted' AS action FROM catalog_product WHERE {where}"

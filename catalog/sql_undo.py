@@ -219,6 +219,20 @@ def bring_back(cursor: CursorWrapper, params: dict[str, Any]) -> tuple[int, int]
     return back, kept
 
 
+# What a slice did, for outsiders; now() is the time of its transaction, which marks its products.
+RESTORED = """
+SELECT product.id, product.sku, 'updated' AS action
+FROM catalog_change AS change JOIN catalog_product AS product ON product.id = change.product_id
+WHERE change.id BETWEEN %(first)s AND %(last)s AND change.change_set_id = %(undone)s
+  AND product.updated_at = now()
+"""
+BROUGHT_BACK = """
+SELECT product.id, product.sku, 'created' AS action
+FROM catalog_removedproduct AS removed JOIN catalog_product AS product ON product.id = removed.id
+WHERE removed.id BETWEEN %(first)s AND %(last)s AND removed.change_set_id = %(undone)s
+  AND product.updated_at = now()
+"""
+
 _FORECAST = f"""
 SELECT
     (SELECT count(*) FROM catalog_change AS change

@@ -12,12 +12,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from catalog import operations, sql, sql_undo
 from catalog.models import BulkSlice, ChangeSet
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
-from webhooks.operations import record_event
+from webhooks.operations import record_changed_products, record_event
 
 
 class NotUndoable(Exception):
@@ -136,9 +137,11 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
         cursor.execute(sql_undo.SETTINGS)
         if part.part == "updated":
             restored, kept = sql_undo.restore(cursor, params)
+            _tell(cursor, undo, sql_undo.RESTORED, params)
             return {"updated": restored, "conflicts": kept}
         if part.part == "deleted":
             back, kept = sql_undo.bring_back(cursor, params)
+            _tell(cursor, undo, sql_undo.BROUGHT_BACK, params)
             return {"created": back, "conflicts": kept}
         if part.part == "created":
             kept = sql_undo.keep_created(cursor, params)
@@ -146,13 +149,20 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
         else:
             kept = sql_undo.keep_brought_back(cursor, params)
             where, names = sql_undo.BROUGHT_BACK_AS_LEFT
+        values = tuple(params[name] for name in names)
         gone = sql.delete_products(
             cursor,
             where=where,
-            params=tuple(params[name] for name in names),
+            params=values,
             change_set_id=undo.pk,
+            tell=lambda: _tell(cursor, undo, sql.CHOSEN.format(where=where), values),
         )
         return {"deleted": gone, "conflicts": kept}
+
+
+def _tell(cursor: CursorWrapper, undo: ChangeSet, source_sql: str, params: Any) -> None:
+    """Tell outsiders of the products of a slice."""
+    record_changed_products(cursor, change_set_id=undo.pk, source_sql=source_sql, params=params)
 
 
 def _params(undo: ChangeSet) -> dict[str, Any]:

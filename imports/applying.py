@@ -84,6 +84,10 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
             return
         differing = _differing(job, chunk)
         result = _upsert(job, chunk.first_key, chunk.end_key)
+        if result.created or result.updated:
+            catalog.tell_changed(
+                cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
+            )
     _refuse_nameless(job, result)
     mine.update(done_at=timezone.now(), seconds=time.monotonic() - started, error="")
     # Last, because from here to the commit the other workers' chunks wait for these rows.

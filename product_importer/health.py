@@ -15,6 +15,7 @@ from catalog.models import ChangeSet
 from catalog.operations import whose_turn
 from imports.models import ImportJob
 from product_importer.celery import WORKER_KEY_PREFIX
+from webhooks.queries import oldest_due_seconds
 
 
 @login_not_required
@@ -31,7 +32,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     parts: dict[str, Any] = {"database": _database(), "broker": "", "worker": ""}
     parts["broker"], parts["worker"] = _broker_and_worker()
     ready = all(value == "ok" for value in parts.values())
-    parts["oldest_due_seconds"] = _oldest_due() if parts["database"] == "ok" else None
+    answers = parts["database"] == "ok"
+    parts["oldest_due_seconds"] = _oldest_due() if answers else None
+    parts["oldest_due_delivery_seconds"] = oldest_due_seconds() if answers else None
     return JsonResponse({"ready": ready, **parts}, status=200 if ready else 503)
 
 

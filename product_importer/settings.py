@@ -3,12 +3,14 @@
 Every variable that is read here is described in docs/settings.md (a test compares the two).
 """
 
+import ipaddress
 import os
 import sys
 from typing import Any
 
 import dj_database_url
 from django.urls import reverse_lazy
+from kombu import Queue
 
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
 
@@ -140,6 +142,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 600,
     "max_retries": 0,
 }
+# Deliveries have a queue of their own. A worker takes from both in turn, so that an import's
+# many chunks do not hold up an event, nor the other way round.
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
+CELERY_TASK_ROUTES = {"webhooks.*": {"queue": "webhooks"}}
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
 CELERY_BEAT_SCHEDULE = {
     "sweep-imports": {
@@ -151,6 +158,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "catalog.sweep",
         "schedule": 3.0,
         "options": {"expires": 3.0},
+    },
+    "pump-deliveries": {
+        "task": "webhooks.pump",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
+    "clear-deliveries": {
+        "task": "webhooks.clear",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
     },
 }
 
@@ -205,6 +222,17 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 
+# --- Webhooks -------------------------------------------------------------------------
+# Keys for the signing secrets at rest: the first encrypts, each may decrypt. Without any, a
+# key is derived from SECRET_KEY.
+WEBHOOK_SECRET_KEYS = env.words("WEBHOOK_SECRET_KEYS", "")
+# Networks that the address guard lets through, for receivers on a laptop.
+WEBHOOK_ALLOWED_CIDRS = [
+    ipaddress.ip_network(words) for words in env.words("WEBHOOK_ALLOWED_CIDRS", "")
+]
+WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
+WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
+
 # --- API ------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -258,6 +286,12 @@ UNFOLD = {
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
                     {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
+                    {
+                        "title": "Webhooks",
+                        "icon": "webhook",
+                        "link": reverse_lazy("endpoint-list"),
+                        "permission": "product_importer.shell.may_see_webhooks",
+                    },
                 ],
             },
             {

@@ -31,6 +31,10 @@ def may_use_admin(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.is_staff)
 
 
+def may_see_webhooks(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("webhooks.view_endpoint"))
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     if request.path.startswith(("/admin/", "/api/")):

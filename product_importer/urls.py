@@ -11,6 +11,7 @@ from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
 
@@ -18,10 +19,13 @@ router = DefaultRouter()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("products", ProductViewSet, basename="api-product")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
+router.register("webhooks", EndpointViewSet, basename="api-webhook")
+router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
 urlpatterns = [
     path("", include("imports.urls")),
     path("", include("catalog.urls")),
+    path("webhooks/", include("webhooks.urls")),
     path(
         "login/",
         LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm),

@@ -1,50 +1,290 @@
-"""What the API of every app shares: permissions per action, and paging."""
+"""The API of the webhooks; and, for every app, what all APIs share."""
 
 from typing import Any
 
-from rest_framework.pagination import CursorPagination
-from rest_framework.permissions import BasePermission
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import exceptions, mixins, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webhooks import endpoints
+from webhooks.api_base import CountedCursorPagination, HasPermission, NewestFirst
+from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 
-class HasPermission(BasePermission):
-    """The permission that a view names for its action; ``permissions_of`` maps actions to them."""
+__all__ = [
+    "CountedCursorPagination",
+    "DeliveryViewSet",
+    "EndpointViewSet",
+    "HasPermission",
+    "NewestFirst",
+]
 
-    message = "Your role does not allow this. A manager can give you one that does."
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        if getattr(view, "action", None) is None or view.action == "metadata":
-            return bool(request.user and request.user.is_authenticated)  # 405, or OPTIONS
-        return bool(request.user and request.user.has_perm(view.permissions_of[view.action]))
-
-
-class CountedCursorPagination(CursorPagination):
-    """Keyset paging, so that the ten-thousandth page costs what the first does, with ``count``."""
-
-    page_size_query_param = "page_size"
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        self.count = queryset.order_by().count()
-        return super().paginate_queryset(queryset, request, view)
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response(
-            {
-                "count": self.count,
-                "next": self.get_next_link(),
-                "previous": self.get_previous_link(),
-                "results": data,
-            }
-        )
-
-    def get_paginated_response_schema(self, schema: Any) -> Any:
-        described = super().get_paginated_response_schema(schema)
-        described["properties"]["count"] = {"type": "integer"}
-        return described
+HIDDEN = "whsec_…"
 
 
-class NewestFirst(CountedCursorPagination):
-    page_size = 50
-    max_page_size = 200
-    ordering = "-id"
+class Refusal(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
+    """``secret`` is whole only in the answer to creating an endpoint or rotating its secret."""
+
+    class Meta:
+        model = Endpoint
+        fields = [
+            "id",
+            "url",
+            "description",
+            "events",
+            "enabled",
+            "disabled_reason",
+            "secret",
+            "created_at",
+        ]
+        read_only_fields = ["id", "disabled_reason", "created_at"]
+
+    # The rules are the operation's, which the pages share; here are only the kinds.
+    url = serializers.CharField(max_length=10_000, help_text="http:// or https://, public")
+    description = serializers.CharField(required=False, allow_blank=True)
+    events = serializers.ListField(
+        child=serializers.CharField(), help_text=f"Any of {', '.join(SUBSCRIBABLE)}."
+    )
+    enabled = serializers.BooleanField(required=False)
+    secret = serializers.SerializerMethodField()
+
+    def get_secret(self, endpoint: Endpoint) -> str:
+        return self.context.get("secret") or HIDDEN
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    """``error`` says why there was no response; ``null`` if there was one."""
+
+    class Meta:
+        model = Attempt
+        fields = [
+            "at",
+            "response_status",
+            "latency_ms",
+            "error",
+            "detail",
+            "address",
+            "lookup_ms",
+            "connect_ms",
+            "first_byte_ms",
+            "response_headers",
+            "response_body",
+        ]
+
+    error = serializers.SerializerMethodField()
+
+    def get_error(self, attempt: Attempt) -> str | None:
+        return attempt.error or None
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """``event`` is the event's sequence number, ``webhook_id`` the header it is sent with."""
+
+    class Meta:
+        model = Delivery
+        fields = [
+            "id",
+            "endpoint",
+            "event",
+            "event_type",
+            "webhook_id",
+            "state",
+            "is_test",
+            "attempts",
+            "next_attempt_at",
+            "created_at",
+            "finished_at",
+        ]
+
+    event_type = serializers.CharField(source="event.type")
+    webhook_id = serializers.CharField(source="event.message_id")
+    attempts = AttemptSerializer(many=True)
+
+
+class RecoverSerializer(serializers.Serializer[Any]):
+    since = serializers.DateTimeField(help_text="Events from this time on are sent again.")
+
+
+class QueuedSerializer(serializers.Serializer[Any]):
+    queued = serializers.IntegerField(help_text="deliveries that are now due")
+
+
+class NewestEventFirst(NewestFirst):
+    ordering = "-event_id"  # unique within an endpoint, and its index
+
+
+class DeliveryFilter(django_filters.FilterSet):
+    class Meta:
+        model = Delivery
+        fields = ["state"]
+
+    event_type = django_filters.ChoiceFilter(field_name="event__type", choices=Event.Type.choices)
+
+
+def _explained(error: endpoints.Invalid) -> exceptions.ValidationError:
+    return serializers.ValidationError(
+        {name: [exceptions.ErrorDetail(text, code)] for name, (code, text) in error.errors.items()}
+    )
+
+
+@extend_schema_view(
+    list=extend_schema(summary="The endpoints, newest first"),
+    retrieve=extend_schema(summary="One endpoint"),
+)
+class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
+    queryset = Endpoint.objects.all()
+    serializer_class = EndpointSerializer
+    pagination_class = NewestFirst
+    parser_classes = [JSONParser]
+    permission_classes = [HasPermission]
+    permissions_of = {
+        "list": "webhooks.view_endpoint",
+        "retrieve": "webhooks.view_endpoint",
+        "deliveries": "webhooks.view_endpoint",
+        "create": "webhooks.add_endpoint",
+        "update": "webhooks.change_endpoint",
+        "partial_update": "webhooks.change_endpoint",
+        "destroy": "webhooks.delete_endpoint",
+        "test": "webhooks.change_endpoint",
+        "rotate_secret": "webhooks.change_endpoint",
+        "recover": "webhooks.change_endpoint",
+    }
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Endpoint]:
+        return Endpoint.objects.all()
+
+    @extend_schema(summary="Subscribe a URL; the answer has the secret, for the only time")
+    def create(self, request: Request) -> Response:
+        values = self._values(request, partial=False)
+        try:
+            endpoint, secret = endpoints.create_endpoint(actor=_actor(request), **values)
+        except endpoints.Invalid as error:
+            raise _explained(error) from error
+        return Response(_whole(endpoint, secret), status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Change an endpoint")
+    def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
+        endpoint = self.get_object()
+        try:
+            endpoint = endpoints.update_endpoint(
+                endpoint_id=endpoint.pk, **self._values(request, partial=partial)
+            )
+        except endpoints.Invalid as error:
+            raise _explained(error) from error
+        return Response(EndpointSerializer(endpoint).data)
+
+    @extend_schema(summary="Change some fields of an endpoint")
+    def partial_update(self, request: Request, pk: str) -> Response:
+        return self.update(request, pk, partial=True)
+
+    @extend_schema(summary="Delete an endpoint: nothing more is sent to it")
+    def destroy(self, request: Request, pk: str) -> Response:
+        endpoints.delete_endpoint(endpoint_id=self.get_object().pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        summary="Send a test event: one try", request=None, responses={202: DeliverySerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str) -> Response:
+        delivery = endpoints.send_test(endpoint_id=self.get_object().pk)
+        return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="Make a new secret; the old one signs as well for 24 hours",
+        request=None,
+        responses=EndpointSerializer,
+    )
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    def rotate_secret(self, request: Request, pk: str) -> Response:
+        endpoint = self.get_object()
+        return Response(_whole(endpoint, endpoints.rotate_secret(endpoint_id=endpoint.pk)))
+
+    @extend_schema(
+        summary="Send again what failed or was missed since a time",
+        request=RecoverSerializer,
+        responses={202: QueuedSerializer},
+    )
+    @action(detail=True, methods=["post"])
+    def recover(self, request: Request, pk: str) -> Response:
+        endpoint = self.get_object()
+        wanted = RecoverSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        try:
+            queued = endpoints.recover(
+                endpoint_id=endpoint.pk, since=wanted.validated_data["since"]
+            )
+        except endpoints.Refused as error:
+            raise Refusal(str(error)) from error
+        return Response({"queued": queued}, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="What was sent to an endpoint",
+        parameters=[
+            OpenApiParameter("state", str, enum=Delivery.State.values),
+            OpenApiParameter("event_type", str, enum=Event.Type.values),
+        ],
+        responses=DeliverySerializer(many=True),
+    )
+    @action(detail=True, serializer_class=DeliverySerializer, pagination_class=NewestEventFirst)
+    def deliveries(self, request: Request, pk: str) -> Response:
+        found: Any = self.get_object().deliveries.all()
+        filters = DeliveryFilter(request.query_params, found)
+        if not filters.is_valid():
+            raise serializers.ValidationError(dict(filters.errors))
+        found = _with_attempts(filters.qs)
+        page: Any = self.paginate_queryset(found)
+        return self.get_paginated_response(DeliverySerializer(page, many=True).data)
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        return queryset  # the filters are those of the deliveries
+
+    def _values(self, request: Request, *, partial: bool) -> dict[str, Any]:
+        given = EndpointSerializer(data=request.data, partial=partial)
+        given.is_valid(raise_exception=True)
+        return dict(given.validated_data)
+
+
+@extend_schema_view(retrieve=extend_schema(summary="One delivery, with its attempts"))
+class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Delivery]):
+    queryset = Delivery.objects.all()
+    serializer_class = DeliverySerializer
+    permission_classes = [HasPermission]
+    permissions_of = {"retrieve": "webhooks.view_endpoint", "resend": "webhooks.change_endpoint"}
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        return _with_attempts(Delivery.objects.filter(endpoint__deleted_at=None))
+
+    @extend_schema(
+        summary="Send a delivery again", request=None, responses={202: DeliverySerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str) -> Response:
+        try:
+            delivery = endpoints.resend(delivery_id=self.get_object().pk)
+        except endpoints.Refused as error:
+            raise Refusal(str(error)) from error
+        return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _with_attempts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    return deliveries.select_related("event").defer("event__body").prefetch_related("attempts")
+
+
+def _whole(endpoint: Endpoint, secret: str) -> Any:
+    return EndpointSerializer(endpoint, context={"secret": secret}).data
+
+
+def _actor(request: Request) -> Any:
+    return request.user if request.user.is_authenticated else None

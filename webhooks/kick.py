@@ -6,23 +6,64 @@ neither the request nor the work.
 """
 
 import logging
-from functools import partial
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from celery import current_app
 from django.db import transaction
+from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.pools import ProducerPool, producers
 
 logger = logging.getLogger(__name__)
+
+SOCKET_SECONDS = 0.3  # for a broker that accepts connections and then says nothing
+PAUSE_SECONDS = 2.0  # after a failure: a request may want to send several messages
+
+_broker_away_until = 0.0
+
+
+@dataclass(frozen=True)
+class _Message:
+    task: str
+    args: tuple[Any, ...]
+
+    def __call__(self) -> None:
+        _kick(self.task, self.args)
 
 
 def kick_after_commit(task: str, *args: Any) -> None:
     """Send the task named ``task`` once the surrounding transaction has committed."""
-    transaction.on_commit(partial(_kick, task, args))
+    transaction.on_commit(_Message(task, args))
+
+
+def kick_once_after_commit(task: str, *args: Any) -> None:
+    """The same, but only one message, however often a transaction asks for it."""
+    message = _Message(task, args)
+    if message not in [waiting[1] for waiting in transaction.get_connection().run_on_commit]:
+        transaction.on_commit(message)
 
 
 def _kick(task: str, args: tuple[Any, ...]) -> None:
+    global _broker_away_until
+    if time.monotonic() < _broker_away_until:
+        return
     try:
-        current_app.send_task(task, args=args)
-    except OperationalError as error:
+        pool = _producers(os.getpid(), current_app.conf.broker_url)
+        with pool.acquire(block=True, timeout=SOCKET_SECONDS) as producer:
+            current_app.send_task(task, args=args, producer=producer)
+    except (OperationalError, OSError) as error:
+        _broker_away_until = time.monotonic() + PAUSE_SECONDS
         logger.warning("the broker did not take %s%s: %s; the sweep will", task, args, error)
+
+
+@cache
+def _producers(pid: int, url: str) -> ProducerPool:
+    """Connections of this process whose answers are not waited for beyond ``SOCKET_SECONDS``."""
+    options = {**current_app.conf.broker_transport_options, "socket_timeout": SOCKET_SECONDS}
+    connection: Connection = current_app.connection_for_write(transport_options=options)
+    pool: ProducerPool = producers[connection]
+    return pool

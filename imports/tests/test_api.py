@@ -244,6 +244,7 @@ def test_health_needs_no_login_and_tells_the_parts(api: Browserless) -> None:
         "broker": "ok",
         "worker": "ok",
         "oldest_due_seconds": 0.0,
+        "oldest_due_delivery_seconds": 0.0,
     }
 
 

@@ -33,6 +33,8 @@ def pytest_load_initial_conftests(
 
     atexit.register(end)
     stack.start_stores(redis_port=0)
+    # Receivers in tests listen on loopback, like everything else.
+    stack.environ["WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
     os.environ.update(stack.environ)
     early_config.stash[STACK] = stack
     yield

@@ -32,3 +32,14 @@ def test_an_event_is_rolled_back_with_its_change() -> None:
         record_event(type=Event.Type.IMPORT_FAILED, data={})
         transaction.set_rollback(True)
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db
+def test_no_body_is_too_long() -> None:
+    long = {"file_name": "Größe.csv", "error": "尺" * 9000, "warnings": ["尺" * 900] * 500}
+    stored = record_event(type=Event.Type.IMPORT_FAILED, data=long)
+    assert len(stored.body) < 20_000
+    data = json.loads(bytes(stored.body))["data"]
+    assert data["file_name"] == "Größe.csv"
+    assert data["error"] == "尺" * 200 + "…"
+    assert len(data["warnings"]) == 10

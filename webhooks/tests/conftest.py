@@ -1,0 +1,58 @@
+"""A real receiver on loopback, and makers of endpoints and events."""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from webhooks import endpoints, pump
+from webhooks.models import SUBSCRIBABLE, Endpoint, Event
+from webhooks.operations import record_event
+from webhooks.tests.receiver import Receiver, serve
+
+LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    settings.WEBHOOK_ALLOWED_CIDRS = LOOPBACK
+    receiver, server = serve()
+    yield receiver
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def make_endpoint(receiver: Receiver) -> Callable[..., Endpoint]:
+    """Make an endpoint at the receiver; its secret is kept as ``endpoint.secret``."""
+
+    def make(**values: Any) -> Endpoint:
+        values = {"url": receiver.url, "events": list(SUBSCRIBABLE), **values}
+        endpoint, secret = endpoints.create_endpoint(actor=None, **values)
+        endpoint.secret = secret  # type: ignore[attr-defined]
+        return endpoint
+
+    return make
+
+
+def tell(number: int = 1, **data: Any) -> Event:
+    """Record an event as a committed change would."""
+    with transaction.atomic():
+        for n in range(number):
+            event = record_event(type=Event.Type.PRODUCT_UPDATED, data={"n": n, **data})
+    return event
+
+
+@pytest.fixture(autouse=True)
+def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests call the pump themselves, except where the site runs."""
+    if "site" not in request.fixturenames:
+        for module in ("operations", "endpoints", "pump"):
+            target = "kick_after_commit" if module == "pump" else "kick_once_after_commit"
+            monkeypatch.setattr(f"webhooks.{module}.{target}", lambda *args: None)
+
+
+def run_pump(**options: Any) -> int:
+    return pump.pump_deliveries(**options)

@@ -1,0 +1,56 @@
+"""Waking workers: after the commit, once, quickly, and never at the cost of the request."""
+
+import time
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from webhooks import kick
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    messages: list[str] = []
+    monkeypatch.setattr(kick, "_kick", lambda task, args: messages.append(task))
+    return messages
+
+
+def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list[str]) -> None:
+    with transaction.atomic():
+        kick.kick_after_commit("a")
+        assert sent == []
+    assert sent == ["a"]
+    with transaction.atomic():
+        kick.kick_after_commit("b")
+        transaction.set_rollback(True)
+    assert sent == ["a"]
+
+
+def test_a_transaction_sends_one_message_however_often_it_asks(sent: list[str]) -> None:
+    with transaction.atomic():
+        for _ in range(5):
+            kick.kick_once_after_commit("once")
+            kick.kick_after_commit("each")
+    assert sorted(sent) == ["each"] * 5 + ["once"]
+
+
+def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = []
+
+    def fail(pid: int, url: str) -> Any:
+        tries.append(pid)
+        raise OSError("no broker")
+
+    monkeypatch.setattr(kick, "_producers", fail)
+    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    for _ in range(5):
+        kick.kick_after_commit("x")
+    assert len(tries) == 1
+    monkeypatch.setattr(kick, "_broker_away_until", time.monotonic() - 1)
+    kick.kick_after_commit("x")
+    assert len(tries) == 2
