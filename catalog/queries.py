@@ -8,11 +8,12 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.sql import catalogue_state
 
 EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
 
@@ -101,7 +102,9 @@ def count_products(products: QuerySet[Product]) -> int:
     (every write to products is in one), and a list counts once, not on each of its pages.
     """
     sql, params = products.order_by().values("pk").query.sql_with_params()
-    text = f"{_catalogue_state()}|{sql}|{params!r}"
+    with connection.cursor() as cursor:
+        state = catalogue_state(cursor)
+    text = f"{state}|{sql}|{params!r}"
     key = "catalog.count." + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     count = cache.get(key)
     if count is None:
@@ -110,18 +113,6 @@ def count_products(products: QuerySet[Product]) -> int:
             count = products.order_by().count()
         cache.set(key, count, COUNT_SECONDS)
     return int(count)
-
-
-def _catalogue_state() -> str:
-    """A text that is another one after every write to products."""
-    last = ChangeSet.objects.aggregate(last=Max("id"))["last"]
-    writing = (
-        ChangeSet.objects.filter(status=ChangeSet.Status.APPLYING)
-        .values_list("id", "created", "updated", "deleted")
-        .first()
-    )
-    ended = ChangeSet.objects.aggregate(last=Max("finished_at"))["last"]
-    return f"{last} {writing} {ended}"
 
 
 # --- History --------------------------------------------------------------------------

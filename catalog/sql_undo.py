@@ -1,8 +1,10 @@
 """Raw SQL of undo: restore, delete, bring back, slice by slice.
 
 A product is as a change set left it if it carries its number (``changed_in_id``) or is at the
-version that followed. Undoing restores ``changed_in_id`` too, so that change sets can be undone
-one after the other, newest first; versions only ever grow.
+version that followed; one that an undo restored or brought back, if it carries the number that
+it had before.
+Undoing restores ``changed_in_id`` too, so that change sets can be undone one after the other,
+newest first; versions only ever grow.
 """
 
 from typing import Any
@@ -51,7 +53,14 @@ def ranges(cursor: CursorWrapper, part: str, params: dict[str, Any]) -> list[tup
     return list(cursor.fetchall())
 
 
-_AS_LEFT = "(product.changed_in_id = %(undone)s OR product.version = change.old_version + 1)"
+_AS_LEFT = """(
+    product.changed_in_id = %(undone)s OR product.version = change.old_version + 1
+    -- What an undo restored carries the number that it restored.
+    OR (%(before)s::bigint IS NOT NULL AND product.changed_in_id IS NOT DISTINCT FROM (
+        SELECT first.old_changed_in FROM catalog_change AS first
+        WHERE first.product_id = change.product_id AND first.change_set_id = %(before)s
+    ))
+)"""
 # Somebody took the SKU that a product had before.
 _SKU_TAKEN = """(change.fields & 1 > 0 AND EXISTS (
     SELECT FROM catalog_product AS other
@@ -153,7 +162,7 @@ CREATED_AS_LEFT = (
 BROUGHT_BACK_AS_LEFT = (
     "id IN (SELECT removed.id FROM catalog_removedproduct AS removed"
     " WHERE removed.id BETWEEN %s AND %s AND removed.change_set_id = %s"
-    " AND removed.version = catalog_product.version - 1)",
+    " AND removed.changed_in_id IS NOT DISTINCT FROM catalog_product.changed_in_id)",
     ("first", "last", "before"),
 )
 
@@ -168,7 +177,7 @@ INSERT INTO catalog_undoconflict (change_set_id, product_id, sku, reason, other_
 SELECT %(undo)s, product.id, product.sku, 'changed', product.changed_in_id
 FROM catalog_removedproduct AS removed JOIN catalog_product AS product ON product.id = removed.id
 WHERE removed.id BETWEEN %(first)s AND %(last)s AND removed.change_set_id = %(before)s
-  AND product.version <> removed.version + 1
+  AND product.changed_in_id IS DISTINCT FROM removed.changed_in_id
 """
 
 
@@ -244,10 +253,12 @@ SELECT
      WHERE created_in_id = %(undone)s AND changed_in_id IS DISTINCT FROM created_in_id),
     (SELECT count(*) FROM catalog_removedproduct AS removed
         JOIN catalog_product AS product ON product.id = removed.id
-     WHERE removed.change_set_id = %(before)s AND product.version = removed.version + 1),
+     WHERE removed.change_set_id = %(before)s
+       AND product.changed_in_id IS NOT DISTINCT FROM removed.changed_in_id),
     (SELECT count(*) FROM catalog_removedproduct AS removed
         JOIN catalog_product AS product ON product.id = removed.id
-     WHERE removed.change_set_id = %(before)s AND product.version <> removed.version + 1),
+     WHERE removed.change_set_id = %(before)s
+       AND product.changed_in_id IS DISTINCT FROM removed.changed_in_id),
     (SELECT count(*) FROM catalog_removedproduct AS removed
         LEFT JOIN catalog_product AS product ON lower(product.sku) = lower(removed.sku)
      WHERE removed.change_set_id = %(undone)s AND product.id IS NULL)

@@ -199,12 +199,12 @@ def product_row(request: HttpRequest, pk: int) -> HttpResponse:
 @may_see
 def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One product: its values as a form, and what happened to it."""
+    if request.method == "POST" and not request.user.has_perm("catalog.change_product"):
+        raise PermissionDenied
     product = get_object_or_404(Product, pk=pk)
     context = _form(product)
     status = 200
     if request.method == "POST":
-        if not request.user.has_perm("catalog.change_product"):
-            raise PermissionDenied
         saved, answer = _save(request, product)
         if saved is not None:
             words = "Saved." if saved.version != product.version else "Nothing had changed."

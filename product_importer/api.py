@@ -3,11 +3,13 @@
 import errno
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from catalog.values import DESCRIPTION_MAX_LENGTH
 from imports.operations import NO_ROOM
 
 SENTENCES: dict[type[Exception], str] = {
@@ -22,6 +24,10 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's error answer, always with ``detail`` (a sentence) and ``code``."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Response({"detail": NO_ROOM, "code": "no_room"}, status=507)
+    if isinstance(error, RequestDataTooBig):
+        detail = "What you sent is too long to be read as one product. A description has at most "
+        detail += f"{DESCRIPTION_MAX_LENGTH:,} characters; send many products as a file."
+        return Response({"detail": detail, "code": "too_large"}, status=400)
     response = exception_handler(error, context)
     if response is None:
         return None

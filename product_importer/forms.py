@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
-from unfold.widgets import UnfoldAdminPasswordInput, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 
 class LoginForm(AuthenticationForm):
@@ -12,6 +12,6 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].widget = UnfoldAdminTextInputWidget(
             attrs={"autofocus": True, "autocomplete": "username"}
         )
-        self.fields["password"].widget = UnfoldAdminPasswordInput(
+        self.fields["password"].widget = UnfoldAdminPasswordWidget(
             attrs={"autocomplete": "current-password"}
         )

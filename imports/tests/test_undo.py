@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -319,6 +319,7 @@ acts = st.lists(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=acts)
+@example(history=[{"a-1": ("a-1", "x")}, "delete all", "undo last", "delete all"])
 def test_undoing_the_whole_history_backwards_gives_every_state_again(
     imported: Callable[..., ChangeSet],
     undone: Callable[..., ChangeSet],

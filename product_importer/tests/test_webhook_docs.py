@@ -14,6 +14,8 @@ import pytest
 
 from catalog import bulk, operations
 from catalog.models import ChangeSet
+from conftest import wait_for
+from imports import operations as imports
 from imports.models import ImportJob
 from product_importer.environment import BASE_DIR
 from webhooks.endpoints import send_test
@@ -26,7 +28,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def events(run_import: Callable[..., ImportJob]) -> dict[str, Any]:
+def events(
+    run_import: Callable[..., ImportJob], upload: Callable[..., ImportJob]
+) -> dict[str, Any]:
     """One real body of each type."""
     endpoint = Endpoint.objects.create(
         url="http://127.0.0.1:1/", events=list(SUBSCRIBABLE), enabled=True
@@ -38,6 +42,14 @@ def events(run_import: Callable[..., ImportJob]) -> dict[str, Any]:
     operations.delete_product(product_id=product.pk, actor=None)
     run_import("sku,name\nLAMP-1,Desk lamp\nLAMP-2,Floor lamp\n", file_name="lamps.csv")
     run_import("this is no header", file_name="wrong.csv")
+    waiting = upload("sku,name\nLAMP-1,Lamp\n", review=True)
+    wait_for(lambda: ImportJob.objects.filter(pk=waiting.pk, status="awaiting_review").exists())
+    imports.cancel_import(job_id=waiting.pk)
+    first = ImportJob.objects.get(status="completed")
+    undo = imports.undo_import(job_id=first.pk, user=None)
+    bulk.run_bulk_act(undo.pk)
+    wait_for(lambda: ChangeSet.objects.get(pk=undo.pk).is_final)
+    run_import("sku,name\nLAMP-1,Desk lamp\nLAMP-2,Floor lamp\n", file_name="again.csv")
     act = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None, filters={"sku": "LAMP"})
     bulk.run_bulk_act(act.pk)
     send_test(endpoint_id=endpoint.pk)

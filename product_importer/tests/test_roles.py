@@ -1,0 +1,251 @@
+"""Who may do what: every address of the project, with every method, for every role."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from catalog.models import Product
+from catalog.operations import create_product
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+ROLES = ("none", "viewer", "editor", "manager")
+PUBLIC, LOGIN = "", "login"  # needs nothing; needs a login and no permission
+
+SEE_JOBS, IMPORT = "imports.view_importjob", "imports.add_importjob"
+SEE, ADD = "catalog.view_product", "catalog.add_product"
+CHANGE, DELETE = "catalog.change_product", "catalog.delete_product"
+CLEAR, EXPORT = "catalog.bulk_delete_product", "catalog.export_product"
+SEE_CHANGES = "catalog.view_changeset"
+HOOKS = {
+    "get": "webhooks.view_endpoint",
+    "post": "webhooks.add_endpoint",
+    "put": "webhooks.change_endpoint",
+    "patch": "webhooks.change_endpoint",
+    "delete": "webhooks.delete_endpoint",
+}
+
+# What each address needs: for every method the same permission, or one by method. Of an address
+# without an entry here the test fails: whoever adds one says who may use it.
+NEEDED: dict[str, str | dict[str, str]] = {
+    "home": SEE_JOBS,
+    "sample": SEE_JOBS,
+    "job-list": {"get": SEE_JOBS, "post": IMPORT},
+    "job-running": SEE_JOBS,
+    "job-detail": SEE_JOBS,
+    "job-panel": SEE_JOBS,
+    "job-rejected": SEE_JOBS,
+    "job-rejects-csv": SEE_JOBS,
+    "job-superseded": SEE_JOBS,
+    "job-review": SEE_JOBS,
+    "job-apply": IMPORT,
+    "job-cancel": IMPORT,
+    "job-retry": IMPORT,
+    "product-list": SEE,
+    "product-new": ADD,
+    "product-export": EXPORT,
+    "product-bulk-ask": SEE,
+    "product-bulk-start": SEE,
+    "product-detail": {"get": SEE, "post": CHANGE},
+    "product-row": CHANGE,
+    "product-delete": DELETE,
+    "change-list": SEE_CHANGES,
+    "change-detail": SEE_CHANGES,
+    "change-panel": SEE_CHANGES,
+    "change-undo": SEE_CHANGES,
+    "endpoint-list": "webhooks.view_endpoint",
+    "endpoint-new": "webhooks.add_endpoint",
+    "endpoint-detail": "webhooks.view_endpoint",
+    "endpoint-edit": "webhooks.change_endpoint",
+    "endpoint-switch": "webhooks.change_endpoint",
+    "endpoint-rotate": "webhooks.change_endpoint",
+    "endpoint-recover": "webhooks.change_endpoint",
+    "endpoint-test": "webhooks.change_endpoint",
+    "endpoint-delete": "webhooks.delete_endpoint",
+    "delivery-detail": "webhooks.view_endpoint",
+    "delivery-result": "webhooks.view_endpoint",
+    "delivery-resend": "webhooks.change_endpoint",
+    "login": PUBLIC,
+    "logout": LOGIN,
+    "healthz": PUBLIC,
+    "readyz": PUBLIC,
+    "api-root": LOGIN,
+    "api-schema": PUBLIC,
+    "api-docs": PUBLIC,
+    "api-import-list": {"get": SEE_JOBS, "post": IMPORT},
+    "api-import-detail": SEE_JOBS,
+    "api-import-events": SEE_JOBS,
+    "api-import-errors": SEE_JOBS,
+    "api-import-rejects": SEE_JOBS,
+    "api-import-diff": SEE_JOBS,
+    "api-import-apply": IMPORT,
+    "api-import-cancel": IMPORT,
+    "api-import-retry": IMPORT,
+    "api-import-undo": SEE_JOBS,
+    "api-product-list": {"get": SEE, "post": ADD},
+    "api-product-detail": {"get": SEE, "put": CHANGE, "patch": CHANGE, "delete": DELETE},
+    "api-product-history": SEE,
+    "api-product-export": EXPORT,
+    "api-product-bulk-delete": CLEAR,
+    "api-product-bulk-update": CHANGE,
+    "api-change-set-list": SEE_CHANGES,
+    "api-change-set-detail": SEE_CHANGES,
+    "api-change-set-conflicts": SEE_CHANGES,
+    "api-change-set-undo": SEE_CHANGES,
+    "api-webhook-list": HOOKS,
+    "api-webhook-detail": HOOKS,
+    "api-webhook-deliveries": "webhooks.view_endpoint",
+    "api-webhook-test": "webhooks.change_endpoint",
+    "api-webhook-rotate-secret": "webhooks.change_endpoint",
+    "api-webhook-recover": "webhooks.change_endpoint",
+    "api-delivery-detail": "webhooks.view_endpoint",
+    "api-delivery-resend": "webhooks.change_endpoint",
+}
+NOBODYS = 999_999_999_999_999  # no row has this number: who may is told that it is not there
+
+
+def addresses(resolver: Any = None, before: str = "/") -> Iterator[tuple[str, str]]:
+    """Every address of the project but the admin's, with its name."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        part = str(pattern.pattern)
+        if part == "admin/":
+            continue
+        if hasattr(pattern, "url_patterns"):
+            yield from addresses(pattern, before + part)
+            continue
+        for parameter in ("<int:pk>", r"(?P<pk>\d{1,18})"):
+            part = part.replace(parameter, str(NOBODYS))
+        if "format" not in part:
+            path = before + part.strip("^$").replace("\\", "")
+            yield pattern.name or path.strip("/"), path
+
+
+ADDRESSES = sorted(set(addresses()))
+
+
+def permission(name: str, method: str) -> str | None:
+    """What a method of an address needs; ``None`` if it is not among those that are listed."""
+    needed = NEEDED[name]
+    if isinstance(needed, str):
+        return needed
+    return needed.get({"head": "get"}.get(method, method))
+
+
+def test_every_address_says_who_may_use_it() -> None:
+    assert {name for name, _ in ADDRESSES} == NEEDED.keys()
+    assert len(ADDRESSES) > 70
+
+
+def ask(client: Client, method: str, path: str) -> int:
+    return int(getattr(client, method)(path, headers={"accept": "*/*"}).status_code)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("static_files")
+@pytest.mark.parametrize(("name", "path"), ADDRESSES, ids=[name for name, _ in ADDRESSES])
+def test_an_address_is_for_those_who_may(
+    name: str, path: str, make_user: Callable[..., User]
+) -> None:
+    stranger = Client()
+    for method in METHODS:
+        needed = permission(name, method)
+        status = ask(stranger, method, path)
+        if needed != PUBLIC:
+            assert status in (302, 401, 405), f"{method} for a stranger: {status}"
+            if status == 302:
+                assert stranger.get(path).headers["Location"].startswith("/login/")
+    for role in ROLES:
+        user = make_user(role, "" if role == "none" else role)
+        for method in METHODS:
+            client = Client()
+            client.force_login(user)
+            needed = permission(name, method)
+            status = ask(client, method, path)
+            assert status < 500 or name == "readyz", f"{method} for {role}: {status}"
+            if needed is None or status == 405 or method == "options":
+                continue  # what an address does not offer, it offers to nobody
+            may = needed in (PUBLIC, LOGIN) or user.has_perm(needed)
+            told = f"{method} for {role}: {status}"
+            assert (status != 403) == may, told
+            assert status != 401, told
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
+@pytest.mark.parametrize("name", ["home", "product-list", "change-list", "job-list"])
+def test_a_page_takes_no_other_methods(
+    name: str, method: str, make_user: Callable[..., User]
+) -> None:
+    client = Client()
+    client.force_login(make_user())
+    assert ask(client, method, dict(ADDRESSES)[name]) in (200, 405)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("static_files")
+def test_what_many_products_need_depends_on_the_act(
+    make_user: Callable[..., User], make_product: Callable[..., Product]
+) -> None:
+    product = make_product()
+    allowed: dict[str, list[str]] = {"viewer": [], "editor": ["activate", "deactivate"]}
+    allowed["manager"] = [*allowed["editor"], "delete"]
+    for role, acts in allowed.items():
+        client = Client()
+        client.force_login(make_user(role, role))
+        for act in ("activate", "deactivate", "delete"):
+            for name in ("product-bulk-ask", "product-bulk-start"):
+                answer = client.post(reverse(name), {"act": act, "id": product.pk, "typed": "no"})
+                assert (answer.status_code != 403) == (act in acts), (role, act)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("static_files")
+def test_only_a_manager_undoes_what_others_did(make_user: Callable[..., User]) -> None:
+    roles = ("viewer", "editor", "manager")
+    users = {role: make_user(role, role) for role in roles}
+    may = {("editor", "editor"), ("manager", "manager"), ("manager", "editor")}
+    for role in roles:
+        client = Client()
+        client.force_login(users[role])
+        for owner in ("editor", "manager"):
+            product = create_product(
+                actor=users[owner], data={"sku": f"{role} {owner}", "name": "Lamp"}
+            )
+            number = product.created_in_id
+            for path in (f"/changes/{number}/undo/", f"/api/v1/change-sets/{number}/undo/"):
+                allowed = ask(client, "post", path) != 403
+                assert allowed == ((role, owner) in may), (role, owner, path)
+
+
+@pytest.mark.django_db
+def test_the_roles_hold_one_another(make_user: Callable[..., User]) -> None:
+    held = [make_user(role, role).get_all_permissions() for role in ROLES[1:]]
+    assert held[0] < held[1] < held[2]
+    assert not any("add" in name or "change_" in name or "delete" in name for name in held[0])
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("static_files")
+def test_somebody_without_a_role_is_told_what_to_do(make_user: Callable[..., User]) -> None:
+    client = Client()
+    client.force_login(make_user("nora", ""))
+    answer = client.get("/")
+    assert answer.status_code == 403
+    assert "can give you a role" in answer.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("static_files")
+def test_the_admin_is_for_staff(make_user: Callable[..., User]) -> None:
+    manager = make_user()
+    pages = ("/admin/", "/admin/catalog/product/", "/admin/imports/importjob/", "/admin/auth/user/")
+    client = Client()
+    client.force_login(manager)
+    for page in pages:
+        assert client.get(page).status_code == 302  # to the admin's login
+    manager.is_staff = True
+    manager.save()
+    assert [client.get(page).status_code for page in pages] == [200, 200, 200, 403]
