@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.http import QueryDict
 from unfold.widgets import (
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -20,7 +21,7 @@ def _text(**options: Any) -> forms.CharField:
     return forms.CharField(required=False, strip=False, **options)
 
 
-class ProductForm(forms.ModelForm):
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     """Saves while it is validated, in the request's transaction.
 
     Only the database can tell whether an SKU is taken and whether somebody else was faster, and
@@ -47,7 +48,7 @@ class ProductForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         # Browsers send a line break in a text area as CR LF; what was stored had LF.
-        data = {
+        data: dict[str, Any] = {
             name: value.replace("\r\n", "\n") if isinstance(value, str) else value
             for name, value in self.cleaned_data.items()
         }
@@ -75,7 +76,8 @@ class ProductForm(forms.ModelForm):
     def _tell_conflict(self, product: Product, typed: dict[str, Any], version: int) -> None:
         """Lay what was typed over what the product is now; saving again means that."""
         merged = queries.merge_edit(product, typed=typed, seen_version=version)
-        again = self.data.copy()
+        again = QueryDict(mutable=True)
+        again.update(self.data)
         again["seen_version"] = str(product.version)
         for name, value in merged.values.items():
             if isinstance(value, bool) and not value:
