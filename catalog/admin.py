@@ -1,40 +1,149 @@
-"""The catalogue in the admin, to look at. Every write goes through an operation."""
+"""The catalogue in the admin. Every write goes through an operation, as on the pages."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
-from unfold.decorators import display
+from django.utils.http import urlencode
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
 
-from catalog.models import ChangeSet, Product
-from catalog.queries import estimated_products
+from catalog import operations
+from catalog.asking import ask
+from catalog.filters import active_filters, filtered_products
+from catalog.forms import ProductForm
+from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.queries import count_products, estimated_rows
 from catalog.undo import undo_of, why_not
 from webhooks.admin import ReadOnlyAdmin
 
 
-class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
-    """Does not count half a million rows to show the first hundred."""
+class ProductPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts once per change of the catalogue, not on each page."""
 
     @cached_property
     def count(self) -> int:
-        products = self.object_list
-        if isinstance(products, QuerySet) and not products.query.where:
-            return estimated_products()
+        return count_products(self.object_list)  # type: ignore[arg-type]
+
+
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
+    """Does not count millions of rows to show the first fifty."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, QuerySet) and not rows.query.where:
+            return estimated_rows(rows.model)
         return super().count
 
 
 @admin.register(Product)
-class ProductAdmin(ReadOnlyAdmin):
-    list_display = ["sku", "name", "price", "active", "updated_at"]
+class ProductAdmin(ModelAdmin):
+    form = ProductForm
+    fields = ["sku", "name", "description", "price", "active", "seen_version"]
+    list_display = ["shown_sku", "name", "price", "active", "updated_at", "page"]
     list_filter = ["active"]
-    search_fields = ["sku", "name"]
+    search_fields = ["sku", "name", "description"]
+    search_help_text = "A part of the SKU, the name or the description"
     ordering = ["id"]
+    show_facets = admin.ShowFacets.NEVER  # each would count the catalogue
     show_full_result_count = False
-    paginator = EstimatingPaginator
+    paginator = ProductPaginator
     list_per_page = 50
+    list_max_show_all = 0
+    actions = ["activate", "deactivate", "delete", "export"]
+
+    @display(description="SKU", ordering=Lower("sku"))
+    def shown_sku(self, product: Product) -> str:
+        return product.sku
+
+    @display(description="Page")
+    def page(self, product: Product) -> str:
+        return format_html('<a href="{}">History</a>', reverse("product-detail", args=[product.pk]))
+
+    # --- The list
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
+    ) -> tuple[QuerySet[Product], bool]:
+        return queryset & filtered_products({"q": search_term}), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """No others by hand in the address: an act on all that match has to know its filters."""
+        return lookup == "active__exact"
+
+    # --- One product
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        form.actor = request.user  # the class is made for this request
+        return form
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The form has saved it (``ProductForm``)."""
+
+    def delete_model(self, request: HttpRequest, obj: Product) -> None:
+        try:
+            operations.delete_product(product_id=obj.pk, actor=_actor(request))
+        except Product.DoesNotExist:
+            raise Http404 from None
+
+    # --- Many products
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)  # it would go past the operations
+        return found
+
+    def has_bulk_delete_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("catalog.bulk_delete_product")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("catalog.export_product")
+
+    @action(description="Activate …", permissions=["change"])
+    def activate(self, request: HttpRequest, products: QuerySet[Product]) -> HttpResponse:
+        return self._ask(request, "activate")
+
+    @action(description="Deactivate …", permissions=["change"])
+    def deactivate(self, request: HttpRequest, products: QuerySet[Product]) -> HttpResponse:
+        return self._ask(request, "deactivate")
+
+    @action(description="Delete …", permissions=["bulk_delete"])
+    def delete(self, request: HttpRequest, products: QuerySet[Product]) -> HttpResponse:
+        return self._ask(request, "delete")
+
+    @action(description="Export everything that matches, as CSV", permissions=["export"])
+    def export(self, request: HttpRequest, products: QuerySet[Product]) -> HttpResponse:
+        return redirect(f"{reverse('product-export')}?{urlencode(_filters(request))}")
+
+    def _ask(self, request: HttpRequest, act: str) -> HttpResponse:
+        if request.POST.get("select_across") == "1":
+            wanted: dict[str, Any] = {"filters": _filters(request)}
+        else:
+            ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            ids = [int(text) for text in ticked if text.isascii() and text.isdigit()]
+            wanted = {"ids": ids}
+        return ask(request, act, wanted, shell=self.admin_site.each_context(request))
+
+
+def _filters(request: HttpRequest) -> dict[str, str]:
+    """The list's address in the words of ``catalog.filters``."""
+    given = request.GET
+    return active_filters({"q": given.get("q"), "active": given.get("active__exact")})
+
+
+def _actor(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
 
 
 @admin.register(ChangeSet)
@@ -50,14 +159,19 @@ class ChangeSetAdmin(ReadOnlyAdmin):
         "conflicts",
         "created_at",
         "undo",
+        "page",
     ]
     list_filter = ["kind", "status"]
     list_select_related = ["actor"]
-    readonly_fields = ["undo"]
+    readonly_fields = ["undo", "page"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeSet]:
         found: QuerySet[ChangeSet] = super().get_queryset(request)
         return found.prefetch_related("undos__undos")
+
+    @display(description="Page")
+    def page(self, change_set: ChangeSet) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("change-detail", args=[change_set.pk]))
 
     @display(description="Undo")
     def undo(self, change_set: ChangeSet) -> str:
@@ -70,3 +184,72 @@ class ChangeSetAdmin(ReadOnlyAdmin):
         else:
             page, word = reverse("change-undo", args=[change_set.pk]), "Undo …"
         return format_html('<a href="{}">{}</a>', page, word)
+
+
+def _change_set_link(number: int) -> str:
+    return format_html('<a href="{}">{}</a>', reverse("change-detail", args=[number]), number)
+
+
+@admin.register(Change)
+class ChangeAdmin(ReadOnlyAdmin):
+    list_display = ["id", "product_id", "what", "old_version", "old_updated_at", "in_change_set"]
+    search_fields = ["=product__id", "=change_set__id"]
+    search_help_text = "Number of the product or of the change set"
+    ordering = ["-id"]
+    show_full_result_count = False
+    paginator = EstimatingPaginator
+    list_per_page = 50
+    fields = ["id", "product_id", "what", "in_change_set"]
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Change], search_term: str
+    ) -> tuple[QuerySet[Change], bool]:
+        return _by_number(queryset, search_term, "product_id", "change_set_id"), False
+
+    @display(description="Before")
+    def what(self, change: Change) -> str:
+        named = [field for field in Change.Field if change.fields & field]
+        return ", ".join(
+            f"{field.name.lower()}: {str(getattr(change, f'old_{field.name.lower()}'))[:60]}"
+            for field in named
+        )
+
+    @display(description="Change set")
+    def in_change_set(self, change: Change) -> str:
+        return _change_set_link(change.change_set_id)
+
+
+@admin.register(RemovedProduct)
+class RemovedProductAdmin(ReadOnlyAdmin):
+    """A list only: a product can be deleted more than once, so its number is no key."""
+
+    list_display = ["id", "sku", "name", "price", "active", "version", "in_change_set"]
+    list_display_links = None
+    search_fields = ["=id", "=change_set__id"]
+    search_help_text = "Number of the product or of the change set"
+    sortable_by = ()
+    show_full_result_count = False
+    paginator = EstimatingPaginator
+    list_per_page = 50
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[RemovedProduct], search_term: str
+    ) -> tuple[QuerySet[RemovedProduct], bool]:
+        return _by_number(queryset, search_term, "id", "change_set_id"), False
+
+    @display(description="Change set")
+    def in_change_set(self, removed: RemovedProduct) -> str:
+        return _change_set_link(removed.change_set_id)
+
+
+def _by_number(queryset: QuerySet[Any], text: str, *names: str) -> QuerySet[Any]:
+    """Rows where one of the columns is this number; a text that is none matches nothing."""
+    if not text:
+        return queryset
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        return queryset.none()
+    condition = Q()
+    for name in names:
+        condition |= Q(**{name: int(text)})
+    return queryset.filter(condition)

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog import bulk, operations, queries
+from catalog.asking import ACTS, FILTER_LABELS, ask
 from catalog.export import export_response
 from catalog.filters import FILTERS, BadFilter, active_filters, filtered_products
 from catalog.models import ChangeSet, Product
@@ -28,19 +29,6 @@ COLUMNS = {
     "price": "Price",
     "active": "Active",
     "updated_at": "Changed",
-}
-FILTER_LABELS = {
-    "q": "Search",
-    "sku": "SKU",
-    "name": "Name",
-    "description": "Description",
-    "active": "Active",
-}
-# Which permission each act on many products needs, and the word for it.
-ACTS = {
-    "delete": ("catalog.bulk_delete_product", "Delete"),
-    "activate": ("catalog.change_product", "Activate"),
-    "deactivate": ("catalog.change_product", "Deactivate"),
 }
 
 may_see = permission_required("catalog.view_product", raise_exception=True)
@@ -353,7 +341,7 @@ def bulk_ask(request: HttpRequest) -> HttpResponse:
     if not wanted:
         messages.warning(request, "No product was selected. Tick some, or all that match.")
         return redirect("product-list")
-    return _ask(request, act, wanted)
+    return ask(request, act, wanted)
 
 
 @require_POST
@@ -368,7 +356,7 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
         count = queries.count_products(bulk.chosen_products(wanted))
         typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
         if typed != str(count):
-            return _ask(request, act, wanted, typed=request.POST.get("typed", ""))
+            return ask(request, act, wanted, typed=request.POST.get("typed", ""))
     change_set = bulk.start_bulk_act(
         kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
         actor=_actor(request),
@@ -394,30 +382,3 @@ def _wanted(request: HttpRequest) -> dict[str, Any]:
     texts = [*request.POST.getlist("id"), *request.POST.get("ids", "").split(",")]
     ids = {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19}
     return {"ids": sorted(ids)[: bulk.MAX_IDS]} if ids else {}
-
-
-def _ask(
-    request: HttpRequest, act: str, wanted: dict[str, Any], typed: str | None = None
-) -> HttpResponse:
-    try:
-        products = bulk.chosen_products(wanted)
-    except BadFilter as error:
-        raise Http404 from error
-    count = queries.count_products(products)
-    return render(
-        request,
-        "catalog/bulk.html",
-        {
-            "title": f"{ACTS[act][1]} {count:,} product{'' if count == 1 else 's'}?",
-            "act": act,
-            "word": ACTS[act][1],
-            "count": count,
-            "examples": products.order_by("id")[:10] if count else [],
-            "ids": ",".join(str(number) for number in wanted.get("ids", [])),
-            "filters": {FILTER_LABELS[k]: v for k, v in wanted.get("filters", {}).items()},
-            "hidden": wanted.get("filters", {}),
-            "everything": "filters" in wanted,
-            "typed": typed,
-        },
-        status=200 if typed is None else 400,
-    )

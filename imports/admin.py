@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.db.models import Avg, Count, Max, Q
+from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from catalog.admin import EstimatingPaginator
 from imports.models import ImportJob, RowError
 from webhooks.admin import ReadOnlyAdmin
 
@@ -24,12 +26,13 @@ class ImportJobAdmin(ReadOnlyAdmin):
         "rejected",
         "created_by",
         "created_at",
+        "in_change_set",
         "page",
     ]
     list_filter = ["status", "created_at"]
     search_fields = ["file_name", "sha256"]
     list_select_related = ["created_by"]
-    readonly_fields = ["page", "chunk_figures"]
+    readonly_fields = ["in_change_set", "page", "chunk_figures"]
 
     @display(
         description="Status",
@@ -47,7 +50,14 @@ class ImportJobAdmin(ReadOnlyAdmin):
 
     @display(description="Page")
     def page(self, job: ImportJob) -> str:
-        return format_html('<a href="/imports/{}/">Open</a>', job.pk)
+        return format_html('<a href="{}">Open</a>', reverse("job-detail", args=[job.pk]))
+
+    @display(description="Change set")
+    def in_change_set(self, job: ImportJob) -> str:
+        if job.change_set_id is None:
+            return "—"
+        address = reverse("change-detail", args=[job.change_set_id])
+        return format_html('<a href="{}">{}</a>', address, job.change_set_id)
 
     @display(description="Chunks")
     def chunk_figures(self, job: ImportJob) -> str:
@@ -68,10 +78,17 @@ class ImportJobAdmin(ReadOnlyAdmin):
 
 @admin.register(RowError)
 class RowErrorAdmin(ReadOnlyAdmin):
-    list_display = ["job", "line", "column", "code", "message"]
+    list_display = ["line", "column", "code", "message", "page"]
     list_filter = ["code"]
     list_select_related = ["job"]
     search_fields = ["=job__id"]
     search_help_text = "Number of the import"
     show_full_result_count = False
+    paginator = EstimatingPaginator
+    list_per_page = 50
     ordering = ["-id"]
+
+    @display(description="Import")
+    def page(self, error: RowError) -> str:
+        address = reverse("job-detail", args=[error.job_id])
+        return format_html('<a href="{}">{}</a>', address, error.job)

@@ -271,6 +271,7 @@ UNFOLD = {
     "BORDER_RADIUS": "6px",
     "STYLES": ["product_importer.shell.stylesheet"],
     "SCRIPTS": ["product_importer.shell.script"],
+    "DASHBOARD_CALLBACK": "product_importer.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

@@ -1,0 +1,241 @@
+"""The catalogue in the admin: every write is a change set with its events, as on the pages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from catalog import operations
+from catalog.models import ChangeSet, Product, RemovedProduct
+from webhooks.models import Event
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/catalog/product/"
+
+
+@pytest.fixture
+def ops(client: Client, make_user: Callable[..., User], static_files: None) -> Client:
+    user = make_user("olga")
+    User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(User.objects.get(pk=user.pk))
+    return client
+
+
+@pytest.fixture
+def staff(client: Client, make_user: Callable[..., User], static_files: None) -> Client:
+    """Somebody who may enter the admin and only look at products."""
+    user = make_user("vera", role="viewer")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client.force_login(user)
+    return client
+
+
+def product_of(**values: Any) -> Product:
+    return operations.create_product(actor=None, data={"sku": "A-1", "name": "Lamp", **values})
+
+
+def form(product: Product | None = None, **values: Any) -> dict[str, Any]:
+    data = {"sku": "A-1", "name": "Lamp", "description": "", "price": "", "active": "on"}
+    return {**data, **({"seen_version": product.version} if product else {}), **values}
+
+
+def change_page(product: Product) -> str:
+    return f"{LIST}{product.pk}/change/"
+
+
+def test_a_product_is_created_in_a_change_set_with_its_event(ops: Client) -> None:
+    answer = ops.post(f"{LIST}add/", form(price="12.50"))
+    assert answer.status_code == 302
+    product = Product.objects.get(sku="A-1")
+    assert str(product.price) == "12.50"
+    change_set = ChangeSet.objects.get(pk=product.created_in_id or 0)
+    assert change_set.kind == ChangeSet.Kind.CREATE
+    assert change_set.actor is not None
+    assert change_set.actor.username == "olga"
+    assert Event.objects.filter(type=Event.Type.PRODUCT_CREATED).count() == 1
+
+
+def test_an_edit_is_a_change_set_and_a_new_version(ops: Client) -> None:
+    product = product_of()
+    assert ops.post(change_page(product), form(product, name="Desk lamp")).status_code == 302
+    product.refresh_from_db()
+    assert (product.name, product.version) == ("Desk lamp", 2)
+    assert ChangeSet.objects.filter(kind=ChangeSet.Kind.EDIT, updated=1).count() == 1
+    assert Event.objects.filter(type=Event.Type.PRODUCT_UPDATED).count() == 1
+
+
+def test_a_delete_keeps_what_undo_needs(ops: Client) -> None:
+    product = product_of()
+    assert ops.get(f"{LIST}{product.pk}/delete/").status_code == 200
+    assert ops.post(f"{LIST}{product.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Product.objects.exists()
+    assert RemovedProduct.objects.get().sku == "A-1"
+    assert Event.objects.filter(type=Event.Type.PRODUCT_DELETED).count() == 1
+
+
+def test_a_taken_sku_is_told_beside_its_field(ops: Client) -> None:
+    product_of()
+    answer = ops.post(f"{LIST}add/", form(sku="a-1", name="Another"))
+    assert answer.status_code == 200
+    errors = answer.context["adminform"].form.errors
+    assert list(errors) == ["sku"]
+    assert errors.as_data()["sku"][0].code == "unique"
+    assert 'value="Another"' in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("price", "1.234"), ("price", "-1"), ("name", " "), ("sku", "")]
+)
+def test_a_value_that_cannot_be_is_told_beside_its_field(
+    ops: Client, field: str, value: str
+) -> None:
+    answer = ops.post(f"{LIST}add/", {**form(), field: value})
+    assert list(answer.context["adminform"].form.errors) == [field]
+    assert not ChangeSet.objects.exists()
+
+
+def test_a_conflict_is_told_and_nothing_typed_is_lost(ops: Client) -> None:
+    product = product_of()
+    stale = form(product, name="Mine")
+    operations.update_product(
+        product_id=product.pk, actor=None, data={"name": "Theirs", "price": "5"}
+    )
+    answer = ops.post(change_page(product), stale)
+    assert answer.status_code == 200
+    text = answer.content.decode()
+    assert "while you did" in text
+    assert "“Theirs”" in text
+    assert 'value="Mine"' in text
+    assert 'value="5.00"' in text  # only the other person changed the price
+    product.refresh_from_db()
+    assert product.name == "Theirs"
+    again = {**form(name="Mine", price="5.00"), "seen_version": 2}
+    assert ops.post(change_page(product), again).status_code == 302
+    product.refresh_from_db()
+    assert (product.name, str(product.price), product.version) == ("Mine", "5.00", 3)
+
+
+def test_who_may_only_look_cannot_write(staff: Client) -> None:
+    product = product_of()
+    assert staff.get(change_page(product)).status_code == 200
+    assert staff.post(change_page(product), form(product, name="No")).status_code == 403
+    assert staff.post(f"{LIST}add/", form(sku="B")).status_code == 403
+    assert staff.post(f"{LIST}{product.pk}/delete/", {"post": "yes"}).status_code == 403
+    product.refresh_from_db()
+    assert product.name == "Lamp"
+
+
+def test_a_delete_of_many_needs_its_own_permission(staff: Client) -> None:
+    editor = User.objects.get(username="vera")
+    editor.user_permissions.add(Permission.objects.get(codename="change_product"))
+    product_of()
+    actions = dict(staff.get(LIST).context["action_form"].fields["action"].choices)
+    assert "activate" in actions
+    assert not {"delete", "delete_selected", "export"} & set(actions)
+
+
+def run_action(ops: Client, act: str, address: str = LIST, **more: Any) -> Any:
+    return ops.post(address, {"action": act, "index": "0", **more})
+
+
+def test_an_act_on_all_that_match_starts_one_bulk_act(ops: Client) -> None:
+    first = product_of()
+    product_of(sku="B-1", name="Chair")
+    product_of(sku="A-2", name="Lamp", active=False)
+    asked = run_action(
+        ops,
+        "deactivate",
+        f"{LIST}?q=lamp&active__exact=1",
+        select_across="1",
+        _selected_action=str(first.pk),
+    )
+    assert asked.status_code == 200
+    assert asked.context["count"] == 1
+    assert 'name="everything"' in asked.content.decode()
+    hidden = asked.context["hidden"]
+    assert hidden == {"q": "lamp", "active": "1"}
+    started = ops.post(
+        reverse("product-bulk-start"), {"act": "deactivate", "everything": "1", **hidden}
+    )
+    act = ChangeSet.objects.get(kind=ChangeSet.Kind.BULK_EDIT)
+    assert started["Location"] == reverse("change-detail", args=[act.pk])
+    assert act.request["filters"] == hidden
+    assert act.total == 1
+
+
+def test_an_act_on_ticked_products_means_only_those(ops: Client) -> None:
+    first = product_of()
+    product_of(sku="B-1")
+    asked = run_action(ops, "delete", select_across="0", _selected_action=str(first.pk))
+    assert asked.context["count"] == 1
+    assert asked.context["ids"] == str(first.pk)
+    assert Product.objects.count() == 2
+
+
+def test_a_filter_by_hand_is_refused_so_no_act_can_mean_more_than_is_shown(ops: Client) -> None:
+    product = product_of()
+    address = f"{LIST}?name__startswith=Z"
+    answer = run_action(ops, "delete", address, select_across="1", _selected_action=str(product.pk))
+    assert answer.status_code == 400
+
+
+def test_the_export_has_the_filters_of_the_list(ops: Client) -> None:
+    product = product_of()
+    answer = run_action(
+        ops, "export", f"{LIST}?q=la%25mp&active__exact=0", _selected_action=str(product.pk)
+    )
+    assert answer["Location"] == f"{reverse('product-export')}?q=la%25mp&active=0"
+
+
+def test_the_search_is_literal(ops: Client) -> None:
+    product_of(name="100 % wool")
+    product_of(sku="B-1", name="Chair")
+    found = ops.get(LIST, {"q": "%"}).context["cl"].result_list
+    assert [product.sku for product in found] == ["A-1"]
+
+
+def test_the_list_asks_the_same_number_of_questions_for_any_number_of_products(
+    ops: Client,
+) -> None:
+    product_of()
+    ops.get(LIST)
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        ops.get(LIST)
+    for number in range(60):
+        product_of(sku=f"N-{number}")
+    ops.get(LIST)
+    with CaptureQueriesContext(connection) as many:
+        assert ops.get(LIST).status_code == 200
+    assert len(many) == len(few)
+    assert len(many) <= 8, [query["sql"] for query in many]
+    assert not any("COUNT(" in query["sql"] for query in many)
+
+
+@pytest.mark.parametrize("model", ["change", "removedproduct", "changeset"])
+def test_what_happened_is_listed_with_links_to_its_change_set(ops: Client, model: str) -> None:
+    product = product_of()
+    operations.update_product(product_id=product.pk, actor=None, data={"name": "Desk lamp"})
+    ended = operations.delete_product(product_id=product.pk, actor=None)
+    wanted = ended.pk - 1 if model == "change" else ended.pk
+    address = f"/admin/catalog/{model}/"
+    answer = ops.get(address)
+    assert reverse("change-detail", args=[wanted]) in answer.content.decode()
+    assert ops.get(f"{address}add/").status_code == 403
+
+
+def test_changes_and_removed_products_are_found_by_number(ops: Client) -> None:
+    product = product_of()
+    operations.update_product(product_id=product.pk, actor=None, data={"name": "Desk lamp"})
+    operations.delete_product(product_id=product.pk, actor=None)
+    for model in ("change", "removedproduct"):
+        address = f"/admin/catalog/{model}/"
+        assert len(ops.get(address, {"q": product.pk}).context["cl"].result_list) == 1
+        assert len(ops.get(address, {"q": "Lamp"}).context["cl"].result_list) == 0
