@@ -226,6 +226,28 @@ def test_products_are_managed_without_scripts(
     assert not Product.objects.filter(sku="P-005").exists()
 
 
+def test_enter_right_after_an_error_stays_in_the_list(
+    open_page: Callable[..., Page], catalogue: list[Product]
+) -> None:
+    """The form that an answer brought must be htmx's at once, not a moment later."""
+    page = open_page()
+    page.goto("/products/?q=P-006")
+    page.get_by_role("cell", name="Lamp 6", exact=True).click()
+    page.get_by_role("textbox", name="Price").fill("free")
+    page.evaluate(
+        """() => new MutationObserver((_, observer) => {
+            const form = document.querySelector("tr.pi-editing form");
+            if (!form?.querySelector("#error-price")) return;
+            observer.disconnect();
+            form.elements.price.value = "8.00";
+            queueMicrotask(() => form.requestSubmit());
+        }).observe(document.getElementById("results"), {childList: true, subtree: true})"""
+    )
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="8.00")).to_be_visible()
+    expect(page).to_have_url(re.compile("q=P-006"))
+
+
 def test_a_row_is_edited_by_keyboard(
     open_page: Callable[..., Page], catalogue: list[Product]
 ) -> None:
