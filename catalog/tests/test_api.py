@@ -21,7 +21,7 @@ URL = "/api/v1/products/"
 
 
 @pytest.fixture
-def program(user: User) -> APIClient:
+def program(user: User, static_files: None) -> APIClient:
     client = APIClient()
     client.force_authenticate(user)
     return client
