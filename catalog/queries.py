@@ -69,9 +69,9 @@ class Glance:
         return max((day.total for day in self.days), default=0)
 
 
-def glance(days: int = 30, *, kept: bool = False) -> Glance:
-    """Counts over the catalogue (``kept``: from the last change on), and the last days' changes."""
-    products, active = _kept_totals() if kept else _totals()
+def glance(days: int = 30) -> Glance:
+    """Counts over the catalogue, exact as of the last change set, and the last days' changes."""
+    products, active = _totals()
     today = timezone.localdate()
     since = today - timedelta(days=days - 1)
     sums = {
@@ -120,24 +120,17 @@ def count_products(products: QuerySet[Product]) -> int:
 
 
 def _totals() -> tuple[int, int]:
-    """How many products there are, and how many of them are active."""
-    counted = Product.objects.aggregate(
-        products=Count("id"), active=Count("id", filter=Q(active=True))
-    )
-    return counted["products"], counted["active"]
-
-
-def _kept_totals() -> tuple[int, int]:
-    """The same, kept as ``count_products`` does."""
+    """How many products there are, and how many of them are active; kept like other counts."""
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
     key = "catalog.totals." + hashlib.sha256(state.encode()).hexdigest()
     totals = cache.get(key)
     if totals is None:
-        totals = _totals()
+        totals = Product.objects.aggregate(
+            products=Count("id"), active=Count("id", filter=Q(active=True))
+        )
         cache.set(key, totals, COUNT_SECONDS)
-    products, active = totals
-    return int(products), int(active)
+    return int(totals["products"]), int(totals["active"])
 
 
 # --- History --------------------------------------------------------------------------
