@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ CONNECTIONS_MORE = 5  # in the second half than in the first
 DESCRIPTORS_MORE = 40
 QUEUE_AGE_SECONDS = 30.0  # of due work and of due deliveries, at most
 QUEUE_MESSAGES = 20  # left in the broker when all is quiet
+IDLE_SECONDS = 3.0  # after which a client connects anew: the server closes after 5
 STREAM_SECONDS = 40.0  # without a byte: a comment comes every 15 s
 STREAM_LIFE = 590.0  # the product ends streams after 600 s
 END_SECONDS = 180.0  # within which everything comes to rest
@@ -134,15 +136,20 @@ class Person:
 
     def __init__(self, book: Book, base: str, session: requests.Session) -> None:
         self.book, self.base, self.session = book, base, session
+        self._used = time.monotonic()
 
     def ask(self, kind: str, method: str, path: str, **options: Any) -> requests.Response | None:
         """The answer if it is right, else None; one that is not expected is a problem."""
+        if time.monotonic() > self._used + IDLE_SECONDS:
+            self.session.close()
         started = time.perf_counter()
         try:
             answer = self.session.request(method, self.base + path, timeout=60, **options)
         except requests.RequestException as error:
             self.book.problem(f"{kind}: {type(error).__name__}: {str(error)[:200]}")
             return None
+        finally:
+            self._used = time.monotonic()
         self.book.answered(kind, time.perf_counter() - started)
         if answer.status_code in ALSO_RIGHT.get(kind, ()):
             return None
@@ -206,7 +213,7 @@ class Soak:
                 kind: {
                     "n": len(times),
                     "p50_ms": round(statistics.median(times) * 1000, 1),
-                    "p95_ms": round(sorted(times)[int(0.95 * (len(times) - 1))] * 1000, 1),
+                    "p95_ms": round(sorted(times)[ceil(0.95 * len(times)) - 1] * 1000, 1),
                     "most_ms": round(max(times) * 1000, 1),
                 }
                 for kind, times in sorted(self.book.seconds.items())
