@@ -1,10 +1,17 @@
-"""``python -m benchmarks NAME [options]``: prints the figures as JSON."""
+"""``python -m benchmarks NAME [options]``: prints the figures as JSON; exits 1 on ``problems``."""
 
 import argparse
 import json
 import sys
 
-from benchmarks import bench_browse, bench_faults, bench_import, bench_trust, bench_webhooks
+from benchmarks import (
+    bench_browse,
+    bench_faults,
+    bench_import,
+    bench_soak,
+    bench_trust,
+    bench_webhooks,
+)
 
 
 def main() -> int:
@@ -16,13 +23,15 @@ def main() -> int:
         ("trust", bench_trust),
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),
+        ("soak", bench_soak),
     ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
     options = parser.parse_args()
-    print(json.dumps(options.run(options), indent=2))
-    return 0
+    result = options.run(options)
+    print(json.dumps(result, indent=2))
+    return 1 if result.get("problems") else 0
 
 
 if __name__ == "__main__":

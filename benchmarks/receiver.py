@@ -1,7 +1,8 @@
 """``python -m benchmarks.receiver``: a webhook receiver on loopback that costs next to nothing.
 
 Answers every POST by its path: ``/200`` at once, ``/200/100`` after 100 ms, ``/500`` with an
-error, ``/hang`` never. ``GET /count`` tells how many POSTs came to each path, and
+error, ``/hang`` never, ``/flaky`` with an error to the first try of every tenth message, which then
+does not count as seen. ``GET /count`` tells how many POSTs came to each path, and
 ``GET /times/PATH`` when the first one of each ``webhook-id`` came (seconds since the epoch).
 """
 
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 
 COUNTS: Counter[str] = Counter()
+REFUSED: set[str] = set()  # messages whose first try was refused
 FIRST_SEEN: dict[str, dict[str, float]] = {}
 
 
@@ -42,10 +44,15 @@ class Receiver(asyncio.Protocol):
             self._write(200, json.dumps(told or {}).encode())
             return
         COUNTS[path] += 1
+        if path == "/flaky" and message not in REFUSED and COUNTS[path] % 10 == 0:
+            REFUSED.add(message)
+            self._write(500)
+            return
         FIRST_SEEN.setdefault(path, {}).setdefault(message, time.time())
         _, what, *delay = path.split("/")
         if what == "hang":
             return
+        what = "200" if what == "flaky" else what
         if delay and delay[0].isdigit():
             asyncio.get_running_loop().call_later(int(delay[0]) / 1000, self._write, int(what))
         else:

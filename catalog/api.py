@@ -80,6 +80,7 @@ class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
             "conflicts",
             "created_at",
             "finished_at",
+            "expired_at",
         ]
         read_only_fields = fields
 
@@ -336,13 +337,15 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     @extend_schema(
         summary="What happened to a product, newest first",
+        description="`complete` is false where older changes are no longer kept.",
         responses=HistorySerializer(many=True),
     )
     @action(detail=True, pagination_class=None)
     def history(self, request: Request, pk: str) -> Response:
-        entries = queries.product_history(self.get_object())
-        data = HistorySerializer(entries, many=True).data
-        return Response({"count": len(data), "next": None, "previous": None, "results": data})
+        history = queries.product_history(self.get_object())
+        data = HistorySerializer(history.entries, many=True).data
+        found = {"count": len(data), "next": None, "previous": None, "results": data}
+        return Response({**found, "complete": history.complete})
 
     @extend_schema(
         summary="Delete all products that match, in a worker",

@@ -69,6 +69,10 @@ class ChangeSet(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
+    # Its changes are cleared away after a while (catalog.clearing): from the first moment on it
+    # cannot be undone any more, at the second they are gone. The counts stay.
+    expired_at = models.DateTimeField(null=True, blank=True)
+    cleared_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
@@ -89,6 +93,11 @@ class ChangeSet(models.Model):
                 fields=["id"],
                 condition=models.Q(status__in=["waiting", "applying"]),
                 name="catalog_changeset_unfinished",
+            ),
+            models.Index(
+                fields=["finished_at"],
+                condition=models.Q(cleared_at=None),
+                name="catalog_changeset_uncleared",
             ),
         ]
 

@@ -123,11 +123,15 @@ def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str
     _wake_next()
 
 
-def reopen_change_set(change_set_id: int) -> None:
-    """Let an act that was ended too early go on, in the same change set."""
-    ChangeSet.objects.filter(pk=change_set_id).update(
+def reopen_change_set(change_set_id: int) -> bool:
+    """Let an act that was ended too early go on, in the same change set.
+
+    Not if what it changed is too old to be undone: returns whether it goes on.
+    """
+    reopened = ChangeSet.objects.filter(pk=change_set_id, expired_at=None).update(
         status=ChangeSet.Status.WAITING, error="", attempts=0, finished_at=None
     )
+    return bool(reopened)
 
 
 def changed_since(moment: datetime, *, but: ChangeSet | None) -> bool:

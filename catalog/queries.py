@@ -150,7 +150,7 @@ class HistoryEntry:
     """What one change set did to one product."""
 
     at: datetime | None
-    action: str  # created, updated or deleted
+    action: str  # created, updated, deleted or brought back
     change_set: ChangeSet | None
     sku: str
     product_id: int
@@ -164,36 +164,79 @@ class HistoryEntry:
 FIELDS = ("sku", "name", "description", "price", "active")
 
 
-def product_history(product: Product) -> list[HistoryEntry]:
-    """What happened to a product, newest first; values after follow from the change after it."""
-    changes = list(Change.objects.filter(product_id=product.pk).order_by("-id"))
-    ids = {change.change_set_id for change in changes} | {product.created_in_id}
-    sets = ChangeSet.objects.select_related("actor").in_bulk([n for n in ids if n is not None])
+@dataclass(frozen=True)
+class History:
+    """What is known of a product's past, newest first.
+
+    ``complete`` is false where older changes are no longer kept (``KEEP_CHANGES``): a product
+    counts its versions, so what is missing shows.
+    """
+
+    entries: list[HistoryEntry]
+    complete: bool
+
+
+def product_history(product: Product) -> History:
+    """What happened to a product; values after follow from the change after it.
+
+    A deletion that was taken back is two entries: ``deleted``, and ``brought back``.
+    """
+    steps: list[Change | RemovedProduct] = [*Change.objects.filter(product_id=product.pk)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
+        steps += RemovedProduct.objects.filter(id=product.pk)
+    steps.sort(key=lambda step: (_version_before(step), step.change_set_id), reverse=True)
+    sets = _change_sets(product, steps)
     state: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
-    entries = []
     at = product.updated_at
-    for change in changes:
-        entries.append(
-            HistoryEntry(
-                at=at,
-                action="updated",
-                change_set=sets.get(change.change_set_id),
-                sku=state["sku"],
-                product_id=product.pk,
-                changes=_differences(change, state),
+    entries = []
+    for step in steps:
+        if isinstance(step, Change):
+            changes = _differences(step, state)
+            after = HistoryEntry(
+                at, "updated", sets.get(step.change_set_id), state["sku"], product.pk, changes
             )
-        )
-        at = change.old_updated_at
+            entries.append(after)
+            at = step.old_updated_at
+        else:
+            deletion, undo = sets.get(step.change_set_id), _brought_back_in(step, sets, at)
+            gone = deletion.created_at if deletion else None
+            entries += [
+                HistoryEntry(at, "brought back", undo, step.sku, product.pk),
+                HistoryEntry(gone, "deleted", deletion, step.sku, product.pk),
+            ]
+            state = {name: getattr(step, name) for name in FIELDS}
+            at = step.updated_at
+    created_in = sets.get(product.created_in_id or 0)
     entries.append(
-        HistoryEntry(
-            at=product.created_at,
-            action="created",
-            change_set=sets.get(product.created_in_id or 0),
-            sku=state["sku"],
-            product_id=product.pk,
-        )
+        HistoryEntry(product.created_at, "created", created_in, state["sku"], product.pk)
     )
-    return entries
+    oldest = _version_before(steps[-1]) if steps else product.version
+    return History(entries, complete=oldest <= 1)
+
+
+def _version_before(step: Change | RemovedProduct) -> int:
+    """The version that a product had when this happened to it."""
+    return step.old_version if isinstance(step, Change) else step.version
+
+
+def _change_sets(product: Product, steps: list[Change | RemovedProduct]) -> dict[int, ChangeSet]:
+    """The change sets of a history, and those that may have brought the product back."""
+    ids = {step.change_set_id for step in steps} | {product.created_in_id or 0}
+    removals = [step.change_set_id for step in steps if isinstance(step, RemovedProduct)]
+    found = ChangeSet.objects.select_related("actor").filter(
+        Q(pk__in=ids) | Q(undo_of__in=removals, created__gt=0)
+    )
+    return {change_set.pk: change_set for change_set in found}
+
+
+def _brought_back_in(
+    removed: RemovedProduct, sets: dict[int, ChangeSet], at: datetime
+) -> ChangeSet | None:
+    """The undo of a deletion that was at work at that time, else the last one before."""
+    undos = [one for one in sets.values() if one.undo_of_id == removed.change_set_id]
+    before = [one for one in undos if one.created_at <= at]
+    return max(before, key=lambda one: one.pk, default=None)
 
 
 def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from catalog import bulk
+from catalog import bulk, clearing
 
 
 @shared_task(name=bulk.RUN)
@@ -13,3 +13,8 @@ def run(change_set_id: int) -> None:
 @shared_task(name="catalog.sweep", ignore_result=True)
 def sweep() -> None:
     bulk.sweep_bulk_acts()
+
+
+@shared_task(name="catalog.clear", ignore_result=True)
+def clear() -> None:
+    clearing.clear_changes()

@@ -25,6 +25,12 @@ class NotUndoable(Exception):
     """The change set cannot be undone; the message says why."""
 
 
+TOO_OLD = (
+    "It is too old to be undone: what was before is no longer kept (KEEP_CHANGES_DAYS says how "
+    "long it is). Import an older file, or change the products as they should be."
+)
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What undoing a change set would do now, in products. ``keep`` stay as they are."""
@@ -57,6 +63,8 @@ def why_not(change_set: ChangeSet) -> str:
         return "It has not ended. Cancel it or wait for its end, then undo it."
     if not change_set.changed:
         return "It changed nothing: there is nothing to undo."
+    if change_set.expired_at is not None:
+        return TOO_OLD
     standing = undo_of(change_set)
     if standing is not None:
         return f"It was undone already, in change set {standing.pk}. Undo that one to redo it."
@@ -99,7 +107,8 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
         raise NotUndoable(reason)
     undo = change_set.undos.filter(status=ChangeSet.Status.FAILED).order_by("-id").first()
     if undo is not None and undo_of(undo) is None:
-        operations.reopen_change_set(undo.pk)
+        if not operations.reopen_change_set(undo.pk):
+            raise NotUndoable(TOO_OLD)
     else:
         undo = operations.open_change_set(
             kind=ChangeSet.Kind.UNDO, actor=actor, undo_of=change_set, total=change_set.changed

@@ -206,8 +206,9 @@ def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "catalog/product.html",
         {
             "title": product.sku,
-            "history": history if everything else history[:HISTORY_SHOWN],
-            "older": 0 if everything else max(0, len(history) - HISTORY_SHOWN),
+            "history": history.entries if everything else history.entries[:HISTORY_SHOWN],
+            "older": 0 if everything else max(0, len(history.entries) - HISTORY_SHOWN),
+            "complete": history.complete,
             **context,
         },
         status=status,

@@ -25,7 +25,7 @@ from catalog.filters import BadFilter
 from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
-from imports.rejects import rejects_response
+from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import FIELDS, FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
 from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
 
@@ -33,6 +33,11 @@ from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
 class NoRoom(exceptions.APIException):
     status_code = status.HTTP_507_INSUFFICIENT_STORAGE
     default_code = "no_room"
+
+
+class Gone(exceptions.APIException):
+    status_code = status.HTTP_410_GONE
+    default_code = "not_kept"
 
 
 class JobSerializer(serializers.ModelSerializer[ImportJob]):
@@ -195,7 +200,12 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(summary="The refused records", responses=RowErrorSerializer(many=True))
     @action(detail=True, pagination_class=ByLine, serializer_class=RowErrorSerializer)
     def errors(self, request: Request, pk: str) -> Response:
-        errors: Any = self.get_object().errors.all()
+        job = self.get_object()
+        try:
+            check_kept(job)
+        except NotKept as error:
+            raise Gone(str(error)) from error
+        errors: Any = job.errors.all()
         page: Any = self.paginate_queryset(errors)
         return self.get_paginated_response(RowErrorSerializer(page, many=True).data)
 
@@ -299,7 +309,10 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
-        return rejects_response(self.get_object())
+        try:
+            return rejects_response(self.get_object())
+        except NotKept as error:
+            raise Gone(str(error)) from error
 
 
 def _user(request: Request) -> Any:

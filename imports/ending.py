@@ -1,7 +1,6 @@
 """How imports end: completed, failed, cancelled; and what is left to clear away."""
 
-from datetime import timedelta
-
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -17,7 +16,6 @@ Status = ImportJob.Status
 Stage = ImportJob.Stage
 
 ATTEMPTS = 5  # runs without progress before a job fails
-REVIEW_KEPT = timedelta(days=7)  # after its job's end
 
 
 class Overtaken(Exception):
@@ -106,17 +104,20 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
 
 
 def sweep_leftovers() -> None:
-    """Drop the staging tables of jobs that have ended, and reviews that are old.
+    """Drop the staging tables of jobs that have ended or are gone, and reviews that are old.
 
     Not at the end itself: whoever cancels a job must not wait for the work that he stops.
     """
     with connection.cursor() as cursor:
         staged, reviewed = sql.jobs_with_tables(cursor)
-    old = timezone.now() - REVIEW_KEPT
-    ended = ImportJob.objects.filter(status__in=ImportJob.FINAL)
-    for job_id in ended.filter(pk__in=staged).values_list("pk", flat=True):
+    unfinished = ImportJob.objects.exclude(status__in=ImportJob.FINAL)
+    needed = set(unfinished.filter(pk__in=[*staged, *reviewed]).values_list("pk", flat=True))
+    for job_id in set(staged) - needed:
         _drop_staging(job_id)
-    for job_id in ended.filter(pk__in=reviewed, finished_at__lt=old).values_list("pk", flat=True):
+    kept = ImportJob.objects.filter(pk__in=reviewed)
+    if settings.KEEP_REVIEWS is not None:
+        kept = kept.filter(finished_at__gte=timezone.now() - settings.KEEP_REVIEWS)
+    for job_id in set(reviewed) - needed - set(kept.values_list("pk", flat=True)):
         with connection.cursor() as cursor:
             sql.drop_review(cursor, job_id)
 
@@ -127,7 +128,8 @@ def _drop_staging(job_id: int) -> None:
     with connection.cursor() as cursor:
         if not sql.try_lock_job(cursor, job_id) or not sql.lock_staging(cursor, job_id):
             return
-        if ImportJob.objects.filter(pk=job_id, status__in=ImportJob.FINAL).exists():
+        unfinished = ImportJob.objects.exclude(status__in=ImportJob.FINAL)
+        if not unfinished.filter(pk=job_id).exists():
             sql.drop_staging(cursor, job_id)
 
 

@@ -134,6 +134,10 @@ class ImportJob(models.Model):
     )
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
+    # Its refused and superseded records are cleared away after a while (imports.clearing): from
+    # the first moment on nobody is shown a part of them, at the second they are gone.
+    details_expired_at = models.DateTimeField(null=True, blank=True)
+    details_cleared_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
@@ -161,6 +165,11 @@ class ImportJob(models.Model):
     def is_approved(self) -> bool:
         """Whether it may write: nobody asked for a review, or somebody has looked at it."""
         return not self.review or self.approved_at is not None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
+        return bool(self.file)
 
     @property
     def accounted_records(self) -> int:

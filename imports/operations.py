@@ -54,6 +54,12 @@ NO_ROOM = (
 )
 
 
+FILE_GONE = (
+    "The uploaded file is no longer kept (KEEP_UPLOADS_DAYS says how long files are). Upload it "
+    "again: products that are as in the file stay as they are."
+)
+
+
 # --- Start ----------------------------------------------------------------------------
 
 
@@ -209,10 +215,13 @@ def retry_import(*, job_id: int) -> ImportJob:
     job = _locked(job_id)
     if job.status not in (Status.FAILED, Status.CANCELLED):
         raise Refused(f"Only a failed or cancelled import can be retried. {_state(job)}")
+    if not job.has_file:
+        raise Refused(FILE_GONE)
     if job.change_set is not None:
         if undo.undo_of(job.change_set) is not None:
             raise Refused("What it had applied was undone. Upload the file again.")
-        catalog.reopen_change_set(job.change_set.pk)
+        if not catalog.reopen_change_set(job.change_set.pk):
+            raise Refused("What it had applied is too old to go on with. Upload the file again.")
     elif job.is_approved:
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
     if job.stage == Stage.FINISHING:

@@ -11,6 +11,19 @@ from imports.models import ImportJob
 from imports.reader.header import ERROR_COLUMN, LINE_COLUMN
 
 
+class NotKept(Exception):
+    """The refused records are no longer kept; the message says so."""
+
+
+def check_kept(job: ImportJob) -> None:
+    """Raise ``NotKept`` for a job whose refused records were cleared away."""
+    if job.details_expired_at is not None:
+        raise NotKept(
+            "The refused and superseded records of this import are no longer kept "
+            "(KEEP_IMPORT_DETAILS_DAYS says how long they are). Its counts are."
+        )
+
+
 def rejects_csv(job: ImportJob) -> Iterator[str]:
     """Yield the file in pieces: the original columns, then ``_line`` and ``_error``.
 
@@ -36,7 +49,8 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
 
 
 def rejects_response(job: ImportJob) -> StreamingHttpResponse:
-    """``rejects.csv`` as a download, streamed in constant memory."""
+    """``rejects.csv`` as a download, streamed in constant memory. Raises ``NotKept``."""
+    check_kept(job)
     return StreamingHttpResponse(
         in_request_thread(rejects_csv(job)),
         content_type="text/csv; charset=utf-8",

@@ -159,6 +159,20 @@ def count_review(
     return int(cursor.fetchone()[0])
 
 
+# What is kept of a job's records, besides their counts.
+DETAILS = ("imports_rowerror", "imports_supersededrecord")
+
+
+def delete_details(cursor: CursorWrapper, table: str, job_id: int, *, most: int) -> int:
+    """Delete up to ``most`` of a job's records from one of ``DETAILS``; returns how many."""
+    cursor.execute(
+        f"DELETE FROM {table} WHERE id IN ("
+        f"SELECT id FROM {table} WHERE job_id = %s ORDER BY line LIMIT %s)",
+        [job_id, most],
+    )
+    return int(cursor.rowcount)
+
+
 def try_lock_job(cursor: CursorWrapper, job_id: int) -> bool:
     """Take the job's lock until the end of the transaction, unless another has it."""
     cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [JOB_LOCK, job_id])

@@ -17,7 +17,7 @@ from catalog.undo import undo_of, why_not
 from imports import operations
 from imports.models import ImportJob
 from imports.progress import Progress, progress_of
-from imports.rejects import rejects_response
+from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import review_context
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
@@ -168,7 +168,14 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "imports/rejected.html",
-        {"title": f"Import {pk}: rejected", "job": job, "page": page, "code": code},
+        {
+            "title": f"Import {pk}: rejected",
+            "job": job,
+            "page": page,
+            "code": code,
+            "not_kept": _not_kept(job),
+        },
+        status=410 if job.details_expired_at else 200,
     )
 
 
@@ -181,14 +188,33 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "imports/superseded.html",
-        {"title": f"Import {pk}: superseded", "job": job, "page": page},
+        {
+            "title": f"Import {pk}: superseded",
+            "job": job,
+            "page": page,
+            "not_kept": _not_kept(job),
+        },
+        status=410 if job.details_expired_at else 200,
     )
 
 
 @require_GET
 @may_see
-def job_rejects_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    return rejects_response(_job(pk))
+def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+    job = _job(pk)
+    try:
+        return rejects_response(job)
+    except NotKept:
+        return job_rejected(request, pk)  # the page says so
+
+
+def _not_kept(job: ImportJob) -> str:
+    """A sentence why there are no refused or superseded records to show, or nothing."""
+    try:
+        check_kept(job)
+    except NotKept as error:
+        return str(error)
+    return ""
 
 
 def _job(pk: int) -> ImportJob:
@@ -217,7 +243,7 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         .values("code")
         .annotate(count=Count("id"), first_line=Min("line"))
         .order_by("-count")[:8]
-        if job.rejected
+        if job.rejected and not job.details_expired_at
         else []
     )
     examples = {
@@ -235,7 +261,8 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
             {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
             for reason in reasons
         ],
-        "first_errors": list(job.errors.order_by("line", "id")[:10]) if job.rejected else [],
+        "not_kept": _not_kept(job) if job.rejected or job.superseded else "",
+        "first_errors": list(job.errors.order_by("line", "id")[:10]) if reasons else [],
         "undone_by": undo_of(job.change_set) if job.change_set else None,
         "may_undo": job.is_final
         and job.change_set is not None

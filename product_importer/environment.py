@@ -8,6 +8,7 @@ always wins over that file; in production there is none.
 import json
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -57,6 +58,20 @@ class Environment:
             return int(value)
         except ValueError:
             raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number.") from None
+
+    def days(self, name: str, default: int) -> timedelta | None:
+        """How long to keep something; ``None`` means for ever: the variable is 0, or empty.
+
+        Not set at all means ``default`` days. Raises ``ImproperlyConfigured``.
+        """
+        value = self._values.get(name, str(default)).strip()
+        if not value.isascii() or not value.isdigit():
+            if not value:
+                return None
+            raise ImproperlyConfigured(
+                f"{name} is {value!r}: write a whole number of days, or 0 to keep for ever."
+            )
+        return timedelta(days=int(value)) if int(value) else None
 
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A comma-separated list."""

@@ -147,6 +147,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
 CELERY_TASK_ROUTES = {"webhooks.*": {"queue": "webhooks"}}
+# Old results are cleared in batches (product_importer/house.py), not by Celery in one statement.
+CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
 CELERY_BEAT_SCHEDULE = {
     "sweep-imports": {
@@ -169,7 +171,32 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600.0},
     },
+    # In intervals, not at an hour: this beat counts anew with each start.
+    "clear-changes": {
+        "task": "catalog.clear",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
+    "clear-imports": {
+        "task": "imports.clear",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
+    "clear-logins-and-results": {
+        "task": "product_importer.clear",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
 }
+
+# --- Keeping house --------------------------------------------------------------------
+# How long things are kept; None: for ever. docs/decisions/0015-keeping-house.md
+KEEP_UPLOADS = env.days("KEEP_UPLOADS_DAYS", 90)
+KEEP_REVIEWS = env.days("KEEP_REVIEWS_DAYS", 7)
+KEEP_IMPORT_DETAILS = env.days("KEEP_IMPORT_DETAILS_DAYS", 365)
+KEEP_CHANGES = env.days("KEEP_CHANGES_DAYS", 365)
+KEEP_EVENTS = env.days("KEEP_EVENTS_DAYS", 14)
+KEEP_TASK_RESULTS = env.days("KEEP_TASK_RESULTS_DAYS", 7)
 
 # --- Files ----------------------------------------------------------------------------
 UPLOADS_BUCKET = env.text("UPLOADS_BUCKET", "")

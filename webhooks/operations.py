@@ -5,9 +5,10 @@ not at all; a pump (``webhooks.pump``) is woken after the commit.
 """
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -18,7 +19,6 @@ from webhooks.models import Event
 
 PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
-KEPT = timedelta(days=14)  # events, deliveries and attempts; so long can a missed one be recovered
 
 
 def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
@@ -67,6 +67,13 @@ def _shortened(value: Any) -> Any:
     return value
 
 
+def kept_since(now: datetime) -> datetime:
+    """Since when events are kept, with their log: so far back a missed one can be recovered."""
+    if settings.KEEP_EVENTS is None:
+        return datetime.min.replace(tzinfo=UTC)
+    return now - settings.KEEP_EVENTS
+
+
 def record_changed_products(
     cursor: CursorWrapper, *, change_set_id: int, source_sql: str, params: Any
 ) -> None:
@@ -78,7 +85,9 @@ def record_changed_products(
     if not connection.in_atomic_block:
         raise RuntimeError("an event must be written in the transaction of the change it tells of")
     now = timezone.now()
-    if not sql.somebody_listens(cursor, type=Event.Type.PRODUCTS_CHANGED, recoverable=now - KEPT):
+    if not sql.somebody_listens(
+        cursor, type=Event.Type.PRODUCTS_CHANGED, recoverable=kept_since(now)
+    ):
         return
     # What an outsider hears of must be on the disk, even where the change itself could be redone.
     cursor.execute("SET LOCAL synchronous_commit = on")

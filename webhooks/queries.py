@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
@@ -27,6 +28,12 @@ class Day:
     def percent(self) -> float | None:
         """Share of the attempts that succeeded."""
         return 100 * self.succeeded / self.attempts if self.attempts else None
+
+
+def events_kept() -> str:
+    """How long events can be recovered, as the end of a sentence."""
+    keep: timedelta | None = settings.KEEP_EVENTS
+    return "for ever" if keep is None else f"for {keep.days} days"
 
 
 def days_of(endpoints: list[Endpoint]) -> dict[int, Day]:

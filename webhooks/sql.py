@@ -472,14 +472,17 @@ def recover(
 
 # --- Clearing -------------------------------------------------------------------------
 
-_CLEAR_OLD = """
-WITH old AS (
+_OLD = """
     SELECT event.id FROM webhooks_event AS event
     WHERE event.created_at < %(before)s AND NOT EXISTS (
         SELECT FROM webhooks_delivery AS delivery JOIN webhooks_endpoint AS endpoint
             ON endpoint.id = delivery.endpoint_id
         WHERE delivery.event_id = event.id AND delivery.state = 'pending' AND endpoint.enabled
     )
+"""
+_CLEAR_OLD = f"""
+WITH old AS (
+    {_OLD}
     ORDER BY event.created_at LIMIT %(most)s
 ), attempts AS (
     DELETE FROM webhooks_attempt USING webhooks_delivery AS delivery
@@ -495,6 +498,12 @@ def clear_old(cursor: CursorWrapper, *, before: datetime, most: int) -> int:
     """Delete up to ``most`` events that are older, with their log; returns how many."""
     cursor.execute(_CLEAR_OLD, {"before": before, "most": most})
     return int(cursor.rowcount)
+
+
+def count_old(cursor: CursorWrapper, *, before: datetime) -> int:
+    """How many events ``clear_old`` would delete."""
+    cursor.execute(f"SELECT count(*) FROM ({_OLD}) AS old", {"before": before})
+    return int(cursor.fetchone()[0])
 
 
 _CLEAR_DELETED = """

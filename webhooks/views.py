@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webhooks import endpoints
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
-from webhooks.queries import days_of
+from webhooks.queries import days_of, events_kept
 
 may_see = permission_required("webhooks.view_endpoint", raise_exception=True)
 may_add = permission_required("webhooks.add_endpoint", raise_exception=True)
@@ -124,6 +124,7 @@ def endpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "event_types": Event.Type.values,
             "since": timezone.localtime() - timedelta(hours=24),
             "zone": timezone.get_current_timezone_name(),
+            "events_kept": events_kept(),
         },
     )
 
@@ -141,7 +142,7 @@ def endpoint_switch(request: HttpRequest, pk: int) -> HttpResponse:
             "Enabled. What happened while it was disabled is sent when you recover it, below.",
         )
     else:
-        messages.success(request, "Disabled. Events are kept for 14 days, for recovery.")
+        messages.success(request, f"Disabled. Events are kept {events_kept()}, for recovery.")
     return redirect("endpoint-detail", pk)
 
 

@@ -76,6 +76,10 @@ class Postgres:
         wait_until(self._answers, seconds=60, what="PostgreSQL answers")
         self._create_database()
 
+    def program(self, name: str) -> Path:
+        """The path of one of its client programs, such as ``pg_dump``."""
+        return self._binaries() / name
+
     def stop(self) -> None:
         if self.child is not None:
             stop(self.child, signal.SIGINT, seconds=20)
