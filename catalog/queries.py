@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.sql import catalogue_state
+from catalog.values import FIELDS
 
 EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
 
@@ -166,9 +167,6 @@ class HistoryEntry:
     @property
     def actor(self) -> User | None:
         return self.change_set.actor if self.change_set else None
-
-
-FIELDS = ("sku", "name", "description", "price", "active")
 
 
 def product_history(product: Product) -> list[HistoryEntry]:

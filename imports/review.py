@@ -10,12 +10,12 @@ from django.utils.http import urlencode
 from catalog import sql_compare
 from catalog.filters import BadFilter
 from catalog.models import Change
-from catalog.queries import FIELDS, FieldChange
+from catalog.queries import FieldChange
+from catalog.values import FIELDS
 from imports import sql
 from imports.models import ImportJob
 
 __all__ = [
-    "FIELDS",
     "FLAGS",
     "MAX_PAGE_SIZE",
     "NoReview",
