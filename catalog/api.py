@@ -1,4 +1,4 @@
-"""The API of the catalogue."""
+"""The API of the products."""
 
 from typing import Any
 
@@ -14,25 +14,31 @@ from drf_spectacular.utils import (
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.pagination import BasePagination
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog import bulk, operations, queries, undo
+from catalog import bulk, operations, queries
+from catalog.change_api import ChangeSetSerializer
 from catalog.export import export_response
 from catalog.filters import BadFilter, filtered_products
-from catalog.models import ChangeSet, Product, UndoConflict
+from catalog.models import ChangeSet, Product
 from catalog.paging import ORDERINGS, check_ordering, get_page
-from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
+from webhooks.actor import actor_of
+from webhooks.api_base import (
+    MAX_PAGE_SIZE,
+    HasPermission,
+    Refusal,
+    StreamRenderer,
+    asked_page_size,
+    invalid,
+    page_parameters,
+    page_schema,
+)
 
-PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+PAGE_SIZE = 50
 PAGING = ("ordering", "page_size", "cursor", "format")
-
-
-class Stale(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
@@ -60,48 +66,6 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         if not isinstance(data, dict):
             raise serializers.ValidationError("Send an object with the product's fields.")
         return data
-
-
-class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
-    class Meta:
-        model = ChangeSet
-        fields = [
-            "id",
-            "kind",
-            "status",
-            "actor",
-            "created",
-            "updated",
-            "deleted",
-            "total",
-            "error",
-            "undoable",
-            "undo_of",
-            "conflicts",
-            "created_at",
-            "finished_at",
-        ]
-        read_only_fields = fields
-
-    actor = serializers.CharField(source="actor.username", default=None)
-    undoable = serializers.SerializerMethodField()
-    undo_of = serializers.IntegerField(source="undo_of_id", allow_null=True)
-
-    def get_undoable(self, change_set: ChangeSet) -> bool:
-        return not undo.why_not(change_set)
-
-
-class ConflictSerializer(serializers.ModelSerializer[UndoConflict]):
-    """A product that an undo left alone; ``changed_by`` and ``change_set`` tell who and what."""
-
-    class Meta:
-        model = UndoConflict
-        fields = ["product", "sku", "reason", "message", "change_set", "changed_by"]
-
-    product = serializers.IntegerField(source="product_id")
-    message = serializers.CharField(source="get_reason_display")
-    change_set = serializers.IntegerField(source="other_id", allow_null=True)
-    changed_by = serializers.CharField(source="other.actor.username", default=None)
 
 
 class HistorySerializer(serializers.Serializer[Any]):
@@ -156,15 +120,10 @@ class ProductPagination(BasePagination):
         asked = request.query_params
         self.request = request
         try:
-            size = int(asked.get("page_size") or PAGE_SIZE)
-            size = max(1, min(size, MAX_PAGE_SIZE))
-        except ValueError:
-            raise bad_filter(BadFilter({"page_size": "Write a number from 1 to 200."})) from None
-        try:
             self.page = get_page(
                 queryset,
                 ordering=check_ordering(asked.get("ordering", "")),
-                size=size,
+                size=asked_page_size(request, usual=PAGE_SIZE, most=MAX_PAGE_SIZE),
                 cursor=asked.get("cursor", ""),
             )
         except BadFilter as error:
@@ -187,32 +146,21 @@ class ProductPagination(BasePagination):
         here = self.request.build_absolute_uri()
         return replace_query_param(here, "cursor", cursor) if cursor else None
 
-    def get_paginated_response_schema(self, schema: Any) -> Any:
-        link = {"type": "string", "nullable": True, "format": "uri"}
-        return {
-            "type": "object",
-            "required": ["count", "next", "previous", "results"],
-            "properties": {
-                "count": {"type": "integer"},
-                "next": link,
-                "previous": link,
-                "results": schema,
-            },
-        }
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+
+    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
+        return page_schema(schema)
 
 
 def bad_filter(error: BadFilter) -> serializers.ValidationError:
-    return serializers.ValidationError({name: [text] for name, text in error.errors.items()})
+    """The API's 400 for filters and orders that there are not."""
+    return invalid({name: ("invalid", text) for name, text in error.errors.items()})
 
 
-class CSVRenderer(BaseRenderer):
-    """Lets clients ask for ``text/csv``; the stream itself is no rendered data."""
-
+class CSVRenderer(StreamRenderer):
     media_type = "text/csv"
     format = "csv"
-
-    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> bytes:
-        return JSONRenderer().render(data)  # of an error, such as 400
 
 
 class RawFormRenderer(BrowsableAPIRenderer):
@@ -292,9 +240,9 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         try:
-            product = operations.create_product(actor=_actor(request), data=_object(request))
+            product = operations.create_product(actor=actor_of(request), data=_object(request))
         except operations.Invalid as error:
-            raise _invalid(error) from error
+            raise invalid(error) from error
         return Response(ProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -307,17 +255,17 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 if name not in data
             }
             if missing:
-                raise _invalid(operations.Invalid(missing))
+                raise invalid(operations.Invalid(missing))
             data = {"description": "", "price": None, "active": True, **data}
         product = self.get_object()
         try:
             product = operations.update_product(
-                product_id=product.pk, actor=_actor(request), data=data, version=version
+                product_id=product.pk, actor=actor_of(request), data=data, version=version
             )
         except operations.Invalid as error:
-            raise _invalid(error) from error
+            raise invalid(error) from error
         except operations.Conflict as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ProductSerializer(product).data)
@@ -326,10 +274,10 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         product = self.get_object()
         try:
             operations.delete_product(
-                product_id=product.pk, actor=_actor(request), version=_version(request, {})
+                product_id=product.pk, actor=actor_of(request), version=_version(request, {})
             )
         except operations.Conflict as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -370,7 +318,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         try:
             change_set = bulk.start_bulk_act(
                 kind=kind,
-                actor=_actor(request),
+                actor=actor_of(request),
                 filters=asked.validated_data["filters"],
                 ids=asked.validated_data.get("ids"),
                 active=asked.validated_data.get("active"),
@@ -394,68 +342,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return export_response(self.get_queryset(), spreadsheet=safe)
 
 
-class InOrder(CountedCursorPagination):
-    page_size = 100
-    max_page_size = 1000
-    ordering = "id"
-
-
-@extend_schema_view(
-    list=extend_schema(summary="The change sets, newest first"),
-    retrieve=extend_schema(summary="One change set"),
-)
-class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
-    queryset = ChangeSet.objects.select_related("actor").prefetch_related("undos__undos")
-    serializer_class = ChangeSetSerializer
-    pagination_class = NewestFirst
-    lookup_value_regex = r"\d{1,18}"
-    permission_classes = [HasPermission]
-    permissions_of = {
-        "list": "catalog.view_changeset",
-        "retrieve": "catalog.view_changeset",
-        "undo": "catalog.view_changeset",  # and undo_changeset or undo_others_changeset
-        "conflicts": "catalog.view_changeset",
-    }
-
-    @extend_schema(
-        summary="Undo a change set, in a worker",
-        request=None,
-        responses={202: ChangeSetSerializer},
-    )
-    @action(detail=True, methods=["post"], pagination_class=None)
-    def undo(self, request: Request, pk: str) -> Response:
-        change_set = self.get_object()
-        check_may_undo(undo.may_undo(change_set, request.user))
-        try:
-            started = undo.start_undo(change_set_id=change_set.pk, actor=_actor(request))
-        except undo.NotUndoable as error:
-            raise Stale(str(error)) from error
-        return Response(ChangeSetSerializer(started).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(
-        summary="The products that an undo left alone, because somebody changed them since",
-        responses=ConflictSerializer(many=True),
-    )
-    @action(detail=True, pagination_class=InOrder, serializer_class=ConflictSerializer)
-    def conflicts(self, request: Request, pk: str) -> Response:
-        kept: Any = self.get_object().kept.select_related("other__actor")
-        page: Any = self.paginate_queryset(kept)
-        return self.get_paginated_response(ConflictSerializer(page, many=True).data)
-
-
-def check_may_undo(allowed: bool) -> None:
-    """Raise the API's 403 for somebody who may not undo this."""
-    if not allowed:
-        raise exceptions.PermissionDenied(
-            "Your role does not allow to undo this. An editor can undo what he did himself, a "
-            "manager what others did."
-        )
-
-
-def _actor(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None
-
-
 def _object(request: Request) -> dict[str, Any]:
     data = request.data
     if not isinstance(data, dict):
@@ -475,12 +361,3 @@ def _version(request: Request, data: dict[str, Any]) -> int | None:
             {"version": ["Send the product's version, as you read it: a whole number."]}
         )
     return int(text)
-
-
-def _invalid(error: operations.Invalid) -> serializers.ValidationError:
-    return serializers.ValidationError(
-        {
-            name: [exceptions.ErrorDetail(text, code=code)]
-            for name, (code, text) in error.errors.items()
-        }
-    )

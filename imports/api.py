@@ -15,19 +15,28 @@ from drf_spectacular.utils import (
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import FormParser, MultiPartParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog.api import ChangeSetSerializer, Stale, bad_filter, check_may_undo
+from catalog.api import bad_filter
+from catalog.change_api import ChangeSetSerializer, check_may_undo
 from catalog.filters import BadFilter
+from catalog.values import FIELDS
 from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
 from imports.rejects import rejects_response
-from imports.review import FIELDS, FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
-from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
+from imports.review import FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
+from webhooks.actor import actor_of
+from webhooks.api_base import (
+    CountedCursorPagination,
+    HasPermission,
+    NewestFirst,
+    Refusal,
+    StreamRenderer,
+)
 
 
 class NoRoom(exceptions.APIException):
@@ -117,14 +126,9 @@ class ByLine(CountedCursorPagination):
     ordering = ("line", "id")
 
 
-class EventStreamRenderer(BaseRenderer):
-    """Lets clients ask for ``text/event-stream``; the stream itself is no rendered data."""
-
+class EventStreamRenderer(StreamRenderer):
     media_type = "text/event-stream"
     format = "events"
-
-    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> bytes:
-        return JSONRenderer().render(data)  # of an error, such as 404
 
 
 @extend_schema_view(
@@ -165,7 +169,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             job = operations.start_import(
                 file=file,
                 file_name=file.name,
-                user=_user(request),
+                user=actor_of(request),
                 mode=upload.validated_data["mode"],
                 review=upload.validated_data["review"],
                 review_if_known=upload.validated_data["review_if_known"],
@@ -218,7 +222,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         try:
             page = read_page(job, request.query_params)
         except NoReview as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except BadFilter as error:
             raise bad_filter(error) from error
 
@@ -251,7 +255,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(summary="Apply what was reviewed", request=None, responses={202: JobSerializer})
     @action(detail=True, methods=["post"], pagination_class=None)
     def apply(self, request: Request, pk: str) -> Response:
-        return self._act(operations.apply_import, user=_user(request))
+        return self._act(operations.apply_import, user=actor_of(request))
 
     @extend_schema(
         summary="Cancel an import; what it applied stays and can be undone",
@@ -275,7 +279,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         try:
             job = operation(job_id=self.get_object().pk, **options)
         except operations.Refused as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -289,9 +293,9 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         if job.change_set is not None:
             check_may_undo(operations.may_undo(job, request.user))
         try:
-            undo = operations.undo_import(job_id=job.pk, user=_user(request))
+            undo = operations.undo_import(job_id=job.pk, user=actor_of(request))
         except operations.Refused as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         return Response(ChangeSetSerializer(undo).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -300,7 +304,3 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     )
     def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
         return rejects_response(self.get_object())
-
-
-def _user(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None

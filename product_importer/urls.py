@@ -7,7 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
-from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
+from catalog.api import CSVRenderer, ProductViewSet
+from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
@@ -42,7 +43,7 @@ urlpatterns = [
     # A file's name ends without a slash.
     path(
         "api/v1/imports/<int:pk>/rejects.csv",
-        ImportViewSet.as_view({"get": "rejects"}),
+        ImportViewSet.as_view({"get": "rejects"}, renderer_classes=[CSVRenderer, JSONRenderer]),
         name="api-import-rejects",
     ),
     path(

@@ -1,34 +1,22 @@
-"""The API of the webhooks; and, for every app, what all APIs share."""
+"""The API of the webhooks."""
 
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import exceptions, mixins, serializers, status, viewsets
+from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhooks import endpoints
-from webhooks.api_base import CountedCursorPagination, HasPermission, NewestFirst
+from webhooks.actor import actor_of
+from webhooks.api_base import HasPermission, NewestFirst, Refusal, invalid
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 
-__all__ = [
-    "CountedCursorPagination",
-    "DeliveryViewSet",
-    "EndpointViewSet",
-    "HasPermission",
-    "NewestFirst",
-]
-
 HIDDEN = "whsec_…"
-
-
-class Refusal(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -130,12 +118,6 @@ class DeliveryFilter(django_filters.FilterSet):
     event_type = django_filters.ChoiceFilter(field_name="event__type", choices=Event.Type.choices)
 
 
-def _explained(error: endpoints.Invalid) -> exceptions.ValidationError:
-    return serializers.ValidationError(
-        {name: [exceptions.ErrorDetail(text, code)] for name, (code, text) in error.errors.items()}
-    )
-
-
 @extend_schema_view(
     list=extend_schema(summary="The endpoints, newest first"),
     retrieve=extend_schema(summary="One endpoint"),
@@ -167,9 +149,9 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     def create(self, request: Request) -> Response:
         values = self._values(request, partial=False)
         try:
-            endpoint, secret = endpoints.create_endpoint(actor=_actor(request), **values)
+            endpoint, secret = endpoints.create_endpoint(actor=actor_of(request), **values)
         except endpoints.Invalid as error:
-            raise _explained(error) from error
+            raise invalid(error.errors) from error
         return Response(_whole(endpoint, secret), status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change an endpoint")
@@ -180,7 +162,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
                 endpoint_id=endpoint.pk, **self._values(request, partial=partial)
             )
         except endpoints.Invalid as error:
-            raise _explained(error) from error
+            raise invalid(error.errors) from error
         return Response(EndpointSerializer(endpoint).data)
 
     @extend_schema(summary="Change some fields of an endpoint")
@@ -284,7 +266,3 @@ def _with_attempts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
 
 def _whole(endpoint: Endpoint, secret: str) -> Any:
     return EndpointSerializer(endpoint, context={"secret": secret}).data
-
-
-def _actor(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None
