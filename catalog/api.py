@@ -9,7 +9,9 @@ from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
+    extend_schema_field,
     extend_schema_view,
+    inline_serializer,
 )
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -22,12 +24,20 @@ from rest_framework.utils.urls import replace_query_param
 from catalog import bulk, operations, queries
 from catalog.change_api import ChangeSetSerializer
 from catalog.export import export_response
-from catalog.filters import BadFilter, filtered_products
+from catalog.filters import FILTERS, BadFilter, filtered_products
 from catalog.models import ChangeSet, Product
 from catalog.paging import ORDERINGS, check_ordering, get_page
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    PRICE_DECIMAL_PLACES,
+    PRICE_MAX_DIGITS,
+    SKU_MAX_LENGTH,
+)
 from webhooks.actor import actor_of
 from webhooks.api_base import (
     MAX_PAGE_SIZE,
+    ErrorSerializer,
     HasPermission,
     Refusal,
     StreamRenderer,
@@ -59,7 +69,16 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
 
-    version = serializers.IntegerField(required=False)
+    # The rules are the operation's, which forms and files share; these are for the answers.
+    description = serializers.CharField()
+    price = serializers.DecimalField(
+        max_digits=PRICE_MAX_DIGITS,
+        decimal_places=PRICE_DECIMAL_PLACES,
+        allow_null=True,
+        help_text="null: no price",
+    )
+    active = serializers.BooleanField()
+    version = serializers.IntegerField()
 
     def run_validation(self, data: Any = None) -> Any:
         """Leave the rules to the operation, which forms and files share."""
@@ -68,12 +87,51 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         return data
 
 
+def _text_or_number(**rules: Any) -> dict[str, Any]:
+    return {"oneOf": [{"type": "string", **rules}, {"type": "number"}]}
+
+
+# What catalog.operations.clean_values takes, as OpenAPI has it.
+PRODUCT_VALUES: dict[str, Any] = {
+    "sku": _text_or_number(minLength=1, maxLength=SKU_MAX_LENGTH)
+    | {"description": "Unique without regard to case; trimmed."},
+    "name": _text_or_number(minLength=1, maxLength=NAME_MAX_LENGTH) | {"description": "Trimmed."},
+    "description": _text_or_number(maxLength=DESCRIPTION_MAX_LENGTH) | {"nullable": True},
+    "price": {
+        "oneOf": [
+            {"type": "string", "pattern": r"^\s*(0*[0-9]{1,10}(\.[0-9]{1,2})?)?\s*$"},
+            {"type": "number", "minimum": 0, "exclusiveMaximum": True, "maximum": 10**10},
+        ],
+        "nullable": True,
+        "example": "1299.00",
+        "description": "Plain digits with at most two decimals; null or blank: no price.",
+    },
+    "active": {
+        "oneOf": [{"type": "boolean"}, {"type": "string"}, {"type": "integer", "enum": [0, 1]}],
+        "nullable": True,
+        "example": True,
+        "description": "true or false (the words of a file do as well); null keeps it.",
+    },
+}
+VERSION = {
+    "oneOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, {"type": "string"}],
+    "nullable": True,
+    "description": "The version that you have seen: 409 if the product has moved on.",
+}
+
+
+def _values(*, required: bool, **more: Any) -> dict[str, Any]:
+    """The body of a request that creates or changes a product."""
+    body = {"type": "object", "properties": {**PRODUCT_VALUES, **more}}
+    return {"application/json": body | ({"required": ["sku", "name"]} if required else {})}
+
+
 class HistorySerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     action = serializers.CharField()
-    actor = serializers.CharField(source="actor.username", default=None)
-    change_set = serializers.IntegerField(source="change_set.pk", default=None)
-    kind = serializers.CharField(source="change_set.kind", default=None)
+    actor = serializers.CharField(source="actor.username", default=None, allow_null=True)
+    change_set = serializers.IntegerField(source="change_set.pk", default=None, allow_null=True)
+    kind = serializers.CharField(source="change_set.kind", default=None, allow_null=True)
     changes = serializers.SerializerMethodField()
 
     def get_changes(self, entry: queries.HistoryEntry) -> dict[str, list[str | bool | None]]:
@@ -83,11 +141,27 @@ class HistorySerializer(serializers.Serializer[Any]):
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            name: {
+                "oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "integer"}],
+                "nullable": True,
+            }
+            for name in FILTERS
+        },
+        "additionalProperties": False,
+        "description": "As the list takes them; without any, all products are meant.",
+    }
+)
+class FiltersField(serializers.DictField):
+    """Filters of products: ``catalog.filters`` has the rules."""
+
+
 class BulkSerializer(serializers.Serializer[Any]):
     confirm = serializers.BooleanField(default=False, help_text="Nothing happens without true.")
-    filters = serializers.DictField(
-        default=dict, help_text="As the list takes them; without any, all products are meant."
-    )
+    filters = FiltersField(default=dict)
     ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,
@@ -183,6 +257,9 @@ _FILTERS = [
 _IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="the version that you have seen"
 )
+_ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="the version, quoted"
+)
 
 
 @extend_schema_view(
@@ -190,16 +267,35 @@ _IF_MATCH = OpenApiParameter(
         summary="The products",
         parameters=[
             *_FILTERS,
-            OpenApiParameter("ordering", str, description=f"{', '.join(ORDERINGS)}; - turns round"),
-            OpenApiParameter("page_size", int, description="1 to 200"),
-            OpenApiParameter("cursor", str, description="from next and previous"),
+            OpenApiParameter(
+                "ordering",
+                str,
+                enum=[f"{sign}{name}" for name in ORDERINGS for sign in ("", "-")],
+                description="A minus turns the order round.",
+            ),
         ],
     ),
-    retrieve=extend_schema(summary="One product"),
-    create=extend_schema(summary="Create a product"),
-    update=extend_schema(summary="Replace a product's values", parameters=[_IF_MATCH]),
-    partial_update=extend_schema(summary="Change a product", parameters=[_IF_MATCH]),
-    destroy=extend_schema(summary="Delete a product", parameters=[_IF_MATCH]),
+    retrieve=extend_schema(summary="One product", parameters=[_ETAG]),
+    create=extend_schema(
+        summary="Create a product", parameters=[_ETAG], request=_values(required=True)
+    ),
+    update=extend_schema(
+        summary="Replace a product's values",
+        parameters=[_IF_MATCH, _ETAG],
+        request=_values(required=True, version=VERSION),
+        responses={200: ProductSerializer, 409: ErrorSerializer},
+    ),
+    partial_update=extend_schema(
+        summary="Change a product",
+        parameters=[_IF_MATCH, _ETAG],
+        request=_values(required=False, version=VERSION),
+        responses={200: ProductSerializer, 409: ErrorSerializer},
+    ),
+    destroy=extend_schema(
+        summary="Delete a product",
+        parameters=[_IF_MATCH],
+        responses={204: None, 409: ErrorSerializer},
+    ),
 )
 class ProductViewSet(viewsets.ModelViewSet[Product]):
     queryset = Product.objects.all()
@@ -242,7 +338,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         try:
             product = operations.create_product(actor=actor_of(request), data=_object(request))
         except operations.Invalid as error:
-            raise invalid(error) from error
+            raise invalid(error.errors) from error
         return Response(ProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -255,7 +351,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 if name not in data
             }
             if missing:
-                raise invalid(operations.Invalid(missing))
+                raise invalid(missing)
             data = {"description": "", "price": None, "active": True, **data}
         product = self.get_object()
         try:
@@ -263,7 +359,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 product_id=product.pk, actor=actor_of(request), data=data, version=version
             )
         except operations.Invalid as error:
-            raise invalid(error) from error
+            raise invalid(error.errors) from error
         except operations.Conflict as error:
             raise Refusal(str(error)) from error
         except Product.DoesNotExist:
@@ -284,7 +380,15 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     @extend_schema(
         summary="What happened to a product, newest first",
-        responses=HistorySerializer(many=True),
+        responses=inline_serializer(
+            "ProductHistory",
+            {
+                "count": serializers.IntegerField(),
+                "next": serializers.URLField(allow_null=True, help_text="null: this is all"),
+                "previous": serializers.URLField(allow_null=True),
+                "results": HistorySerializer(many=True),
+            },
+        ),
     )
     @action(detail=True, pagination_class=None)
     def history(self, request: Request, pk: str) -> Response:

@@ -57,6 +57,7 @@ class ConflictSerializer(serializers.ModelSerializer[UndoConflict]):
     class Meta:
         model = UndoConflict
         fields = ["product", "sku", "reason", "message", "change_set", "changed_by"]
+        read_only_fields = fields
 
     product = serializers.IntegerField(source="product_id")
     message = serializers.CharField(source="get_reason_display")

@@ -68,7 +68,7 @@ def _state(given: QueryDict) -> dict[str, Any]:
     ordering = given.get("ordering", "")
     if ordering:
         kept["ordering"] = ordering
-    if size.isdigit() and int(size[:4]) in PAGE_SIZES and size != "50":
+    if size in map(str, PAGE_SIZES) and size != "50":
         kept["page_size"] = size
     if columns:
         kept["column"] = columns
@@ -349,17 +349,20 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     if not wanted:
         raise Http404
-    if act == "delete":
-        count = queries.count_products(bulk.chosen_products(wanted))
-        typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
-        if typed != str(count):
-            return ask(request, act, wanted, typed=request.POST.get("typed", ""))
-    change_set = bulk.start_bulk_act(
-        kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
-        actor=actor_of(request),
-        active=act == "activate",
-        **wanted,
-    )
+    try:
+        if act == "delete":
+            count = queries.count_products(bulk.chosen_products(wanted))
+            typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
+            if typed != str(count):
+                return ask(request, act, wanted, typed=request.POST.get("typed", ""))
+        change_set = bulk.start_bulk_act(
+            kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
+            actor=actor_of(request),
+            active=act == "activate",
+            **wanted,
+        )
+    except BadFilter as error:
+        raise Http404 from error
     return redirect("change-detail", change_set.pk)
 
 

@@ -28,14 +28,16 @@ from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
 from imports.rejects import rejects_response
-from imports.review import FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
+from imports.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
 from webhooks.actor import actor_of
 from webhooks.api_base import (
     CountedCursorPagination,
+    ErrorSerializer,
     HasPermission,
     NewestFirst,
     Refusal,
     StreamRenderer,
+    page_parameters,
 )
 
 
@@ -72,6 +74,11 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         ]
         read_only_fields = fields
 
+    stage = serializers.ChoiceField(
+        choices=["", *ImportJob.Stage.values],
+        read_only=True,
+        help_text="blank before a worker has begun",
+    )
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     def to_representation(self, job: ImportJob) -> dict[str, Any]:
@@ -92,11 +99,16 @@ class UploadSerializer(serializers.Serializer[Any]):
 
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
-    record = serializers.ListField(child=serializers.CharField())
+    """A refused record; ``column`` is blank where the whole record is meant."""
+
+    record = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="the cells as read"
+    )
 
     class Meta:
         model = RowError
         fields = ["line", "column", "code", "message", "record"]
+        read_only_fields = fields
 
 
 class DiffRowSerializer(serializers.Serializer[Any]):
@@ -104,7 +116,8 @@ class DiffRowSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField(help_text="of the record in the file")
     action = serializers.ChoiceField(choices=["created", "updated"])
     changes = serializers.DictField(
-        child=serializers.ListField(), help_text="field: [before, after]"
+        child=serializers.ListField(child=serializers.JSONField(), min_length=2, max_length=2),
+        help_text="field: [before, after]",
     )
 
 
@@ -115,8 +128,8 @@ class DiffSerializer(serializers.Serializer[Any]):
     )
     warnings = serializers.ListField(child=serializers.CharField())
     count = serializers.IntegerField(help_text="that match the filters")
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
     results = DiffRowSerializer(many=True)
 
 
@@ -159,7 +172,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Upload a CSV and import it",
         request={"multipart/form-data": UploadSerializer},
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 507: ErrorSerializer},
     )
     def create(self, request: Request) -> Response:
         upload = UploadSerializer(data=request.data)
@@ -211,10 +224,16 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             OpenApiParameter("action", str, enum=["created", "updated"]),
             OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
-            OpenApiParameter("page_size", int, description=f"1 to {MAX_PAGE_SIZE}"),
-            OpenApiParameter("cursor", str, description="from next and previous"),
+            *(
+                OpenApiParameter(
+                    parameter["name"],
+                    parameter["schema"],
+                    description=parameter["description"],
+                )
+                for parameter in page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+            ),
         ],
-        responses=DiffSerializer,
+        responses={200: DiffSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, pagination_class=None, filter_backends=[])
     def diff(self, request: Request, pk: str) -> Response:
@@ -252,7 +271,11 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             }
         )
 
-    @extend_schema(summary="Apply what was reviewed", request=None, responses={202: JobSerializer})
+    @extend_schema(
+        summary="Apply what was reviewed",
+        request=None,
+        responses={202: JobSerializer, 409: ErrorSerializer},
+    )
     @action(detail=True, methods=["post"], pagination_class=None)
     def apply(self, request: Request, pk: str) -> Response:
         return self._act(operations.apply_import, user=actor_of(request))
@@ -260,7 +283,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Cancel an import; what it applied stays and can be undone",
         request=None,
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def cancel(self, request: Request, pk: str) -> Response:
@@ -269,7 +292,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Let a failed or cancelled import go on where it stopped",
         request=None,
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def retry(self, request: Request, pk: str) -> Response:
@@ -285,7 +308,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Undo what an import did, in a worker",
         request=None,
-        responses={202: ChangeSetSerializer},
+        responses={202: ChangeSetSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def undo(self, request: Request, pk: str) -> Response:

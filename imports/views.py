@@ -148,9 +148,9 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
     jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
-    if (shown := request.GET.get("except", "")).isdigit():
+    if (shown := request.GET.get("except", "")).isdecimal():
         jobs = jobs.exclude(pk=int(shown[:18]))
-    if (shown := request.GET.get("except_change", "")).isdigit():
+    if (shown := request.GET.get("except_change", "")).isdecimal():
         acts = acts.exclude(pk=int(shown[:18]))
     context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
     return render(request, "imports/_running.html", context)

@@ -23,6 +23,10 @@ router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
+handler400 = "product_importer.errors.bad_request"
+handler404 = "product_importer.errors.not_found"
+handler500 = "product_importer.errors.server_error"
+
 urlpatterns = [
     path("", include("imports.urls")),
     path("", include("catalog.urls")),

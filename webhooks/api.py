@@ -4,19 +4,43 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhooks import endpoints
 from webhooks.actor import actor_of
-from webhooks.api_base import HasPermission, NewestFirst, Refusal, invalid
+from webhooks.api_base import (
+    ErrorSerializer,
+    HasPermission,
+    JSONParser,
+    NewestFirst,
+    Refusal,
+    invalid,
+)
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 
 HIDDEN = "whsec_…"
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "enum": list(SUBSCRIBABLE)},
+        "minItems": 1,
+    }
+)
+class EventsField(serializers.ListField):
+    """Names of events; the operation knows which there are."""
+
+    child = serializers.CharField()
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -38,10 +62,10 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
     # The rules are the operation's, which the pages share; here are only the kinds.
     url = serializers.CharField(max_length=10_000, help_text="http:// or https://, public")
-    description = serializers.CharField(required=False, allow_blank=True)
-    events = serializers.ListField(
-        child=serializers.CharField(), help_text=f"Any of {', '.join(SUBSCRIBABLE)}."
+    description = serializers.CharField(
+        required=False, allow_blank=True, help_text="at most 200 characters"
     )
+    events = EventsField()
     enabled = serializers.BooleanField(required=False)
     secret = serializers.SerializerMethodField()
 
@@ -67,6 +91,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "response_headers",
             "response_body",
         ]
+        read_only_fields = fields
 
     error = serializers.SerializerMethodField()
 
@@ -92,10 +117,11 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "created_at",
             "finished_at",
         ]
+        read_only_fields = fields
 
-    event_type = serializers.CharField(source="event.type")
-    webhook_id = serializers.CharField(source="event.message_id")
-    attempts = AttemptSerializer(many=True)
+    event_type = serializers.CharField(source="event.type", read_only=True)
+    webhook_id = serializers.CharField(source="event.message_id", read_only=True)
+    attempts = AttemptSerializer(many=True, read_only=True)
 
 
 class RecoverSerializer(serializers.Serializer[Any]):
@@ -145,7 +171,10 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     def get_queryset(self) -> QuerySet[Endpoint]:
         return Endpoint.objects.all()
 
-    @extend_schema(summary="Subscribe a URL; the answer has the secret, for the only time")
+    @extend_schema(
+        summary="Subscribe a URL; the answer has the secret, for the only time",
+        responses={201: EndpointSerializer},
+    )
     def create(self, request: Request) -> Response:
         values = self._values(request, partial=False)
         try:
@@ -195,7 +224,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     @extend_schema(
         summary="Send again what failed or was missed since a time",
         request=RecoverSerializer,
-        responses={202: QueuedSerializer},
+        responses={202: QueuedSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"])
     def recover(self, request: Request, pk: str) -> Response:
@@ -249,7 +278,9 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
         return _with_attempts(Delivery.objects.filter(endpoint__deleted_at=None))
 
     @extend_schema(
-        summary="Send a delivery again", request=None, responses={202: DeliverySerializer}
+        summary="Send a delivery again",
+        request=None,
+        responses={202: DeliverySerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:

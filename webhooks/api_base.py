@@ -1,9 +1,9 @@
-"""What the API of every app shares: permissions, paging, refusals, and streams."""
+"""What the API of every app shares: permissions, refusals, bodies, paging, and streams."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rest_framework import exceptions, serializers, status
+from rest_framework import exceptions, parsers, serializers, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -57,6 +57,16 @@ class ErrorSerializer(serializers.Serializer[Any]):
         help_text="Of a 400: what is wrong, by field or parameter; a dot leads into a list or an "
         "object. non_field_errors is what concerns no single field.",
     )
+
+
+class JSONParser(parsers.JSONParser):
+    """DRF's, which takes JSON that nests too deep for an error of the server."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise exceptions.ParseError("The JSON nests too deep to be read.") from None
 
 
 # --- Paging ---------------------------------------------------------------------------
@@ -133,12 +143,18 @@ class CountedCursorPagination(CursorPagination):
                 ]
             }
         )
+        if not request.query_params.get("cursor"):
+            return None
         try:
             cursor: Any = super().decode_cursor(request)
         except (exceptions.NotFound, ValueError):
             raise refused from None
-        place = cursor.position if cursor else None
-        if place is not None and not (place.isascii() and place.isdigit() and len(place) < 19):
+        place = cursor.position
+        if place is None:
+            known = cursor.offset > 0 or cursor.reverse
+        else:
+            known = place.isascii() and place.isdigit() and len(place) < 19
+        if not known:
             raise refused
         return cursor
 
