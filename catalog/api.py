@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
+    OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
@@ -24,7 +25,7 @@ from rest_framework.utils.urls import replace_query_param
 from catalog import bulk, operations, queries
 from catalog.change_api import ChangeSetSerializer
 from catalog.export import export_response
-from catalog.filters import FILTERS, BadFilter, filtered_products
+from catalog.filters import FILTERS, BadFilter, filtered_products, is_true
 from catalog.models import ChangeSet, Product
 from catalog.paging import ORDERINGS, check_ordering, get_page
 from catalog.values import (
@@ -39,6 +40,8 @@ from webhooks.api_base import (
     MAX_PAGE_SIZE,
     ErrorSerializer,
     HasPermission,
+    JSONBoolean,
+    JSONParser,
     Refusal,
     StreamRenderer,
     asked_page_size,
@@ -160,7 +163,7 @@ class FiltersField(serializers.DictField):
 
 
 class BulkSerializer(serializers.Serializer[Any]):
-    confirm = serializers.BooleanField(default=False, help_text="Nothing happens without true.")
+    confirm = JSONBoolean(default=False, help_text="Nothing happens without true.")
     filters = FiltersField(default=dict)
     ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
@@ -184,7 +187,7 @@ class BulkSerializer(serializers.Serializer[Any]):
 
 
 class BulkUpdateSerializer(BulkSerializer):
-    active = serializers.BooleanField()
+    active = JSONBoolean()
 
 
 class ProductPagination(BasePagination):
@@ -257,6 +260,7 @@ _FILTERS = [
 _IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="the version that you have seen"
 )
+_JSON: dict[str, Any] = {"pagination_class": None, "parser_classes": [JSONParser]}
 _ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="the version, quoted"
 )
@@ -398,19 +402,31 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     @extend_schema(
         summary="Delete all products that match, in a worker",
-        request=BulkSerializer,
+        request={"application/json": BulkSerializer},
+        examples=[
+            OpenApiExample(
+                "some", {"confirm": True, "filters": {"sku": "LAMP-"}}, request_only=True
+            )
+        ],
         responses={202: ChangeSetSerializer},
     )
-    @action(detail=False, methods=["post"], url_path="bulk-delete", pagination_class=None)
+    @action(detail=False, methods=["post"], url_path="bulk-delete", **_JSON)
     def bulk_delete(self, request: Request) -> Response:
         return self._bulk(request, BulkSerializer, ChangeSet.Kind.BULK_DELETE)
 
     @extend_schema(
         summary="Activate or deactivate all products that match, in a worker",
-        request=BulkUpdateSerializer,
+        request={"application/json": BulkUpdateSerializer},
+        examples=[
+            OpenApiExample(
+                "some",
+                {"confirm": True, "active": False, "filters": {"sku": "LAMP-"}},
+                request_only=True,
+            )
+        ],
         responses={202: ChangeSetSerializer},
     )
-    @action(detail=False, methods=["post"], url_path="bulk-update", pagination_class=None)
+    @action(detail=False, methods=["post"], url_path="bulk-update", **_JSON)
     def bulk_update(self, request: Request) -> Response:
         return self._bulk(request, BulkUpdateSerializer, ChangeSet.Kind.BULK_EDIT)
 
@@ -442,8 +458,11 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
-        safe = request.query_params.get("spreadsheet", "").lower() in ("1", "true", "yes")
-        return export_response(self.get_queryset(), spreadsheet=safe)
+        try:
+            safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
+        except BadFilter as error:
+            raise bad_filter(error) from error
+        return export_response(self.get_queryset(), spreadsheet=bool(safe))
 
 
 def _object(request: Request) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
+    extend_schema_field,
     extend_schema_view,
 )
 from rest_framework import exceptions, serializers, status, viewsets
@@ -85,15 +86,27 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         return job_snapshot(job)
 
 
+_WORDS = [
+    word
+    for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
+    for word in sorted(word for word in words if isinstance(word, str))
+]
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": _WORDS}], "default": False}
+)
+class FormFlag(serializers.BooleanField):
+    """True or false in a form, where it is a word."""
+
+
 class UploadSerializer(serializers.Serializer[Any]):
     file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
-    review = serializers.BooleanField(
-        default=False, help_text="Wait before applying, and show what would change."
-    )
-    review_if_known = serializers.BooleanField(
+    review = FormFlag(default=False, help_text="Wait before applying, and show what would change.")
+    review_if_known = FormFlag(
         default=False, help_text="The same, if the very same file was imported before."
     )
 
@@ -197,7 +210,16 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         summary="Live progress as Server-Sent Events",
         description="`event: progress` with the job as JSON, at most four a second; a comment "
         "every 15 s; ends after a final status.",
-        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+        responses={
+            (200, "text/event-stream"): {
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {
+                    "event": {"type": "string", "enum": ["progress"]},
+                    "data": {"type": "string", "description": "the job, as JSON"},
+                },
+            }
+        },
     )
     @action(detail=True, renderer_classes=[EventStreamRenderer, JSONRenderer])
     def events(self, request: Request, pk: str) -> StreamingHttpResponse:

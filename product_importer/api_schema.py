@@ -51,12 +51,17 @@ def describe_errors(result: dict[str, Any], **options: Any) -> dict[str, Any]:
     return result
 
 
-def describe_numbers(result: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Say of the number in an address that it is one (another such hook)."""
+def describe_parameters(result: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Say of the number in an address that it is one (another such hook).
+
+    ``format``, with which the browsable pages override ``Accept``, is for people and left out.
+    """
     for _, operation in _operations(result):
-        for parameter in operation.get("parameters", []):
-            if parameter["in"] == "path" and parameter["schema"].get("pattern") == NUMBER:
-                parameter["schema"] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+        parameters = operation.get("parameters", [])
+        parameters[:] = [one for one in parameters if one["name"] != "format"]
+        for one in parameters:
+            if one["in"] == "path" and one["schema"].get("pattern") == NUMBER:
+                one["schema"] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
     return result
 
 

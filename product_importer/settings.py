@@ -264,7 +264,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "product_importer.api_schema.describe_errors",
-        "product_importer.api_schema.describe_numbers",
+        "product_importer.api_schema.describe_parameters",
     ],
 }
 

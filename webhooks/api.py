@@ -20,6 +20,7 @@ from webhooks.actor import actor_of
 from webhooks.api_base import (
     ErrorSerializer,
     HasPermission,
+    JSONBoolean,
     JSONParser,
     NewestFirst,
     Refusal,
@@ -28,6 +29,11 @@ from webhooks.api_base import (
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 
 HIDDEN = "whsec_…"
+
+
+@extend_schema_field({"type": "string", "format": "uri", "example": "https://example.com/hook"})
+class AddressField(serializers.CharField):
+    """A URL; the guard knows which may be called."""
 
 
 @extend_schema_field(
@@ -61,12 +67,12 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         read_only_fields = ["id", "disabled_reason", "created_at"]
 
     # The rules are the operation's, which the pages share; here are only the kinds.
-    url = serializers.CharField(max_length=10_000, help_text="http:// or https://, public")
+    url = AddressField(max_length=10_000, help_text="http:// or https://, public")
     description = serializers.CharField(
         required=False, allow_blank=True, help_text="at most 200 characters"
     )
     events = EventsField()
-    enabled = serializers.BooleanField(required=False)
+    enabled = JSONBoolean(required=False)
     secret = serializers.SerializerMethodField()
 
     def get_secret(self, endpoint: Endpoint) -> str:

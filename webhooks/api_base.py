@@ -69,6 +69,15 @@ class JSONParser(parsers.JSONParser):
             raise exceptions.ParseError("The JSON nests too deep to be read.") from None
 
 
+class JSONBoolean(serializers.BooleanField):
+    """``true`` or ``false``, and neither 1 nor “yes”."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 # --- Paging ---------------------------------------------------------------------------
 
 
