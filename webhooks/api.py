@@ -22,6 +22,7 @@ from webhooks.api_base import (
     HasPermission,
     JSONBoolean,
     JSONParser,
+    JSONText,
     NewestFirst,
     Refusal,
     invalid,
@@ -32,7 +33,7 @@ HIDDEN = "whsec_…"
 
 
 @extend_schema_field({"type": "string", "format": "uri", "example": "https://example.com/hook"})
-class AddressField(serializers.CharField):
+class AddressField(JSONText):
     """A URL; the guard knows which may be called."""
 
 
@@ -46,7 +47,7 @@ class AddressField(serializers.CharField):
 class EventsField(serializers.ListField):
     """Names of events; the operation knows which there are."""
 
-    child = serializers.CharField()
+    child = JSONText()
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -68,9 +69,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
     # The rules are the operation's, which the pages share; here are only the kinds.
     url = AddressField(max_length=10_000, help_text="http:// or https://, public")
-    description = serializers.CharField(
-        required=False, allow_blank=True, help_text="at most 200 characters"
-    )
+    description = JSONText(required=False, allow_blank=True, help_text="at most 200 characters")
     events = EventsField()
     enabled = JSONBoolean(required=False)
     secret = serializers.SerializerMethodField()

@@ -69,6 +69,15 @@ class JSONParser(parsers.JSONParser):
             raise exceptions.ParseError("The JSON nests too deep to be read.") from None
 
 
+class JSONText(serializers.CharField):
+    """A text, and no number that would become one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class JSONBoolean(serializers.BooleanField):
     """``true`` or ``false``, and neither 1 nor “yes”."""
 

@@ -1,8 +1,8 @@
 """What a scan by schemathesis knows of the rows that there are; its command line loads this.
 
-``SCAN_ROWS`` is a JSON object: ``kept`` and ``spent`` map the folders of the API to the numbers of
-rows, those in ``spent`` for what ends one; ``finished`` is an import that has ended, ``receiver``
-an address for webhooks.
+``SCAN_ROWS`` is a JSON object. ``numbers`` maps folders of the API (``imports``) to the numbers of
+rows, and what is done there (``imports/apply``, ``products/DELETE``) to those that it fits to.
+``finished`` is an import that has ended, ``receiver`` an address for webhooks.
 """
 
 import json
@@ -12,11 +12,8 @@ from typing import Any
 import schemathesis
 
 ROWS = json.loads(os.environ["SCAN_ROWS"])
+NUMBERS: dict[str, list[int]] = ROWS["numbers"]
 NOBODYS = 10**15  # and above: left as they are, to be not found
-
-
-def _ends(operation: Any) -> bool:
-    return operation.method.upper() == "DELETE" or operation.path.endswith(("/apply/", "/cancel/"))
 
 
 @schemathesis.hook
@@ -24,8 +21,9 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[s
     """Most numbers in an address become those of a row, or else all answers were 404."""
     number = (path_parameters or {}).get("id")
     if type(number) is int and 0 <= number < NOBODYS and number % 5 != 4:
-        folder = context.operation.path.split("/")[3]
-        rows = ROWS["spent" if _ends(context.operation) else "kept"][folder]
+        _, _, _, folder, _, *act = context.operation.path.split("/")
+        done = "/".join([folder, act[0] or context.operation.method.upper()])
+        rows = NUMBERS.get(done) or NUMBERS[folder]
         path_parameters["id"] = rows[number % len(rows)]
     return path_parameters
 
