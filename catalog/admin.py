@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
@@ -25,6 +24,7 @@ from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.paging import ids_at
 from catalog.queries import count_products, estimated_rows
 from catalog.undo import undo_of, why_not
+from webhooks.actor import actor_of
 from webhooks.admin import ReadOnlyAdmin
 
 
@@ -106,7 +106,7 @@ class ProductAdmin(ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Product) -> None:
         try:
-            operations.delete_product(product_id=obj.pk, actor=_actor(request))
+            operations.delete_product(product_id=obj.pk, actor=actor_of(request))
         except Product.DoesNotExist:
             raise Http404 from None
 
@@ -153,10 +153,6 @@ def _filters(request: HttpRequest) -> dict[str, str]:
     """The list's address in the words of ``catalog.filters``."""
     given = request.GET
     return active_filters({"q": given.get("q"), "active": given.get("active__exact")})
-
-
-def _actor(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 @admin.register(ChangeSet)

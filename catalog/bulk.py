@@ -18,7 +18,7 @@ from django.db.models import F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from catalog import operations, sql, undo
-from catalog.filters import filtered_products, where_of
+from catalog.filters import BadFilter, filtered_products, where_of
 from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
@@ -57,7 +57,7 @@ def start_bulk_act(
     if ids is not None:
         request["ids"] = sorted(set(ids))
     else:
-        request["filters"] = filters or {}
+        request["filters"] = _storable(filters or {})
     if kind == ChangeSet.Kind.BULK_EDIT:
         request["active"] = bool(active)
     change_set = operations.open_change_set(
@@ -65,6 +65,15 @@ def start_bulk_act(
     )
     kick_after_commit(RUN, change_set.pk)
     return change_set
+
+
+def _storable(filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters, unless the database cannot keep them."""
+    unkept = [name for name, value in filters.items() if "\0" in str(value)]
+    if unkept:
+        sentence = "The filter {} contains a NUL byte, which no product has: type it again."
+        raise BadFilter({name: sentence.format(name) for name in unkept})
+    return filters
 
 
 def chosen_products(request: dict[str, Any]) -> QuerySet[Product]:

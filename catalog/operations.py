@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from catalog import sql, values
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.values import FIELDS
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
@@ -26,8 +27,6 @@ TURN_LOCK = 7_236_001
 
 # The task that carries a large act of a kind on when its turn has come; the apps fill it in.
 TURN_TASKS: dict[str, str] = {}
-
-FIELDS = ("sku", "name", "description", "price", "active")
 
 
 class Invalid(Exception):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.sql import catalogue_state
+from catalog.values import FIELDS
 
 EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
 
@@ -105,7 +107,10 @@ def count_products(products: QuerySet[Product]) -> int:
     Counting reads the whole table, so a count is kept until a change set changes something
     (every write to products is in one), and a list counts once, not on each of its pages.
     """
-    sql, params = products.order_by().values("pk").query.sql_with_params()
+    try:
+        sql, params = products.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return 0  # it can match nothing: no ids, or a text that cannot be stored
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
     text = f"{state}|{sql}|{params!r}"
@@ -159,9 +164,6 @@ class HistoryEntry:
     @property
     def actor(self) -> User | None:
         return self.change_set.actor if self.change_set else None
-
-
-FIELDS = ("sku", "name", "description", "price", "active")
 
 
 @dataclass(frozen=True)

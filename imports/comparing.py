@@ -11,8 +11,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from catalog import sql_compare
-from catalog.models import Change
 from catalog.sql import APPLY_SETTINGS
+from catalog.values import FIELDS
 from imports import sql
 from imports.ending import Overtaken
 from imports.models import ImportChunk, ImportJob
@@ -22,7 +22,6 @@ Status = ImportJob.Status
 Stage = ImportJob.Stage
 
 EXAMPLES = 3  # named in a warning
-FIELDS = tuple(field.name.lower() for field in Change.Field)
 
 
 def begin_comparing(job: ImportJob) -> None:

@@ -7,7 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
-from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
+from catalog.api import CSVRenderer, ProductViewSet
+from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
@@ -21,6 +22,10 @@ router.register("products", ProductViewSet, basename="api-product")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
+
+handler400 = "product_importer.errors.bad_request"
+handler404 = "product_importer.errors.not_found"
+handler500 = "product_importer.errors.server_error"
 
 urlpatterns = [
     path("", include("imports.urls")),
@@ -42,7 +47,7 @@ urlpatterns = [
     # A file's name ends without a slash.
     path(
         "api/v1/imports/<int:pk>/rejects.csv",
-        ImportViewSet.as_view({"get": "rejects"}),
+        ImportViewSet.as_view({"get": "rejects"}, renderer_classes=[CSVRenderer, JSONRenderer]),
         name="api-import-rejects",
     ),
     path(
