@@ -16,8 +16,7 @@ from django.core.cache import cache
 from django.core.files import File
 from django.db import connection
 from django.test import Client
-from knox.models import AuthToken
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 import product_importer.migrations
 from catalog.models import Product
@@ -247,8 +246,16 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
+def violations(message: ConsoleMessage) -> list[str]:
+    """What the browser says on its console when a page wants what its policy forbids."""
+    return [message.text] if "Content Security Policy" in message.text else []
+
+
 def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
-    """Open a logged-in page; at the end no page may have had an error in its scripts."""
+    """Open a logged-in page; at the end no page may have had an error in its scripts.
+
+    Nor may any have wanted what the content security policy forbids.
+    """
     contexts = []
     faults: list[str] = []
 
@@ -258,6 +265,7 @@ def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto("/")
+        page.on("console", lambda message: faults.extend(violations(message)))
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")

@@ -16,6 +16,7 @@ from product_importer.environment import BASE_DIR, Environment, data_dir, read_l
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
+from product_importer.policy import bucket_origins, content_security_policy
 
 # --- Safety ---------------------------------------------------------------------------
 DEBUG = False
@@ -77,6 +78,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes",
+    "csp",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "product_importer.urls"
@@ -93,6 +96,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "product_importer.shell.shell",
             ],
+    "product_importer.policy.PolicyMiddleware",
         },
     }
 ]
@@ -202,8 +206,8 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "uploads": s3_uploads(
         UPLOADS_BUCKET,
-        endpoint_url=env.text("AWS_S3_ENDPOINT_URL", "") or None,
-        region_name=env.text("AWS_REGION", "") or None,
+        endpoint_url=AWS_S3_ENDPOINT_URL or None,
+        region_name=AWS_REGION or None,
     )
     if UPLOADS_BUCKET
     else {
@@ -220,6 +224,13 @@ IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+AWS_S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", "")
+AWS_REGION = env.text("AWS_REGION", "")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": content_security_policy(
+        bucket_origins(UPLOADS_BUCKET, region=AWS_REGION, endpoint_url=AWS_S3_ENDPOINT_URL)
+    )
+}
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 
 # --- Webhooks -------------------------------------------------------------------------
