@@ -7,6 +7,7 @@ import ipaddress
 import os
 import sys
 from typing import Any
+from datetime import timedelta
 
 import dj_database_url
 from django.urls import reverse_lazy
@@ -35,6 +36,26 @@ CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
+# How many proxies in front of the site append to X-Forwarded-For; the header is believed no
+# further, and without a proxy not at all. The routers of Heroku and Render append.
+PROXIES = env.integer("PROXIES", 1 if {"DYNO", "RENDER"} & os.environ.keys() else 0)
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses who is locked out
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Log-ins that fail are counted in the database, for all web processes, by the pair of user and
+# address: so nobody can lock others out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCKOUT_MINUTES", 15))
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page tells how long to wait
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # product_importer.admin shows them, to read only
+AXES_USERNAME_CALLABLE = "product_importer.lockout.typed_name"
+AXES_CLIENT_IP_CALLABLE = "product_importer.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "product_importer.lockout.locked_out"
     for name in (
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",
@@ -84,6 +105,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "product_importer.urls"
 ASGI_APPLICATION = "product_importer.asgi.application"
+    "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
