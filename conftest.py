@@ -26,6 +26,7 @@ from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import STACK
 from product_importer.local.stack import Stack
+from product_importer.tokens import make_token
 from webhooks import kick
 
 PASSWORD = "a-password-for-tests-1"
@@ -200,7 +201,7 @@ class Browserless:
         self.base = base
         self.session = requests.Session()
         self.session.trust_env = False
-        _, token = AuthToken.objects.create(user)
+        _, token = make_token(user=user)
         self.session.headers["Authorization"] = f"Token {token}"
 
     def get(self, path: str, **options: Any) -> requests.Response:

@@ -269,7 +269,7 @@ WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
 # --- API ------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "product_importer.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -356,3 +356,9 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
 }
+                    {
+                        "title": "API tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("token-list"),
+                        "permission": "product_importer.shell.is_logged_in",
+                    },

@@ -11,6 +11,7 @@ from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from product_importer.token_views import token_list, token_new, token_revoke
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -32,6 +33,9 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("tokens/", token_list, name="token-list"),
+    path("tokens/new/", token_new, name="token-new"),
+    path("tokens/<int:pk>/revoke/", token_revoke, name="token-revoke"),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
