@@ -273,6 +273,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         "bulk_delete": "catalog.bulk_delete_product",
         "bulk_update": "catalog.change_product",
     }
+    heavy_actions = ("bulk_delete", "bulk_update", "export")
 
     def get_queryset(self) -> QuerySet[Product]:
         if self.action not in ("list", "export"):
@@ -416,6 +417,7 @@ class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
         "undo": "catalog.view_changeset",  # and undo_changeset or undo_others_changeset
         "conflicts": "catalog.view_changeset",
     }
+    heavy_actions = ("undo",)
 
     @extend_schema(
         summary="Undo a change set, in a worker",

@@ -1,6 +1,7 @@
 """What all API calls share: errors as JSON with a sentence that says what to do."""
 
 import errno
+import math
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -14,7 +15,7 @@ from imports.operations import NO_ROOM
 
 SENTENCES: dict[type[Exception], str] = {
     exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
-    "(manage.py api_token makes a token).",
+    "(the page “API tokens” makes one).",
     exceptions.NotFound: "There is nothing at this address. It may have been deleted.",
     Http404: "There is nothing at this address. It may have been deleted.",
 }
@@ -38,6 +39,11 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
             "code": "invalid",
             "errors": error.get_full_details(),
         }
+        return response
+    if isinstance(error, exceptions.Throttled):
+        seconds = math.ceil(float(response.headers.get("Retry-After", 1)))
+        detail = f"These are too many requests. Wait {seconds} s, as Retry-After tells, and go on."
+        response.data = {"detail": detail, "code": code}
         return response
     detail = SENTENCES.get(type(error)) or str(getattr(error, "detail", error))
     response.data = {"detail": detail, "code": code}

@@ -5,19 +5,21 @@ Every variable that is read here is described in docs/settings.md (a test compar
 
 import ipaddress
 import os
+import re
 import sys
-from typing import Any
 from datetime import timedelta
+from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
+from product_importer.policy import bucket_origins, content_security_policy
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
-from product_importer.policy import bucket_origins, content_security_policy
 
 # --- Safety ---------------------------------------------------------------------------
 DEBUG = False
@@ -34,8 +36,6 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
 # How many proxies in front of the site append to X-Forwarded-For; the header is believed no
 # further, and without a proxy not at all. The routers of Heroku and Render append.
 PROXIES = env.integer("PROXIES", 1 if {"DYNO", "RENDER"} & os.environ.keys() else 0)
@@ -56,6 +56,8 @@ AXES_ENABLE_ADMIN = False  # product_importer.admin shows them, to read only
 AXES_USERNAME_CALLABLE = "product_importer.lockout.typed_name"
 AXES_CLIENT_IP_CALLABLE = "product_importer.lockout.client_address"
 AXES_LOCKOUT_CALLABLE = "product_importer.lockout.locked_out"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
         "UserAttributeSimilarityValidator",
         "MinimumLengthValidator",
@@ -76,6 +78,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
     "django_celery_results",
     "django_filters",
     "django_htmx",
@@ -90,6 +94,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -99,13 +104,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes",
-    "csp",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 ]
 ROOT_URLCONF = "product_importer.urls"
 ASGI_APPLICATION = "product_importer.asgi.application"
-    "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -118,7 +121,6 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "product_importer.shell.shell",
             ],
-    "product_importer.policy.PolicyMiddleware",
         },
     }
 ]
@@ -220,6 +222,13 @@ def s3_uploads(bucket: str, **options: Any) -> dict[str, Any]:
     }
 
 
+AWS_S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", "")
+AWS_REGION = env.text("AWS_REGION", "")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": content_security_policy(
+        bucket_origins(UPLOADS_BUCKET, region=AWS_REGION, endpoint_url=AWS_S3_ENDPOINT_URL)
+    )
+}
 STORAGES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -246,13 +255,6 @@ IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-AWS_S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", "")
-AWS_REGION = env.text("AWS_REGION", "")
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": content_security_policy(
-        bucket_origins(UPLOADS_BUCKET, region=AWS_REGION, endpoint_url=AWS_S3_ENDPOINT_URL)
-    )
-}
 STATIC_ROOT = env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 
 # --- Webhooks -------------------------------------------------------------------------
@@ -266,12 +268,33 @@ WEBHOOK_ALLOWED_CIDRS = [
 WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
 WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
 
+
 # --- API ------------------------------------------------------------------------------
+def api_rate(name: str, default: str) -> str | None:
+    """How many requests in which time (``600/min``); ``off``: as many as come."""
+    rate = env.text(name, default)
+    if rate == "off":
+        return None
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|min|hour|day)", rate):
+        raise ImproperlyConfigured(f"{name} is {rate!r}: write one like 600/min, or off.")
+    return rate
+
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "product_importer.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": [
+        "product_importer.throttles.UserThrottle",
+        "product_importer.throttles.AnonymousThrottle",
+        "product_importer.throttles.HeavyThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": api_rate("API_RATE_USER", "12000/min"),
+        "anonymous": api_rate("API_RATE_ANONYMOUS", "600/min"),
+        "heavy": api_rate("API_RATE_HEAVY", "600/min"),
+    },
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -337,6 +360,12 @@ UNFOLD = {
                         "link": reverse_lazy("admin:index"),
                         "permission": "product_importer.shell.may_use_admin",
                     },
+                    {
+                        "title": "API tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("token-list"),
+                        "permission": "product_importer.shell.is_logged_in",
+                    },
                     {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],
             },
@@ -356,9 +385,3 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
 }
-                    {
-                        "title": "API tokens",
-                        "icon": "key",
-                        "link": reverse_lazy("token-list"),
-                        "permission": "product_importer.shell.is_logged_in",
-                    },
