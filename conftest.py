@@ -246,12 +246,12 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     started.close()
 
 
-@pytest.fixture
 def violations(message: ConsoleMessage) -> list[str]:
     """What the browser says on its console when a page wants what its policy forbids."""
     return [message.text] if "Content Security Policy" in message.text else []
 
 
+@pytest.fixture
 def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
     """Open a logged-in page; at the end no page may have had an error in its scripts.
 
@@ -265,8 +265,8 @@ def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto("/")
         page.on("console", lambda message: faults.extend(violations(message)))
+        page.goto("/")
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
