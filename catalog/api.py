@@ -321,6 +321,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         "bulk_delete": "catalog.bulk_delete_product",
         "bulk_update": "catalog.change_product",
     }
+    heavy_actions = ("bulk_delete", "bulk_update", "export")
 
     def get_queryset(self) -> QuerySet[Product]:
         if self.action not in ("list", "export"):

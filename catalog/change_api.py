@@ -88,6 +88,7 @@ class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
         "undo": "catalog.view_changeset",  # and undo_changeset or undo_others_changeset
         "conflicts": "catalog.view_changeset",
     }
+    heavy_actions = ("undo",)
 
     @extend_schema(
         summary="Undo a change set, in a worker",

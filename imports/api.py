@@ -185,6 +185,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         "retry": "imports.add_importjob",
         "undo": "imports.view_importjob",  # and undo_changeset or undo_others_changeset
     }
+    heavy_actions = ("create", "rejects", "undo")
     lookup_value_regex = r"\d{1,18}"
 
     @extend_schema(

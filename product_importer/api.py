@@ -1,6 +1,7 @@
 """What all API calls share: errors as JSON with a sentence that says what to do."""
 
 import errno
+import math
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -15,7 +16,7 @@ from imports.operations import NO_ROOM
 NOTHING_HERE = "There is nothing at this address. It may have been deleted."
 SENTENCES: dict[type[Exception], str] = {
     exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
-    "(manage.py api_token makes a token).",
+    "(the page “API tokens” makes one).",
     exceptions.NotFound: NOTHING_HERE,
     Http404: NOTHING_HERE,
 }
@@ -39,6 +40,11 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
             "code": "invalid",
             "errors": _by_field(error.get_full_details()),
         }
+        return response
+    if isinstance(error, exceptions.Throttled):
+        seconds = math.ceil(float(response.headers.get("Retry-After", 1)))
+        detail = f"These are too many requests. Wait {seconds} s, as Retry-After tells, and go on."
+        response.data = {"detail": detail, "code": code}
         return response
     detail = SENTENCES.get(type(error)) or str(getattr(error, "detail", error))
     response.data = {"detail": detail, "code": code}

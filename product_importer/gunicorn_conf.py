@@ -15,6 +15,9 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 bind = os.environ.get("BIND", f"0.0.0.0:{os.environ.get('PORT', '8000')}").split(",")
 graceful_timeout = 5  # an open event stream must not hold a shutdown
 timeout = 60
+# uvicorn would take the client's address from X-Forwarded-For, which on this machine anybody
+# can send. Settings tell how far the header is believed (PROXIES).
+forwarded_allow_ips = ""
 keepalive = 5
 control_socket_disable = True
 accesslog = None

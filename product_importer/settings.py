@@ -5,14 +5,18 @@ Every variable that is read here is described in docs/settings.md (a test compar
 
 import ipaddress
 import os
+import re
 import sys
+from datetime import timedelta
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
+from product_importer.policy import bucket_origins, content_security_policy
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
@@ -32,6 +36,26 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
+# How many proxies in front of the site append to X-Forwarded-For; the header is believed no
+# further, and without a proxy not at all. The routers of Heroku and Render append.
+PROXIES = env.integer("PROXIES", 1 if {"DYNO", "RENDER"} & os.environ.keys() else 0)
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses who is locked out
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Log-ins that fail are counted in the database, for all web processes, by the pair of user and
+# address: so nobody can lock others out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCKOUT_MINUTES", 15))
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page tells how long to wait
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # product_importer.admin shows them, to read only
+AXES_USERNAME_CALLABLE = "product_importer.lockout.typed_name"
+AXES_CLIENT_IP_CALLABLE = "product_importer.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "product_importer.lockout.locked_out"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -54,6 +78,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
     "django_celery_results",
     "django_filters",
     "django_htmx",
@@ -68,6 +94,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "product_importer.middleware.refuse_unreadable",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -79,6 +106,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 ]
 ROOT_URLCONF = "product_importer.urls"
 ASGI_APPLICATION = "product_importer.asgi.application"
@@ -222,6 +250,13 @@ def s3_uploads(bucket: str, **options: Any) -> dict[str, Any]:
     }
 
 
+AWS_S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", "")
+AWS_REGION = env.text("AWS_REGION", "")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": content_security_policy(
+        bucket_origins(UPLOADS_BUCKET, region=AWS_REGION, endpoint_url=AWS_S3_ENDPOINT_URL)
+    )
+}
 STORAGES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -230,8 +265,8 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "uploads": s3_uploads(
         UPLOADS_BUCKET,
-        endpoint_url=env.text("AWS_S3_ENDPOINT_URL", "") or None,
-        region_name=env.text("AWS_REGION", "") or None,
+        endpoint_url=AWS_S3_ENDPOINT_URL or None,
+        region_name=AWS_REGION or None,
     )
     if UPLOADS_BUCKET
     else {
@@ -261,12 +296,33 @@ WEBHOOK_ALLOWED_CIDRS = [
 WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
 WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
 
+
 # --- API ------------------------------------------------------------------------------
+def api_rate(name: str, default: str) -> str | None:
+    """How many requests in which time (``600/min``); ``off``: as many as come."""
+    rate = env.text(name, default)
+    if rate == "off":
+        return None
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|min|hour|day)", rate):
+        raise ImproperlyConfigured(f"{name} is {rate!r}: write one like 600/min, or off.")
+    return rate
+
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "product_importer.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": [
+        "product_importer.throttles.UserThrottle",
+        "product_importer.throttles.AnonymousThrottle",
+        "product_importer.throttles.HeavyThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": api_rate("API_RATE_USER", "12000/min"),
+        "anonymous": api_rate("API_RATE_ANONYMOUS", "600/min"),
+        "heavy": api_rate("API_RATE_HEAVY", "600/min"),
+    },
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PARSER_CLASSES": [
@@ -342,6 +398,12 @@ UNFOLD = {
                         "icon": "shield_person",
                         "link": reverse_lazy("admin:index"),
                         "permission": "product_importer.shell.may_use_admin",
+                    },
+                    {
+                        "title": "API tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("token-list"),
+                        "permission": "product_importer.shell.is_logged_in",
                     },
                     {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],

@@ -171,6 +171,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         "rotate_secret": "webhooks.change_endpoint",
         "recover": "webhooks.change_endpoint",
     }
+    heavy_actions = ("test", "recover")
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Endpoint]:
@@ -277,6 +278,7 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
     serializer_class = DeliverySerializer
     permission_classes = [HasPermission]
     permissions_of = {"retrieve": "webhooks.view_endpoint", "resend": "webhooks.change_endpoint"}
+    heavy_actions = ("resend",)
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Delivery]:
