@@ -39,6 +39,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     if request.path.startswith(("/admin/", "/api/")):
         return {}
+    if not hasattr(request, "user"):
+        return {}  # refused before anybody looked who it is, as for a host that is not ours
     context: dict[str, Any] = dict(admin.site.each_context(request))
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:

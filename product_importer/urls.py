@@ -11,6 +11,7 @@ from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from product_importer.metrics import metrics
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -53,4 +54,5 @@ urlpatterns = [
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
 ]
