@@ -7,6 +7,7 @@ import redis
 import structlog
 from celery import Celery
 from celery.signals import after_task_publish, beat_init, heartbeat_sent, setup_logging
+from django.dispatch import receiver
 from django_structlog.celery.signals import (
     bind_extra_task_metadata,
     modify_context_before_task_publish,
@@ -69,13 +70,13 @@ def leave_logs_alone(**_: Any) -> None:
     """Django's settings have set up logging; with a receiver Celery adds nothing to it."""
 
 
-@modify_context_before_task_publish.connect
+@receiver(modify_context_before_task_publish)
 def send_no_context(sender: Any, context: dict[str, Any], **_: Any) -> None:
     """A message carries no ids: rows do, and one message may stand for many of them."""
     context.clear()
 
 
-@bind_extra_task_metadata.connect
+@receiver(bind_extra_task_metadata)
 def name_the_task(sender: Any, task: Any, **_: Any) -> None:
     """Every line of a task names it."""
     structlog.contextvars.bind_contextvars(task=task.name)

@@ -225,11 +225,15 @@ def test_one_id_leads_from_the_upload_through_the_workers_to_the_webhooks(
     assert {line["endpoint_id"] for line in deliveries} == {endpoint["id"]}
     assert all(line["state"] == "succeeded" and line["delivery_id"] for line in deliveries)
     assert len({line["event_id"] for line in deliveries}) == 2
+    # The message that woke the pump came from the import's task: its ids are not the pump's.
+    assert not any("job_id" in line or "chunk" in line for line in deliveries)
+    assert {line["task"] for line in deliveries} == {"webhooks.pump"}
 
     assert found(site, "web", "import_started", **ids)
     request = found(site, "web", "request_finished", request_id=request_id)
     assert [line["request"] for line in request] == ["POST /api/v1/imports/"]
-    assert found(site, "worker", "file_read", **ids, records=2, rejected=1, task="imports.advance")
+    (read,) = found(site, "worker", "file_read", **ids)
+    assert (read["records"], read["rejected"], read["task"]) == (2, 1, "imports.advance")
     (chunk,) = found(site, "worker", "chunk_applied", **ids)
     assert (chunk["chunk"], chunk["attempt"], chunk["created"]) == (1, 1, 1)
     assert chunk["change_set_id"]
