@@ -17,6 +17,7 @@ from django.core.files import File
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from structlog.contextvars import clear_contextvars
 
 import product_importer.migrations
 from catalog.models import Product
@@ -85,6 +86,12 @@ def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any
 def _forget_counts() -> None:
     """Tests put products into the table past the operations, which the kept counts rely on."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _forget_ids() -> None:
+    """A test that plays the worker binds ids for the logs, as a task does until its end."""
+    clear_contextvars()
 
 
 @pytest.fixture

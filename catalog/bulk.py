@@ -9,6 +9,7 @@ workers may run one act; each may be killed at any point.
 
 import time
 from datetime import timedelta
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 from django.utils import timezone
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars
 
 from catalog import operations, sql, undo
 from catalog.filters import BadFilter, filtered_products, where_of
@@ -24,6 +27,8 @@ from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
+
+logger = get_logger(__name__)
 
 RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
 
@@ -63,6 +68,8 @@ def start_bulk_act(
     change_set = operations.open_change_set(
         kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
     )
+    figures = {"change_set_id": change_set.pk, "kind": kind, "total": change_set.total}
+    transaction.on_commit(partial(logger.info, "bulk_act_started", **figures))
     kick_after_commit(RUN, change_set.pk)
     return change_set
 
@@ -88,6 +95,7 @@ def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
     change_set = ChangeSet.objects.filter(pk=change_set_id, kind__in=ChangeSet.BULK).first()
     if change_set is None or change_set.is_final:
         return
+    bind_contextvars(**change_set.log_context)  # until the task ends, with an error too
     if not _begin(change_set):
         return
     deadline = time.monotonic() + seconds
@@ -170,6 +178,8 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
     BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
     # Last, because from here to the commit the other workers' slices wait for this row.
     operations.count_changes(change_set.pk, **counts)
+    figures = {"first_id": part.first_id, "last_id": part.last_id, **counts}
+    transaction.on_commit(partial(logger.info, "slice_done", **figures))
     return True
 
 

@@ -4,9 +4,9 @@ Every variable that is read here is described in docs/settings.md (a test compar
 """
 
 import ipaddress
+import logging
 import os
 import re
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
+from product_importer import logs
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
 from product_importer.policy import bucket_origins, content_security_policy
 
@@ -28,7 +29,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", "")
 HTTPS = env.boolean("HTTPS", True)  # bin/run sets it to false: a laptop has no certificate
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come over plain HTTP
+# Probes and Prometheus come over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -93,16 +95,18 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
+    "product_importer.middleware.LogRequests",
+    "product_importer.middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
     "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "product_importer.middleware.refuse_unreadable",
+    "product_importer.unreadable.refuse_unreadable",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Every page needs a login, unless it says otherwise.
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "product_importer.middleware.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -138,6 +142,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(env.text("DATABASE_URL"), conn_health_checks=True)
 }
+# A server that vanished without a word is noticed within half a minute, not after two hours.
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    **DATABASES["default"].get("OPTIONS", {}),
+}
 if env.boolean("DATABASE_POOL", False):
     # Web processes: under ASGI every request runs in a thread of its own, so a connection
     # outlives the request only in a pool.
@@ -162,7 +175,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # A dead broker may cost a request no more than half a second: no retries, short timeouts.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -412,15 +424,26 @@ UNFOLD = {
     },
 }
 
-# --- Logs -----------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "plain"},
-    },
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-}
+# --- Logs, metrics, errors ------------------------------------------------------------
+LOG_FORMAT = env.text("LOG_FORMAT", "json")
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: write json or plain.")
+LOGGING = logs.configure(format=LOG_FORMAT, level=env.text("LOG_LEVEL", "INFO"))
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # by product_importer.middleware
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # nobody's address in the logs
+# What was done is told by those who did it; that a request or a task begins is for debugging.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG
+# Prometheus asks /metrics with this as bearer token; without one only who may, by a session.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+PROMETHEUS_LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))
+if SENTRY_DSN := env.text("SENTRY_DSN", ""):
+    from product_importer import sentry
+
+    sentry.start(
+        dsn=SENTRY_DSN,
+        environment=env.text("SENTRY_ENVIRONMENT", ""),
+        release=env.text("SENTRY_RELEASE", ""),
+    )

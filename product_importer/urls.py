@@ -12,6 +12,7 @@ from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from product_importer.metrics import metrics
 from product_importer.token_views import token_list, token_new, token_revoke
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
@@ -65,4 +66,5 @@ urlpatterns = [
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
 ]

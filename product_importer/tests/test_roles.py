@@ -75,6 +75,7 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "logout": LOGIN,
     "healthz": PUBLIC,
     "readyz": PUBLIC,
+    "metrics": "webhooks.view_tally",
     "api-root": LOGIN,
     "api-schema": PUBLIC,
     "api-docs": PUBLIC,
