@@ -61,7 +61,7 @@ def filtered_products(
     else may stand there. Text is literal: no character in it has a meaning. Raises
     ``BadFilter`` for an unknown name if ``strict``, and for a value that cannot be.
     """
-    errors = {}
+    errors: dict[str, str] = {}
     wanted: dict[str, str] = {}
     for name in given:
         if name in FILTERS:

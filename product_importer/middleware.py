@@ -16,18 +16,16 @@ def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..
     Django takes any codec that Python has for an encoding (``charset=hex``), and the filters of
     its admin hand a NUL on to the database.
     """
-    if iscoroutinefunction(get_response):
 
-        async def answer(request: HttpRequest) -> Any:
-            _check(request)
-            return await get_response(request)
-    else:
+    async def answer_async(request: HttpRequest) -> Any:
+        _check(request)
+        return await get_response(request)
 
-        def answer(request: HttpRequest) -> Any:
-            _check(request)
-            return get_response(request)
+    def answer(request: HttpRequest) -> Any:
+        _check(request)
+        return get_response(request)
 
-    return answer
+    return answer_async if iscoroutinefunction(get_response) else answer
 
 
 def _check(request: HttpRequest) -> None:
