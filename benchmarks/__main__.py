@@ -4,7 +4,14 @@ import argparse
 import json
 import sys
 
-from benchmarks import bench_browse, bench_faults, bench_import, bench_trust, bench_webhooks
+from benchmarks import (
+    bench_browse,
+    bench_faults,
+    bench_import,
+    bench_scale,
+    bench_trust,
+    bench_webhooks,
+)
 
 
 def main() -> int:
@@ -16,6 +23,7 @@ def main() -> int:
         ("trust", bench_trust),
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),
+        ("scale", bench_scale),
     ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)

@@ -27,7 +27,7 @@ def report_alive(sender: Any, **_: Any) -> None:
     from django.conf import settings
 
     try:
-        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1)
+        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, **settings.REDIS_TLS)
         client.set(WORKER_KEY_PREFIX + sender.eventer.hostname, "1", ex=WORKER_KEY_SECONDS)
         client.close()
     except redis.RedisError:

@@ -50,7 +50,7 @@ def _database() -> str:
 def _broker_and_worker() -> tuple[str, str]:
     try:
         with redis.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
+            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1, **settings.REDIS_TLS
         ) as client:
             alive = next(client.scan_iter(WORKER_KEY_PREFIX + "*", count=1000), None)
     except redis.RedisError:
