@@ -84,8 +84,9 @@ def write_certificate(file: Path) -> Path:
 class Hosting:
     """The stores, the bucket and the processes; ``environ`` is what every process gets."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, static_root: str) -> None:
         self.folder = folder
+        self.static_root = static_root  # where the static files were collected
         self.code = BASE_DIR  # where the commands run
         self.postgres = Postgres(folder)
         self.valkey = Valkey(folder, password="of-tests", port=0)
@@ -131,10 +132,9 @@ class Hosting:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "SHARED_DISK": "false",
-            "STATIC_ROOT": str(self.folder / "static"),
+            "STATIC_ROOT": self.static_root,
             "DATA_DIR": str(self.folder / "build"),
         }
-        self.run("python manage.py collectstatic --no-input")
         self.run(PROCFILE["release"])
         self.run("python manage.py make_admin ops", ADMIN_PASSWORD="a-password-for-tests-1")
         self.token = self.run("python manage.py api_token ops").strip()
