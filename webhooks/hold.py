@@ -9,6 +9,7 @@ taken locks has no snapshot and no number: it keeps no row from being vacuumed.
 import random
 from contextlib import suppress
 from types import TracebackType
+from typing import cast
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
@@ -54,7 +55,7 @@ class Hold:
 
     def take_slot(self, *, slots: int) -> bool:
         """Take one of the slots for pumps; ``False`` if all are taken."""
-        savepoint = self._connection.savepoint()
+        savepoint = cast(str, self._connection.savepoint())  # None outside a transaction only
         if any(self._lock(SLOT_LOCKS, slot) for slot in range(slots)):
             self._before_slot = savepoint
         else:
