@@ -8,6 +8,7 @@ from benchmarks import (
     bench_browse,
     bench_faults,
     bench_import,
+    bench_scale,
     bench_soak,
     bench_trust,
     bench_webhooks,
@@ -23,6 +24,7 @@ def main() -> int:
         ("trust", bench_trust),
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),
+        ("scale", bench_scale),
         ("soak", bench_soak),
     ):
         sub = names.add_parser(name, help=module.__doc__)

@@ -4,11 +4,14 @@ import csv
 import io
 from collections.abc import Iterator
 
+from django.db.models import Q
 from django.http import StreamingHttpResponse
 
 from catalog.export import in_request_thread
-from imports.models import ImportJob
+from imports.models import ImportJob, RowError
 from imports.reader.header import ERROR_COLUMN, LINE_COLUMN
+
+PAGE_ROWS = 1000
 
 
 class NotKept(Exception):
@@ -36,7 +39,7 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=job.layout.get("delimiter", ","))
     writer.writerow([*(header[i] for i in kept), LINE_COLUMN, ERROR_COLUMN])
-    for error in job.errors.order_by("line").iterator(chunk_size=1000):
+    for error in _errors(job):
         cells = error.record
         row = [cells[i] if i < len(cells) else "" for i in kept]
         reason = f"{error.code}: {error.message}"
@@ -46,6 +49,19 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def _errors(job: ImportJob) -> Iterator[RowError]:
+    """The refused records by line, read page by page.
+
+    A server-side cursor would need a session of its own for the length of the download.
+    """
+    place = Q()
+    while page := list(job.errors.filter(place).order_by("line", "id")[:PAGE_ROWS]):
+        yield from page
+        last = page[-1]
+        # The first bound is what the index reads from.
+        place = Q(line__gte=last.line) & (Q(line__gt=last.line) | Q(id__gt=last.pk))
 
 
 def rejects_response(job: ImportJob) -> StreamingHttpResponse:

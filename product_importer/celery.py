@@ -55,7 +55,7 @@ def _mark(key: str, seconds: int) -> None:
     from django.conf import settings
 
     try:
-        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1)
+        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, **settings.REDIS_TLS)
         client.set(key, "1", ex=seconds)
         client.close()
     except redis.RedisError:

@@ -102,7 +102,7 @@ def signs_of_life() -> Signs:
     """Raises ``redis.RedisError``."""
     queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
     with redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
+        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1, **settings.REDIS_TLS
     ) as client:
         workers = sum(1 for _ in client.scan_iter(WORKER_KEY_PREFIX + "*", count=1000))
         pipeline = client.pipeline(transaction=False)

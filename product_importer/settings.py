@@ -161,10 +161,23 @@ if env.boolean("DATABASE_POOL", False):
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
+# Nothing may rely on a session beyond its transaction, so that pgbouncer may pool transactions.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 # --- Broker and workers ---------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")
+# How a broker behind TLS shows who it is, for our own connections and for Celery's (which by
+# itself would believe anybody). Empty without TLS.
+REDIS_TLS: dict[str, Any] = {}
+if REDIS_URL.startswith("rediss://"):
+    verify = env.boolean("REDIS_TLS_VERIFY", True)
+    REDIS_TLS = {
+        "ssl_cert_reqs": "required" if verify else "none",
+        "ssl_check_hostname": verify,
+        "ssl_ca_certs": env.text("REDIS_TLS_CA", "") or None,
+    }
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_USE_SSL = REDIS_TLS or None
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_TASK_TRACK_STARTED = True

@@ -34,6 +34,7 @@ def _broker() -> redis.Redis:
         socket_connect_timeout=TIMEOUT_SECONDS,
         socket_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
+        **settings.REDIS_TLS,
     )
 
 

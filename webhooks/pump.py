@@ -11,11 +11,11 @@ hang cannot hold up those that answer.
 """
 
 import queue
-import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -23,6 +23,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 from django.utils import timezone
 from requests.structures import CaseInsensitiveDict
@@ -30,6 +31,7 @@ from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
 from webhooks import endpoints, guard, schedule, signing, sql, tally
+from webhooks.hold import Hold
 from webhooks.kick import kick_after_commit
 from webhooks.models import Delivery, Endpoint, message_id
 from webhooks.operations import PUMP
@@ -55,17 +57,13 @@ def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
     Returns at once when other pumps are at it: they find what is due as well.
     """
     with connection.cursor() as cursor:
-        slot = sql.take_slot(cursor, slots=settings.WEBHOOK_PUMPS)
-        if slot is None:
+        if sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS:
+            return 0  # without opening the connection that a hold needs
+    with Hold() as hold:
+        if not hold.take_slot(slots=settings.WEBHOOK_PUMPS):
             return 0
-        try:
-            sql.set_up_session(cursor)
-            run = _Run(slot, seconds)
-            run.run()
-            sql.reset_session(cursor)
-        except BaseException:
-            connection.close()  # gives up slot, lock and settings, whatever state they are in
-            raise
+        run = _Run(hold, seconds)
+        run.run()
     return run.attempts
 
 
@@ -116,12 +114,12 @@ class _Sent:
 class _Run:
     """One run of the pump, in one process."""
 
-    def __init__(self, slot: int, seconds: float) -> None:
-        self.slot: int | None = slot
+    def __init__(self, hold: Hold, seconds: float) -> None:
+        self.hold = hold
+        self.pump = hold.number
         self.seconds = seconds
         self.stop_at = time.monotonic() + seconds
         self.handed_over_at = 0.0
-        self.pump = 0  # our number: in leased_by
         self.attempts = 0
         self.lanes: dict[int, _Lane] = {}
         self.runners = 0
@@ -129,10 +127,7 @@ class _Run:
         self.reports: queue.SimpleQueue[_Sent | _Lane | Exception] = queue.SimpleQueue()
 
     def run(self) -> None:
-        with connection.cursor() as cursor:
-            while not self.pump:
-                number = random.randrange(1, 2**31)  # noqa: S311 (a name, no secret)
-                self.pump = number if sql.begin_pump(cursor, pump=number) else 0
+        with self._transaction() as cursor:
             now = timezone.now()
             sql.free_lost(cursor, now=now)
             parked = sql.park(cursor, detail=ERRORS["worker_lost"], now=now)
@@ -141,15 +136,19 @@ class _Run:
             logger.error("deliveries_parked", number=parked)
         while True:
             self._keep_turn()
-            found = self.slot is not None and self._claim()
+            found = self.hold.has_slot and self._claim()
             self._start_runners()
             if not self.runners and not found:
                 self._leave()
-                if self.slot is None:
+                if not self.hold.has_slot:
                     break
             self._record(self._collect())
-        with connection.cursor() as cursor:
-            sql.end_pump(cursor, pump=self.pump)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[CursorWrapper]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            sql.set_up_transaction(cursor)
+            yield cursor
 
     # --- Turns ------------------------------------------------------------------------
 
@@ -159,31 +158,29 @@ class _Run:
         If no worker is free to do so, go on ourselves rather than wait for a slow receiver.
         """
         now = time.monotonic()
-        with connection.cursor() as cursor:
-            if self.slot is not None and now > self.stop_at:
-                for lane in self.lanes.values():
-                    self._give_back(lane.drain())
-                sql.free_slot(cursor, slot=self.slot)
-                self.slot = None
-                self.handed_over_at = now
-                kick_after_commit(PUMP)
-            elif self.slot is None and now > self.handed_over_at + HANDOVER_SECONDS:
-                self.handed_over_at = now
-                self.slot = sql.take_slot(cursor, slots=settings.WEBHOOK_PUMPS)
-                self.stop_at = now + self.seconds
+        if self.hold.has_slot and now > self.stop_at:
+            for lane in self.lanes.values():
+                self._give_back(lane.drain())
+            self.hold.free_slot()
+            self.handed_over_at = now
+            kick_after_commit(PUMP)
+        elif not self.hold.has_slot and now > self.handed_over_at + HANDOVER_SECONDS:
+            self.handed_over_at = now
+            self.hold.take_slot(slots=settings.WEBHOOK_PUMPS)
+            self.stop_at = now + self.seconds
 
     def _leave(self) -> None:
         """Give up the slot because nothing is due; take it again if something is after all.
 
         Whoever was woken while we held the slot has left: so look once more.
         """
-        if self.slot is None:
+        if not self.hold.has_slot:
             return
-        with connection.cursor() as cursor:
-            sql.free_slot(cursor, slot=self.slot)
-            self.slot = None
-            if sql.can_claim(cursor, pump=self.pump, now=timezone.now()):
-                self.slot = sql.take_slot(cursor, slots=settings.WEBHOOK_PUMPS)
+        self.hold.free_slot()
+        with self._transaction() as cursor:
+            found = sql.can_claim(cursor, pump=self.pump, now=timezone.now())
+        if found:
+            self.hold.take_slot(slots=settings.WEBHOOK_PUMPS)
 
     # --- Claiming ---------------------------------------------------------------------
 
@@ -194,7 +191,7 @@ class _Run:
             if not lane.waiting:
                 lane.stock = min(STOCK, lane.stock * 2)
         now = timezone.now()
-        with transaction.atomic(), connection.cursor() as cursor:
+        with self._transaction() as cursor:
             claimed = sql.claim(
                 cursor,
                 pump=self.pump,
@@ -247,7 +244,7 @@ class _Run:
 
     def _give_back(self, delivery_ids: list[int]) -> None:
         if delivery_ids:
-            with connection.cursor() as cursor:
+            with self._transaction() as cursor:
                 sql.give_back(cursor, pump=self.pump, delivery_ids=delivery_ids, now=timezone.now())
 
     # --- Sending ----------------------------------------------------------------------
@@ -310,7 +307,7 @@ class _Run:
         gone = {one.claimed.endpoint_id for one in real if one.response.status == 410}
         mended = [pk for pk in good if self.lanes[pk].failing_since is not None]
         outcomes = [_outcome(one, now) for one in sent]
-        with transaction.atomic(), connection.cursor() as cursor:
+        with self._transaction() as cursor:
             sql.record(cursor, pump=self.pump, outcomes=outcomes, now=now)
             if mended:
                 Endpoint.everything.filter(pk__in=mended).update(failing_since=None)

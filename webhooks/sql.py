@@ -128,7 +128,7 @@ def add_changed_products(
 
 # --- Pump -----------------------------------------------------------------------------
 
-# Advisory locks, which end with the connection: who pumps (so many at a time), and who lives.
+# Advisory locks (webhooks.hold): who pumps, so many at a time, and who lives.
 SLOT_LOCKS = 7_236_002
 PUMP_LOCKS = 7_236_003
 CLAIM_LOCK = 7_236_004
@@ -147,35 +147,26 @@ _PUMP_SETTINGS = (
 )
 
 
-def set_up_session(cursor: CursorWrapper) -> None:
-    cursor.execute(";".join(f"SET {name} = off" for name in _PUMP_SETTINGS))
+def set_up_transaction(cursor: CursorWrapper) -> None:
+    """What the pump's statements want, until the end of the transaction.
+
+    Not of the session: a pooler may give every transaction another one.
+    """
+    cursor.execute(";".join(f"SET LOCAL {name} = off" for name in _PUMP_SETTINGS))
 
 
-def reset_session(cursor: CursorWrapper) -> None:
-    cursor.execute(";".join(f"RESET {name}" for name in _PUMP_SETTINGS))
+# Locks are made and seen at once, whatever the transactions around them.
+_TAKEN_SLOTS = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = %(class)s AND objsubid = 2 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
-def take_slot(cursor: CursorWrapper, *, slots: int) -> int | None:
-    """Take one of the slots for pumps; ``None`` if all are taken."""
-    for slot in range(slots):
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [SLOT_LOCKS, slot])
-        if cursor.fetchone()[0]:
-            return slot
-    return None
-
-
-def free_slot(cursor: CursorWrapper, *, slot: int) -> None:
-    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [SLOT_LOCKS, slot])
-
-
-def begin_pump(cursor: CursorWrapper, *, pump: int) -> bool:
-    """Show that this pump lives; ``False`` if its number is taken."""
-    cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [PUMP_LOCKS, pump])
-    return bool(cursor.fetchone()[0])
-
-
-def end_pump(cursor: CursorWrapper, *, pump: int) -> None:
-    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [PUMP_LOCKS, pump])
+def taken_slots(cursor: CursorWrapper) -> int:
+    """How many pumps claim just now."""
+    cursor.execute(_TAKEN_SLOTS, {"class": SLOT_LOCKS})
+    return int(cursor.fetchone()[0])
 
 
 _FREE_LOST = """

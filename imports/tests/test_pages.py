@@ -1,5 +1,6 @@
 """The pages as plain HTML: what a browser without scripts sees and can do."""
 
+import csv
 import re
 import time
 from collections.abc import Callable
@@ -13,10 +14,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from imports import task_names
+from imports import rejects, task_names
 from imports.models import ImportJob
 from imports.progress import progress_of
-from imports.rejects import rejects_csv
 from webhooks import kick
 
 pytestmark = pytest.mark.django_db
@@ -129,7 +129,21 @@ def test_rejected_records_are_grouped_and_listed(page: Client) -> None:
     text = page.get(f"/imports/{job.pk}/rejected/?page=2").content.decode()
     assert "Page 2 of 2" in text
     assert page.get(f"/imports/{job.pk}/rejected/?code=other").status_code == 200
-    assert "".join(rejects_csv(job)).count("invalid_price: Bad <b>") == 150
+    assert "".join(rejects.rejects_csv(job)).count("invalid_price: Bad <b>") == 150
+
+
+def test_rejects_csv_has_every_refused_record_once_and_in_order_over_many_pages(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejects, "PAGE_ROWS", 7)
+    job = make_job(status="completed", layout={"header": ["sku", "price"], "delimiter": ","})
+    for line in [*range(20, 0, -1), 5, 5]:
+        job.errors.create(
+            line=line, column="price", code="invalid_price", message="Bad", record=["A", "x"]
+        )
+    lines = list(csv.DictReader("".join(rejects.rejects_csv(job)).splitlines()))
+    expected = sorted([*range(1, 21), 5, 5])
+    assert [int(line["_line"]) for line in lines] == expected
 
 
 @pytest.mark.parametrize("count", [1, 40])

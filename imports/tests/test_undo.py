@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import Max, Min
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -149,6 +151,37 @@ def test_a_bulk_delete_is_taken_back_with_the_old_numbers(
     assert RemovedProduct.objects.filter(change_set=again).count() == 100
     undone(again)
     assert catalogue() == before
+
+
+def test_bringing_back_a_cleared_catalogue_reads_each_product_once(
+    imported: Callable[..., ChangeSet], undone: Callable[..., ChangeSet], messages: Messages
+) -> None:
+    """Although it is believed to be empty: it was looked at while it was."""
+    rows = 2000
+    imported("".join(f"S-{n:04d},Name,,,\n" for n in range(rows)))
+    cleared = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None)
+    messages.run_all()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_product; ANALYZE catalog_removedproduct")
+    undone(cleared)
+    bounds = Product.objects.aggregate(first=Min("id"), last=Max("id"), at=Max("updated_at"))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql_undo.SETTINGS)
+        cursor.execute(
+            # As in the slice's own transaction.
+            "EXPLAIN (ANALYZE, FORMAT JSON) " + sql_undo.BROUGHT_BACK.replace("now()", "%(at)s"),
+            {**bounds, "undone": cleared.pk},
+        )
+        [(plan,)] = cursor.fetchall()
+    assert rows <= rows_read(plan[0]["Plan"]) <= 10 * rows
+
+
+def rows_read(plan: dict[str, Any]) -> float:
+    """The rows that the steps of an executed plan gave or threw away."""
+    thrown = [rows for name, rows in plan.items() if name.startswith("Rows Removed by")]
+    each = plan["Actual Rows"] + sum(thrown)
+    below = sum(rows_read(part) for part in plan.get("Plans", []))
+    return float(each * plan["Actual Loops"] + below)
 
 
 def test_a_deleted_product_whose_sku_is_there_again_stays_away(

