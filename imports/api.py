@@ -69,8 +69,7 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         return job_snapshot(job)
 
 
-class UploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
+class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
@@ -80,6 +79,10 @@ class UploadSerializer(serializers.Serializer[Any]):
     review_if_known = serializers.BooleanField(
         default=False, help_text="The same, if the very same file was imported before."
     )
+
+
+class FileSerializer(JobOptionsSerializer):
+    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
 
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
@@ -154,11 +157,11 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
 
     @extend_schema(
         summary="Upload a CSV and import it",
-        request={"multipart/form-data": UploadSerializer},
+        request={"multipart/form-data": FileSerializer},
         responses={202: JobSerializer},
     )
     def create(self, request: Request) -> Response:
-        upload = UploadSerializer(data=request.data)
+        upload = FileSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         file = upload.validated_data["file"]
         try:

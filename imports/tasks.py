@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from imports import operations, task_names
+from imports import direct, operations, task_names
 
 
 @shared_task(name=task_names.ADVANCE)
@@ -23,3 +23,8 @@ def take_turn(change_set_id: int) -> None:
 @shared_task(name="imports.sweep", ignore_result=True)
 def sweep() -> None:
     operations.sweep_imports()
+
+
+@shared_task(name="imports.clear_uploads", ignore_result=True)
+def clear_uploads() -> None:
+    direct.clear_uploads()
