@@ -105,8 +105,7 @@ class FormFlag(serializers.BooleanField):
     """True or false in a form, where it is a word."""
 
 
-class UploadSerializer(serializers.Serializer[Any]):
-    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
+class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
@@ -114,6 +113,10 @@ class UploadSerializer(serializers.Serializer[Any]):
     review_if_known = FormFlag(
         default=False, help_text="The same, if the very same file was imported before."
     )
+
+
+class FileSerializer(JobOptionsSerializer):
+    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
 
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
@@ -190,11 +193,11 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
 
     @extend_schema(
         summary="Upload a CSV and import it",
-        request={"multipart/form-data": UploadSerializer},
+        request={"multipart/form-data": FileSerializer},
         responses={202: JobSerializer, 507: ErrorSerializer},
     )
     def create(self, request: Request) -> Response:
-        upload = UploadSerializer(data=request.data)
+        upload = FileSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
         file = upload.validated_data["file"]
         try:

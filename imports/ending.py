@@ -159,6 +159,11 @@ def note_trouble(job_id: int, error: Exception) -> None:
     ImportJob.objects.filter(pk=job_id).update(trouble=str(error).strip()[:2000])
 
 
+def still_reading(job_id: int) -> None:
+    """Tell that a worker is at it: what it does takes long, and commits nothing meanwhile."""
+    ImportJob.objects.filter(pk=job_id, status=Status.PROCESSING).update(progress_at=timezone.now())
+
+
 def count_attempt(job: ImportJob) -> bool:
     """Count a run of a step that is not divided into chunks; fail a job that never gets on.
 

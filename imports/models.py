@@ -62,6 +62,11 @@ class ImportJob(models.Model):
     stage = models.CharField(max_length=20, choices=Stage, blank=True, default="")
     mode = models.CharField(max_length=20, choices=Mode, default=Mode.UPSERT)
     review = models.BooleanField(default=False)
+    review_if_known = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="hold it for review if the very same file was imported before",
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
@@ -72,7 +77,13 @@ class ImportJob(models.Model):
     file = models.FileField(storage=uploads, upload_to=upload_path, max_length=255)
     file_name = models.CharField(max_length=255)
     file_size = models.BigIntegerField(help_text="bytes")
-    sha256 = models.CharField("SHA-256", max_length=64, db_index=True)
+    sha256 = models.CharField(
+        "SHA-256",
+        max_length=64,
+        blank=True,
+        db_index=True,
+        help_text="blank until a worker has read a file that went straight to the bucket",
+    )
     same_as = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -201,6 +212,41 @@ class ImportJob(models.Model):
             + self.skipped
             + self.rejected
         )
+
+
+class Upload(models.Model):
+    """A file on its way from a browser straight into the bucket, in parts.
+
+    What has arrived, the bucket knows; whose it is and what becomes of it, this row. Once it is
+    complete it has a job, and stays until it expires, for whoever did not hear the answer.
+    """
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    file_name = models.CharField(max_length=255)
+    file_size = models.BigIntegerField(help_text="bytes")
+    name = models.CharField(max_length=255, help_text="in the storage")
+    multipart_id = models.TextField(help_text="the bucket's name for the upload")
+    part_size = models.BigIntegerField(help_text="bytes; the last part has the rest")
+    job = models.OneToOneField(ImportJob, on_delete=models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()  # who may import may upload, and nobody sees what others do
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.pk})"
+
+    @property
+    def part_count(self) -> int:
+        return -(-self.file_size // self.part_size)
+
+    def size_of_part(self, number: int) -> int:
+        """The bytes of a part; parts are numbered from 1."""
+        return min(self.part_size, self.file_size - (number - 1) * self.part_size)
 
 
 class ImportChunk(models.Model):

@@ -11,7 +11,6 @@ job's row and its change set's locks them in this order; chunks lock both last.
 """
 
 import errno
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,10 +26,10 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from catalog import operations as catalog
 from catalog import undo
 from catalog.models import ChangeSet
-from imports import applying, chunks, comparing, reading
+from imports import applying, chunks, comparing, reading, same_file
 from imports.ending import end_cancelled, sweep_leftovers
 from imports.models import ImportJob
-from imports.received import clear_old_uploads
+from imports.received import StoredFile, clear_old_uploads
 from imports.task_names import ADVANCE, TAKE_TURN
 from webhooks.kick import kick_after_commit
 
@@ -67,9 +66,19 @@ FILE_GONE = (
 # --- Start ----------------------------------------------------------------------------
 
 
+def check_size(size: int) -> None:
+    """Raise ``Refused`` for a file of this many bytes, if it is over the limit."""
+    if size > settings.IMPORT_MAX_FILE_SIZE:
+        raise Refused(
+            f"The file has {size / 1024**2:,.0f} MB; at most "
+            f"{settings.IMPORT_MAX_FILE_SIZE / 1024**2:,.0f} MB are allowed. "
+            "Split it, or remove columns that are not needed."
+        )
+
+
 def start_import(
     *,
-    file: "File[Any]",
+    file: "File[Any] | StoredFile",
     file_name: str,
     user: User | None,
     mode: str = ImportJob.Mode.UPSERT,
@@ -80,33 +89,28 @@ def start_import(
 
     Nothing of the file is parsed here. The job's place in the queue is the order of these
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
-    if the very same file was imported before. Raises ``Refused`` for a file over the limit, and
-    where there is no room for it.
+    if the very same file was imported before: of a file that is in the storage already, the
+    worker that reads it finds that out. Raises ``Refused`` for a file over the limit, and where
+    there is no room for it.
     """
     size = file.size or 0
-    if size > settings.IMPORT_MAX_FILE_SIZE:
-        raise Refused(
-            f"The file has {size / 1024**2:,.0f} MB; at most "
-            f"{settings.IMPORT_MAX_FILE_SIZE / 1024**2:,.0f} MB are allowed. "
-            "Split it, or remove columns that are not needed."
-        )
+    check_size(size)
     job = ImportJob(
         file_name=file_name[-255:],
         file_size=size,
-        sha256=_sha256(file),
         created_by=user,
         mode=mode,
+        review=review,
+        review_if_known=review_if_known,
     )
-    job.same_as = _same_file(job.sha256)
-    job.review = review or (review_if_known and job.same_as is not None)
-    job.warnings = reading.same_file_warning(job)
+    if isinstance(file, StoredFile):
+        job.file.name = file.name
+        _begin(job)
+        return job
+    same_file.recognise(job, file)
     _store(job, file, file_name)
     try:
-        with transaction.atomic():
-            if not job.review:
-                job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
-            job.save()
-            kick_after_commit(ADVANCE, job.pk)
+        _begin(job)
     except Exception:
         job.file.delete(save=False)  # no job, no file: nobody would ever look at it
         raise
@@ -115,23 +119,12 @@ def start_import(
     return job
 
 
-def _sha256(file: "File[Any]") -> str:
-    digest = hashlib.sha256()
-    for block in file.chunks(1 << 20):
-        digest.update(block)
-    file.seek(0)
-    return digest.hexdigest()
-
-
-def _same_file(sha256: str) -> ImportJob | None:
-    """The last import of the very same file, unless it came to nothing or was taken back."""
-    earlier = ImportJob.objects.filter(sha256=sha256).exclude(
-        status__in=(Status.FAILED, Status.CANCELLED)
-    )
-    for job in earlier.select_related("created_by", "change_set").order_by("-id")[:20]:
-        if job.change_set is None or undo.undo_of(job.change_set) is None:
-            return job
-    return None
+@transaction.atomic
+def _begin(job: ImportJob) -> None:
+    if not job.review:
+        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
+    job.save()
+    kick_after_commit(ADVANCE, job.pk)
 
 
 def _store(job: ImportJob, file: "File[Any]", file_name: str) -> None:

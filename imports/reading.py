@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models import F
@@ -12,9 +14,10 @@ from django.utils import timezone
 from structlog import get_logger
 
 from imports import sql
-from imports.ending import Overtaken, count_attempt, fail_import, note_trouble
+from imports.ending import Overtaken, count_attempt, fail_import, note_trouble, still_reading
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.reader import Batch, Checkpoint, Layout, Problem, UnreadableFile, inspect, read_batches
+from imports.same_file import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.task_names import ADVANCE
 from webhooks import tally
 from webhooks.kick import kick_after_commit
@@ -43,7 +46,7 @@ def prepare(job: ImportJob) -> bool:
         fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
     except Overtaken as error:
         logger.info("overtaken", reason=str(error))
-    except (OSError, Error) as error:
+    except (OSError, Error, BotoCoreError, ClientError) as error:
         note_trouble(job.pk, error)
         raise
     return False
@@ -73,10 +76,13 @@ def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     """Read the file from its checkpoint on, slice by slice; return whether all of it is read.
 
     A slice is one transaction: its rows, its refused records, the checkpoint behind it.
-    Raises ``UnreadableFile`` and ``FileNotFoundError``.
+    Raises ``UnreadableFile``, ``FileNotFoundError`` and ``Overtaken``.
     """
     with job.file.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
+        _fetch(job, file)
+        if not job.sha256:
+            recognise_stored(job, file)
         layout, checkpoint = _reading_state(job, file)
         batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
@@ -86,6 +92,18 @@ def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
                 return True
             if time.monotonic() > deadline:
                 return False
+
+
+def _fetch(job: ImportJob, file: BinaryIO) -> None:
+    """Have the file on this machine: of one in a bucket, the first look at it downloads it.
+
+    That may take longer than the sweep waits for a sign of life.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        fetching = thread.submit(lambda: file.tell())
+        while not wait([fetching], timeout=TELL_SECONDS).done:
+            still_reading(job.pk)
+        fetching.result()
 
 
 def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
@@ -131,20 +149,6 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
         progress_at=timezone.now(),
     )
     job.refresh_from_db()
-
-
-def same_file_warning(job: ImportJob) -> list[str]:
-    """What to say about a file that was imported before: when, by whom, and what came of it."""
-    earlier = job.same_as
-    if earlier is None:
-        return []
-    who = f" by {earlier.created_by}" if earlier.created_by else ""
-    when = timezone.localtime(earlier.created_at)
-    return [
-        f"This very file was uploaded before, on {when:%d %b %Y at %H:%M %Z}{who}: see import "
-        f"{earlier.pk} ({earlier.file_name}). If it was imported already, there is nothing new "
-        "in it, and it overwrites what was changed since."
-    ]
 
 
 def _stage_slice(

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from imports import clearing, operations, task_names
+from imports import clearing, direct, operations, task_names
 
 
 @shared_task(name=task_names.ADVANCE)
@@ -31,3 +31,8 @@ def clear() -> None:
         clearing.clear_uploads()
     finally:
         clearing.clear_details()
+
+
+@shared_task(name="imports.clear_uploads", ignore_result=True)
+def clear_uploads() -> None:
+    direct.clear_uploads()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.queries import glance, unfinished_bulk_acts
 from catalog.undo import undo_of, why_not
-from imports import operations
+from imports import direct, operations
 from imports.models import ImportJob
 from imports.progress import Progress, progress_of
 from imports.rejects import NotKept, check_kept, rejects_response
@@ -43,6 +44,7 @@ def _home_context() -> dict[str, Any]:
     running = _with_progress(open_jobs[:10])
     return {
         "title": "Home",
+        "direct_above": _direct_above(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status != awaiting][:3],
@@ -76,8 +78,18 @@ def job_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "imports/jobs.html",
-        {"title": "Imports", "page": page, "jobs": _with_progress(page.object_list)},
+        {
+            "title": "Imports",
+            "direct_above": _direct_above(),
+            "page": page,
+            "jobs": _with_progress(page.object_list),
+        },
     )
+
+
+def _direct_above() -> int | None:
+    """The size in bytes above which the drop zone sends a file straight to the bucket."""
+    return settings.UPLOADS_PART_SIZE if direct.is_on() else None
 
 
 def _upload(request: HttpRequest) -> HttpResponse:

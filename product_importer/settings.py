@@ -210,6 +210,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "clear-uploads": {
+        "task": "imports.clear_uploads",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
+    },
     "sweep-bulk-acts": {
         "task": "catalog.sweep",
         "schedule": 3.0,
@@ -254,6 +259,9 @@ KEEP_TASK_RESULTS = env.days("KEEP_TASK_RESULTS_DAYS", 7)
 
 # --- Files ----------------------------------------------------------------------------
 UPLOADS_BUCKET = env.text("UPLOADS_BUCKET", "")
+# Large files go straight from the browser to the bucket, in parts of so many bytes.
+UPLOADS_DIRECT = env.boolean("UPLOADS_DIRECT", True)
+UPLOADS_PART_SIZE = max(5 * 1024**2, env.integer("UPLOADS_PART_SIZE", 8 * 1024**2))  # S3's least
 # Where a platform gives every process a disk of its own, a worker cannot read what the web
 # process wrote. Heroku and Render tell who they are.
 SHARED_DISK = env.boolean("SHARED_DISK", not ({"DYNO", "RENDER"} & os.environ.keys()))

@@ -10,6 +10,7 @@ from rest_framework.routers import DefaultRouter
 from catalog.api import CSVRenderer, ProductViewSet
 from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
+from imports.upload_api import UploadViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
 from product_importer.metrics import metrics
@@ -20,6 +21,7 @@ admin.autodiscover()
 
 router = DefaultRouter()
 router.register("imports", ImportViewSet, basename="api-import")
+router.register("uploads", UploadViewSet, basename="api-upload")
 router.register("products", ProductViewSet, basename="api-product")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")

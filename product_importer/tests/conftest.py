@@ -1,13 +1,20 @@
-"""What several tests of the whole product share."""
+"""What several tests of the whole product share: a hosting platform, and a bucket."""
 
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+import requests
+from moto.server import ThreadedMotoServer
 
+from imports.models import ImportJob, uploads
+from product_importer.local.processes import free_port
 from product_importer.local.pytest_plugin import STACK
+from product_importer.settings import s3_uploads
 from product_importer.tests.hosting import Hosting
 
 
@@ -30,3 +37,39 @@ def hosting(_hosting: Hosting) -> Iterator[Hosting]:
     _hosting.empty()
     yield _hosting
     _hosting.stop_processes()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of an S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(moto: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An empty bucket, and the settings that UPLOADS_BUCKET makes.
+
+    After ``bucket.go_away()`` nobody answers.
+    """
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    requests.post(f"{moto}/moto-api/reset", timeout=10)
+    service = boto3.resource("s3", endpoint_url=moto, region_name="us-east-1")
+    made = service.create_bucket(Bucket="uploads")
+    settings.UPLOADS_BUCKET = "uploads"
+
+    def use(endpoint: str) -> None:
+        settings.STORAGES = {
+            **settings.STORAGES,
+            "uploads": s3_uploads("uploads", endpoint_url=endpoint, region_name="us-east-1"),
+        }
+        # The field took its storage when the model was made, before these settings.
+        monkeypatch.setattr(ImportJob._meta.get_field("file"), "storage", uploads())
+
+    use(moto)
+    made.go_away = lambda: use(f"http://127.0.0.1:{free_port(0)}")
+    return made

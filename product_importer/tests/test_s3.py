@@ -1,43 +1,24 @@
 """Uploads in S3, against moto's server."""
 
 import io
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
+from botocore.exceptions import BotoCoreError
 from django.core.files import File
-from moto.server import ThreadedMotoServer
+from django.utils import timezone
 
 from catalog.models import Product
-from imports import operations, task_names
-from imports.models import ImportJob, uploads
-from product_importer.settings import s3_uploads
+from conftest import Messages
+from imports import operations, reading, same_file, task_names
+from imports.ending import ATTEMPTS
+from imports.models import ImportJob
 from webhooks import kick
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def bucket(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket, and the settings that UPLOADS_BUCKET makes."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    made = boto3.resource("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(
-        Bucket="uploads"
-    )
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "uploads": s3_uploads("uploads", endpoint_url=endpoint, region_name="us-east-1"),
-    }
-    # The field took its storage when the model was made, before these settings.
-    monkeypatch.setattr(ImportJob._meta.get_field("file"), "storage", uploads())
-    yield made
-    server.stop()
 
 
 def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
@@ -73,3 +54,53 @@ def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
     job.refresh_from_db()
     assert job.status == "failed"
     assert "no longer in the storage" in job.error
+
+
+def test_a_bucket_that_does_not_answer_is_the_reason_that_a_job_fails_with(
+    bucket: Any, messages: Messages
+) -> None:
+    job = operations.start_import(
+        file=File(io.BytesIO(b"sku,name\nA-1,Lamp\n"), name="p.csv"), file_name="p.csv", user=None
+    )
+    bucket.go_away()
+    for _ in range(ATTEMPTS):
+        with pytest.raises(BotoCoreError):
+            operations.advance_import(job.pk)
+    operations.advance_import(job.pk)
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert "Could not connect" in job.error
+
+
+def test_a_download_that_takes_long_gives_signs_of_life(
+    upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    monkeypatch.setattr(reading, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "still_reading", lambda job_id: told.set())
+
+    class Slow(io.BytesIO):
+        def tell(self) -> int:
+            assert told.wait(20)
+            return 0
+
+    reading._fetch(upload("sku,name\nA-1,Lamp\n"), Slow())
+    assert told.is_set()
+
+
+def test_a_file_that_takes_long_to_read_gives_signs_of_life(
+    upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = upload("sku,name\nA-1,Lamp\n")
+    past = timezone.now() - timedelta(minutes=1)
+    ImportJob.objects.update(sha256="", status="processing", progress_at=past)
+    seen: list[bool] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            seen.append(ImportJob.objects.get().progress_at > past)
+            return super().read(size)
+
+    monkeypatch.setattr(same_file, "TELL_SECONDS", 0.0)
+    same_file.recognise_stored(job, Watched(bytes(same_file.BLOCK + 1)))
+    assert seen == [False, True, True]

@@ -9,65 +9,85 @@
   function showUpload(list, name) {
     const item = document.createElement("li");
     const label = document.createElement("p");
-    label.textContent = `${name}: waiting`;
     const bar = document.createElement("progress");
     bar.max = 100;
     bar.value = 0;
     bar.setAttribute("aria-label", `Upload of ${name}`);
     item.append(label, bar);
     list.append(item);
-    return { item, label, bar };
+    const say = (text, percent = bar.value) => {
+      label.textContent = `${name}: ${text}`;
+      bar.value = percent;
+    };
+    const fail = (text) => {
+      say(text);
+      label.className = "pi-alert pi-alert-error";
+      label.setAttribute("role", "alert");
+      bar.remove();
+    };
+    const done = (href) => {
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = "import started";
+      say("", 100);
+      label.append(link);
+    };
+    say("waiting");
+    item.scrollIntoView({ block: "nearest" });
+    return { item, say, fail, done };
   }
 
-  function upload(form, file) {
-    const { item, label, bar } = showUpload(form.querySelector(".pi-uploads"), file.name);
-    return new Promise((resolve) => {
+  /* Both ways to upload give the job; an error whose message is for the user has a `told`. */
+  const told = (message) => Object.assign(new Error(message), { told: true });
+
+  function postForm(form, file, view) {
+    return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       const body = new FormData(form); /* with the choices beside the drop zone */
       body.set("file", file, file.name);
       body.set("review_if_known", "true"); /* the same file again: the page asks */
-      const fail = (message) => {
-        label.textContent = `${file.name}: ${message}`;
-        label.className = "pi-alert pi-alert-error";
-        label.setAttribute("role", "alert");
-        bar.remove();
-        resolve(null);
-      };
       request.upload.addEventListener("progress", (event) => {
         if (!event.lengthComputable) return;
         const percent = Math.floor((100 * event.loaded) / event.total);
-        bar.value = percent;
-        label.textContent = percent < 100 ? `${file.name}: uploading, ${percent} %` : `${file.name}: storing`;
+        view.say(percent < 100 ? `uploading, ${percent} %` : "storing", percent);
       });
       request.addEventListener("load", () => {
         let answer = {};
         try { answer = JSON.parse(request.responseText); } catch { /* an error page of a proxy */ }
-        if (request.status === 202) {
-          label.textContent = `${file.name}: `;
-          const link = document.createElement("a");
-          link.href = `${form.dataset.jobsUrl}${answer.id}/`;
-          link.textContent = "import started";
-          label.append(link);
-          bar.value = 100;
-          resolve(link.href);
-        } else {
-          fail(answer.detail || `the server answered ${request.status}. Nothing was imported; try again.`);
-        }
+        if (request.status === 202) resolve(answer);
+        else reject(told(answer.detail || `the server answered ${request.status}. Nothing was imported; try again.`));
       });
-      request.addEventListener("error", () => fail("the connection was lost. Nothing was imported; try again."));
+      request.addEventListener("error", () => reject(told("the connection was lost. Nothing was imported; try again.")));
       request.open("POST", form.dataset.uploadUrl);
       request.setRequestHeader("X-CSRFToken", form.querySelector("[name=csrfmiddlewaretoken]").value);
       request.setRequestHeader("Accept", "application/json");
-      item.scrollIntoView({ block: "nearest" });
       request.send(body);
     });
+  }
+
+  async function upload(form, file) {
+    const view = showUpload(form.querySelector(".pi-uploads"), file.name);
+    const direct = form.dataset.directUrl && file.size > Number(form.dataset.directAbove);
+    try {
+      const job = await (direct ? window.piDirectUpload : postForm)(form, file, view);
+      const href = `${form.dataset.jobsUrl}${job.id}/`;
+      view.done(href);
+      return href;
+    } catch (error) {
+      if (!error.told) throw error;
+      view.fail(error.message);
+      return null;
+    }
   }
 
   async function uploadAll(form, files) {
     form.querySelector(".pi-uploads").replaceChildren();
     const jobs = [];
     for (const file of files) jobs.push(await upload(form, file));
-    if (jobs.includes(null)) return; /* the reason stands on the page */
+    if (jobs.includes(null)) { /* the reason stands on the page */
+      form.querySelector("input[type=file]").value = ""; /* so that the same file can be chosen */
+      return;
+    }
     window.location.href = jobs.length === 1 ? jobs[0] : form.dataset.jobsUrl;
   }
 
