@@ -8,6 +8,7 @@ bound to the context by the middleware and by the operations, and every line car
 import logging
 import re
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -41,10 +42,15 @@ def without_values(text: str) -> str:
     return VALUES.sub("", without_secrets(text))
 
 
+@lru_cache(maxsize=1000)
+def _is_secret(field: str) -> bool:
+    return bool(SECRET_FIELDS.search(field))
+
+
 def remove_secrets(logger: Any, method: str, event: EventDict) -> EventDict:
     """A processor: the last look at a line before it is written."""
     for name, value in event.items():
-        if SECRET_FIELDS.search(name):
+        if _is_secret(name):
             event[name] = REMOVED
         elif name in ("exception", "error"):
             event[name] = without_values(str(value))
