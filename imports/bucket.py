@@ -161,17 +161,18 @@ def lifecycle_rule() -> dict[str, Any]:
 
 def set_rules(origins: list[str]) -> None:
     """Put our two rules into the bucket, in the place of earlier ones of ours."""
-    bucket = {"Bucket": getattr(uploads(), "bucket_name")}  # noqa: B009 (a storage's own attribute)
+    storage: Any = uploads()
+    bucket = storage.bucket_name
     with _answers():
         cors = _rules("get_bucket_cors", "CORSRules", "NoSuchCORSConfiguration")
         _client().put_bucket_cors(
-            **bucket, CORSConfiguration={"CORSRules": [*cors, cors_rule(origins)]}
+            Bucket=bucket, CORSConfiguration={"CORSRules": [*cors, cors_rule(origins)]}
         )
         lifecycle = _rules(
             "get_bucket_lifecycle_configuration", "Rules", "NoSuchLifecycleConfiguration"
         )
         _client().put_bucket_lifecycle_configuration(
-            **bucket, LifecycleConfiguration={"Rules": [*lifecycle, lifecycle_rule()]}
+            Bucket=bucket, LifecycleConfiguration={"Rules": [*lifecycle, lifecycle_rule()]}
         )
 
 
