@@ -16,8 +16,8 @@ from django.core.cache import cache
 from django.core.files import File
 from django.db import connection
 from django.test import Client
-from knox.models import AuthToken
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from structlog.contextvars import clear_contextvars
 
 import product_importer.migrations
 from catalog.models import Product
@@ -27,6 +27,7 @@ from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import STACK
 from product_importer.local.stack import Stack
+from product_importer.tokens import make_token
 from webhooks import kick
 
 PASSWORD = "a-password-for-tests-1"
@@ -85,6 +86,12 @@ def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any
 def _forget_counts() -> None:
     """Tests put products into the table past the operations, which the kept counts rely on."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _forget_ids() -> None:
+    """A test that plays the worker binds ids for the logs, as a task does until its end."""
+    clear_contextvars()
 
 
 @pytest.fixture
@@ -201,7 +208,7 @@ class Browserless:
         self.base = base
         self.session = requests.Session()
         self.session.trust_env = False
-        _, token = AuthToken.objects.create(user)
+        _, token = make_token(user=user)
         self.session.headers["Authorization"] = f"Token {token}"
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -246,9 +253,17 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     started.close()
 
 
+def violations(message: ConsoleMessage) -> list[str]:
+    """What the browser says on its console when a page wants what its policy forbids."""
+    return [message.text] if "Content Security Policy" in message.text else []
+
+
 @pytest.fixture
 def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
-    """Open a logged-in page; at the end no page may have had an error in its scripts."""
+    """Open a logged-in page; at the end no page may have had an error in its scripts.
+
+    Nor may any have wanted what the content security policy forbids.
+    """
     contexts = []
     faults: list[str] = []
 
@@ -257,6 +272,7 @@ def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.extend(violations(message)))
         page.goto("/")
         page.get_by_label("Username").fill(name)
         page.get_by_label("Password").fill(PASSWORD)

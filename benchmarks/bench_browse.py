@@ -51,6 +51,18 @@ CASES: dict[str, dict[str, str]] = {
     "last page by name": {"cursor": "last", "ordering": "name"},
 }
 
+# The same in the admin, whose pages have numbers.
+ADMIN_CASES: dict[str, dict[str, str]] = {
+    "first page": {},
+    "page in the middle": {"p": "4900"},
+    "by name": {"o": "2"},
+    "page in the middle by name": {"o": "2", "p": "4900"},
+    "q common": {"q": COMMON},
+    "q common, page 500": {"q": COMMON, "p": "500"},
+    "q rare": {"q": RARE},
+    "q absent": {"q": ABSENT},
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=500_000)
@@ -65,8 +77,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         result: dict[str, Any] = {
             "machine": {"cores": os.cpu_count(), "postgres": database_version(stack)},
             "products": products,
-            "api_ms": _latencies(client.session, f"{client.base}/api/v1/products/", options),
-            "pages_ms": _latencies(client.log_in(), f"{client.base}/products/", options),
+            "api_ms": _latencies(client.session, f"{client.base}/api/v1/products/", CASES, options),
+            "pages_ms": _latencies(client.log_in(), f"{client.base}/products/", CASES, options),
+            "admin_ms": _latencies(
+                client.log_in(), f"{client.base}/admin/catalog/product/", ADMIN_CASES, options
+            ),
             "count_again_ms": _count(stack, client),
             "export": _export(stack, client),
         }
@@ -87,12 +102,15 @@ def _fill(stack: Stack, client: Client, rows: int) -> int:
 
 
 def _latencies(
-    session: requests.Session, address: str, options: argparse.Namespace
+    session: requests.Session,
+    address: str,
+    cases: dict[str, dict[str, str]],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     base = address.split("/", 3)
     floor = f"{base[0]}//{base[2]}/select-1/"
     found = {"SELECT 1": _times(session, lambda: floor, options.requests)}
-    for name, query in CASES.items():
+    for name, query in cases.items():
         url = f"{address}?{urlencode(query)}"
         found[name] = _times(session, lambda url=url: url, options.requests)  # type: ignore[misc]
     return found

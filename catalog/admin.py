@@ -4,8 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,17 +21,31 @@ from catalog.asking import ask
 from catalog.filters import active_filters, filtered_products
 from catalog.forms import ProductForm
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.paging import ids_at
 from catalog.queries import count_products, estimated_rows
 from catalog.undo import undo_of, why_not
+from webhooks.actor import actor_of
 from webhooks.admin import ReadOnlyAdmin
 
 
 class ProductPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts once per change of the catalogue, not on each page."""
+    """Counts once per change of the catalogue, not on each page; finds far pages by their ids."""
+
+    object_list: QuerySet[Product]
 
     @cached_property
     def count(self) -> int:
-        return count_products(self.object_list)  # type: ignore[arg-type]
+        return count_products(self.object_list)
+
+    def page(self, number: int | str) -> Page:  # type: ignore[type-arg]
+        number = self.validate_number(number)
+        ids = ids_at(
+            self.object_list,
+            start=(number - 1) * self.per_page,
+            size=self.per_page,
+            total=self.count,
+        )
+        return Page(self.object_list.filter(pk__in=ids), number, self)
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
@@ -93,7 +106,7 @@ class ProductAdmin(ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Product) -> None:
         try:
-            operations.delete_product(product_id=obj.pk, actor=_actor(request))
+            operations.delete_product(product_id=obj.pk, actor=actor_of(request))
         except Product.DoesNotExist:
             raise Http404 from None
 
@@ -140,10 +153,6 @@ def _filters(request: HttpRequest) -> dict[str, str]:
     """The list's address in the words of ``catalog.filters``."""
     given = request.GET
     return active_filters({"q": given.get("q"), "active": given.get("active__exact")})
-
-
-def _actor(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 @admin.register(ChangeSet)

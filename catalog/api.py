@@ -1,4 +1,4 @@
-"""The API of the catalogue."""
+"""The API of the products."""
 
 from typing import Any
 
@@ -6,33 +6,52 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
+    OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
+    extend_schema_field,
     extend_schema_view,
+    inline_serializer,
 )
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.pagination import BasePagination
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog import bulk, operations, queries, undo
+from catalog import bulk, operations, queries
+from catalog.change_api import ChangeSetSerializer
 from catalog.export import export_response
-from catalog.filters import BadFilter, filtered_products
-from catalog.models import ChangeSet, Product, UndoConflict
+from catalog.filters import FILTERS, BadFilter, filtered_products, is_true
+from catalog.models import ChangeSet, Product
 from catalog.paging import ORDERINGS, check_ordering, get_page
-from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    PRICE_DECIMAL_PLACES,
+    PRICE_MAX_DIGITS,
+    SKU_MAX_LENGTH,
+)
+from webhooks.actor import actor_of
+from webhooks.api_base import (
+    MAX_PAGE_SIZE,
+    ErrorSerializer,
+    HasPermission,
+    JSONBoolean,
+    JSONParser,
+    Refusal,
+    StreamRenderer,
+    asked_page_size,
+    invalid,
+    page_parameters,
+    page_schema,
+)
 
-PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+PAGE_SIZE = 50
 PAGING = ("ordering", "page_size", "cursor", "format")
-
-
-class Stale(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
@@ -53,7 +72,16 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
 
-    version = serializers.IntegerField(required=False)
+    # The rules are the operation's, which forms and files share; these are for the answers.
+    description = serializers.CharField()
+    price = serializers.DecimalField(
+        max_digits=PRICE_MAX_DIGITS,
+        decimal_places=PRICE_DECIMAL_PLACES,
+        allow_null=True,
+        help_text="null: no price",
+    )
+    active = serializers.BooleanField()
+    version = serializers.IntegerField()
 
     def run_validation(self, data: Any = None) -> Any:
         """Leave the rules to the operation, which forms and files share."""
@@ -62,55 +90,51 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         return data
 
 
-class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
-    class Meta:
-        model = ChangeSet
-        fields = [
-            "id",
-            "kind",
-            "status",
-            "actor",
-            "created",
-            "updated",
-            "deleted",
-            "total",
-            "error",
-            "undoable",
-            "undo_of",
-            "conflicts",
-            "created_at",
-            "finished_at",
-            "expired_at",
-        ]
-        read_only_fields = fields
-
-    actor = serializers.CharField(source="actor.username", default=None)
-    undoable = serializers.SerializerMethodField()
-    undo_of = serializers.IntegerField(source="undo_of_id", allow_null=True)
-
-    def get_undoable(self, change_set: ChangeSet) -> bool:
-        return not undo.why_not(change_set)
+def _text_or_number(**rules: Any) -> dict[str, Any]:
+    return {"oneOf": [{"type": "string", **rules}, {"type": "number"}]}
 
 
-class ConflictSerializer(serializers.ModelSerializer[UndoConflict]):
-    """A product that an undo left alone; ``changed_by`` and ``change_set`` tell who and what."""
+# What catalog.operations.clean_values takes, as OpenAPI has it.
+PRODUCT_VALUES: dict[str, Any] = {
+    "sku": _text_or_number(minLength=1, maxLength=SKU_MAX_LENGTH)
+    | {"description": "Unique without regard to case; trimmed."},
+    "name": _text_or_number(minLength=1, maxLength=NAME_MAX_LENGTH) | {"description": "Trimmed."},
+    "description": _text_or_number(maxLength=DESCRIPTION_MAX_LENGTH) | {"nullable": True},
+    "price": {
+        "oneOf": [
+            {"type": "string", "pattern": r"^\s*(0*[0-9]{1,10}(\.[0-9]{1,2})?)?\s*$"},
+            {"type": "number", "minimum": 0, "exclusiveMaximum": True, "maximum": 10**10},
+        ],
+        "nullable": True,
+        "example": "1299.00",
+        "description": "Plain digits with at most two decimals; null or blank: no price.",
+    },
+    "active": {
+        "oneOf": [{"type": "boolean"}, {"type": "string"}, {"type": "integer", "enum": [0, 1]}],
+        "nullable": True,
+        "example": True,
+        "description": "true or false (the words of a file do as well); null keeps it.",
+    },
+}
+VERSION = {
+    "oneOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, {"type": "string"}],
+    "nullable": True,
+    "description": "The version that you have seen: 409 if the product has moved on.",
+}
 
-    class Meta:
-        model = UndoConflict
-        fields = ["product", "sku", "reason", "message", "change_set", "changed_by"]
 
-    product = serializers.IntegerField(source="product_id")
-    message = serializers.CharField(source="get_reason_display")
-    change_set = serializers.IntegerField(source="other_id", allow_null=True)
-    changed_by = serializers.CharField(source="other.actor.username", default=None)
+def _values(*, required: bool, **more: Any) -> dict[str, Any]:
+    """The body of a request that creates or changes a product."""
+    body = {"type": "object", "properties": {**PRODUCT_VALUES, **more}}
+    return {"application/json": body | ({"required": ["sku", "name"]} if required else {})}
 
 
 class HistorySerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     action = serializers.CharField()
-    actor = serializers.CharField(source="actor.username", default=None)
-    change_set = serializers.IntegerField(source="change_set.pk", default=None)
-    kind = serializers.CharField(source="change_set.kind", default=None)
+    actor = serializers.CharField(source="actor.username", default=None, allow_null=True)
+    change_set = serializers.IntegerField(source="change_set.pk", default=None, allow_null=True)
+    kind = serializers.CharField(source="change_set.kind", default=None, allow_null=True)
     changes = serializers.SerializerMethodField()
 
     def get_changes(self, entry: queries.HistoryEntry) -> dict[str, list[str | bool | None]]:
@@ -120,11 +144,27 @@ class HistorySerializer(serializers.Serializer[Any]):
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            name: {
+                "oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "integer"}],
+                "nullable": True,
+            }
+            for name in FILTERS
+        },
+        "additionalProperties": False,
+        "description": "As the list takes them; without any, all products are meant.",
+    }
+)
+class FiltersField(serializers.DictField):
+    """Filters of products: ``catalog.filters`` has the rules."""
+
+
 class BulkSerializer(serializers.Serializer[Any]):
-    confirm = serializers.BooleanField(default=False, help_text="Nothing happens without true.")
-    filters = serializers.DictField(
-        default=dict, help_text="As the list takes them; without any, all products are meant."
-    )
+    confirm = JSONBoolean(default=False, help_text="Nothing happens without true.")
+    filters = FiltersField(default=dict)
     ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,
@@ -147,7 +187,7 @@ class BulkSerializer(serializers.Serializer[Any]):
 
 
 class BulkUpdateSerializer(BulkSerializer):
-    active = serializers.BooleanField()
+    active = JSONBoolean()
 
 
 class ProductPagination(BasePagination):
@@ -157,15 +197,10 @@ class ProductPagination(BasePagination):
         asked = request.query_params
         self.request = request
         try:
-            size = int(asked.get("page_size") or PAGE_SIZE)
-            size = max(1, min(size, MAX_PAGE_SIZE))
-        except ValueError:
-            raise bad_filter(BadFilter({"page_size": "Write a number from 1 to 200."})) from None
-        try:
             self.page = get_page(
                 queryset,
                 ordering=check_ordering(asked.get("ordering", "")),
-                size=size,
+                size=asked_page_size(request, usual=PAGE_SIZE, most=MAX_PAGE_SIZE),
                 cursor=asked.get("cursor", ""),
             )
         except BadFilter as error:
@@ -188,32 +223,21 @@ class ProductPagination(BasePagination):
         here = self.request.build_absolute_uri()
         return replace_query_param(here, "cursor", cursor) if cursor else None
 
-    def get_paginated_response_schema(self, schema: Any) -> Any:
-        link = {"type": "string", "nullable": True, "format": "uri"}
-        return {
-            "type": "object",
-            "required": ["count", "next", "previous", "results"],
-            "properties": {
-                "count": {"type": "integer"},
-                "next": link,
-                "previous": link,
-                "results": schema,
-            },
-        }
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+
+    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
+        return page_schema(schema)
 
 
 def bad_filter(error: BadFilter) -> serializers.ValidationError:
-    return serializers.ValidationError({name: [text] for name, text in error.errors.items()})
+    """The API's 400 for filters and orders that there are not."""
+    return invalid({name: ("invalid", text) for name, text in error.errors.items()})
 
 
-class CSVRenderer(BaseRenderer):
-    """Lets clients ask for ``text/csv``; the stream itself is no rendered data."""
-
+class CSVRenderer(StreamRenderer):
     media_type = "text/csv"
     format = "csv"
-
-    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> bytes:
-        return JSONRenderer().render(data)  # of an error, such as 400
 
 
 class RawFormRenderer(BrowsableAPIRenderer):
@@ -236,6 +260,10 @@ _FILTERS = [
 _IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="the version that you have seen"
 )
+_JSON: dict[str, Any] = {"pagination_class": None, "parser_classes": [JSONParser]}
+_ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="the version, quoted"
+)
 
 
 @extend_schema_view(
@@ -243,16 +271,35 @@ _IF_MATCH = OpenApiParameter(
         summary="The products",
         parameters=[
             *_FILTERS,
-            OpenApiParameter("ordering", str, description=f"{', '.join(ORDERINGS)}; - turns round"),
-            OpenApiParameter("page_size", int, description="1 to 200"),
-            OpenApiParameter("cursor", str, description="from next and previous"),
+            OpenApiParameter(
+                "ordering",
+                str,
+                enum=[f"{sign}{name}" for name in ORDERINGS for sign in ("", "-")],
+                description="A minus turns the order round.",
+            ),
         ],
     ),
-    retrieve=extend_schema(summary="One product"),
-    create=extend_schema(summary="Create a product"),
-    update=extend_schema(summary="Replace a product's values", parameters=[_IF_MATCH]),
-    partial_update=extend_schema(summary="Change a product", parameters=[_IF_MATCH]),
-    destroy=extend_schema(summary="Delete a product", parameters=[_IF_MATCH]),
+    retrieve=extend_schema(summary="One product", parameters=[_ETAG]),
+    create=extend_schema(
+        summary="Create a product", parameters=[_ETAG], request=_values(required=True)
+    ),
+    update=extend_schema(
+        summary="Replace a product's values",
+        parameters=[_IF_MATCH, _ETAG],
+        request=_values(required=True, version=VERSION),
+        responses={200: ProductSerializer, 409: ErrorSerializer},
+    ),
+    partial_update=extend_schema(
+        summary="Change a product",
+        parameters=[_IF_MATCH, _ETAG],
+        request=_values(required=False, version=VERSION),
+        responses={200: ProductSerializer, 409: ErrorSerializer},
+    ),
+    destroy=extend_schema(
+        summary="Delete a product",
+        parameters=[_IF_MATCH],
+        responses={204: None, 409: ErrorSerializer},
+    ),
 )
 class ProductViewSet(viewsets.ModelViewSet[Product]):
     queryset = Product.objects.all()
@@ -274,6 +321,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         "bulk_delete": "catalog.bulk_delete_product",
         "bulk_update": "catalog.change_product",
     }
+    heavy_actions = ("bulk_delete", "bulk_update", "export")
 
     def get_queryset(self) -> QuerySet[Product]:
         if self.action not in ("list", "export"):
@@ -293,9 +341,9 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         try:
-            product = operations.create_product(actor=_actor(request), data=_object(request))
+            product = operations.create_product(actor=actor_of(request), data=_object(request))
         except operations.Invalid as error:
-            raise _invalid(error) from error
+            raise invalid(error.errors) from error
         return Response(ProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -308,17 +356,17 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 if name not in data
             }
             if missing:
-                raise _invalid(operations.Invalid(missing))
+                raise invalid(missing)
             data = {"description": "", "price": None, "active": True, **data}
         product = self.get_object()
         try:
             product = operations.update_product(
-                product_id=product.pk, actor=_actor(request), data=data, version=version
+                product_id=product.pk, actor=actor_of(request), data=data, version=version
             )
         except operations.Invalid as error:
-            raise _invalid(error) from error
+            raise invalid(error.errors) from error
         except operations.Conflict as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ProductSerializer(product).data)
@@ -327,10 +375,10 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         product = self.get_object()
         try:
             operations.delete_product(
-                product_id=product.pk, actor=_actor(request), version=_version(request, {})
+                product_id=product.pk, actor=actor_of(request), version=_version(request, {})
             )
         except operations.Conflict as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -338,7 +386,16 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     @extend_schema(
         summary="What happened to a product, newest first",
         description="`complete` is false where older changes are no longer kept.",
-        responses=HistorySerializer(many=True),
+        responses=inline_serializer(
+            "ProductHistory",
+            {
+                "count": serializers.IntegerField(),
+                "next": serializers.URLField(allow_null=True, help_text="null: this is all"),
+                "previous": serializers.URLField(allow_null=True),
+                "results": HistorySerializer(many=True),
+                "complete": serializers.BooleanField(),
+            },
+        ),
     )
     @action(detail=True, pagination_class=None)
     def history(self, request: Request, pk: str) -> Response:
@@ -349,19 +406,31 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
 
     @extend_schema(
         summary="Delete all products that match, in a worker",
-        request=BulkSerializer,
+        request={"application/json": BulkSerializer},
+        examples=[
+            OpenApiExample(
+                "some", {"confirm": True, "filters": {"sku": "LAMP-"}}, request_only=True
+            )
+        ],
         responses={202: ChangeSetSerializer},
     )
-    @action(detail=False, methods=["post"], url_path="bulk-delete", pagination_class=None)
+    @action(detail=False, methods=["post"], url_path="bulk-delete", **_JSON)
     def bulk_delete(self, request: Request) -> Response:
         return self._bulk(request, BulkSerializer, ChangeSet.Kind.BULK_DELETE)
 
     @extend_schema(
         summary="Activate or deactivate all products that match, in a worker",
-        request=BulkUpdateSerializer,
+        request={"application/json": BulkUpdateSerializer},
+        examples=[
+            OpenApiExample(
+                "some",
+                {"confirm": True, "active": False, "filters": {"sku": "LAMP-"}},
+                request_only=True,
+            )
+        ],
         responses={202: ChangeSetSerializer},
     )
-    @action(detail=False, methods=["post"], url_path="bulk-update", pagination_class=None)
+    @action(detail=False, methods=["post"], url_path="bulk-update", **_JSON)
     def bulk_update(self, request: Request) -> Response:
         return self._bulk(request, BulkUpdateSerializer, ChangeSet.Kind.BULK_EDIT)
 
@@ -373,7 +442,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         try:
             change_set = bulk.start_bulk_act(
                 kind=kind,
-                actor=_actor(request),
+                actor=actor_of(request),
                 filters=asked.validated_data["filters"],
                 ids=asked.validated_data.get("ids"),
                 active=asked.validated_data.get("active"),
@@ -393,70 +462,11 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
-        safe = request.query_params.get("spreadsheet", "").lower() in ("1", "true", "yes")
-        return export_response(self.get_queryset(), spreadsheet=safe)
-
-
-class InOrder(CountedCursorPagination):
-    page_size = 100
-    max_page_size = 1000
-    ordering = "id"
-
-
-@extend_schema_view(
-    list=extend_schema(summary="The change sets, newest first"),
-    retrieve=extend_schema(summary="One change set"),
-)
-class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
-    queryset = ChangeSet.objects.select_related("actor").prefetch_related("undos__undos")
-    serializer_class = ChangeSetSerializer
-    pagination_class = NewestFirst
-    lookup_value_regex = r"\d{1,18}"
-    permission_classes = [HasPermission]
-    permissions_of = {
-        "list": "catalog.view_changeset",
-        "retrieve": "catalog.view_changeset",
-        "undo": "catalog.view_changeset",  # and undo_changeset or undo_others_changeset
-        "conflicts": "catalog.view_changeset",
-    }
-
-    @extend_schema(
-        summary="Undo a change set, in a worker",
-        request=None,
-        responses={202: ChangeSetSerializer},
-    )
-    @action(detail=True, methods=["post"], pagination_class=None)
-    def undo(self, request: Request, pk: str) -> Response:
-        change_set = self.get_object()
-        check_may_undo(undo.may_undo(change_set, request.user))
         try:
-            started = undo.start_undo(change_set_id=change_set.pk, actor=_actor(request))
-        except undo.NotUndoable as error:
-            raise Stale(str(error)) from error
-        return Response(ChangeSetSerializer(started).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(
-        summary="The products that an undo left alone, because somebody changed them since",
-        responses=ConflictSerializer(many=True),
-    )
-    @action(detail=True, pagination_class=InOrder, serializer_class=ConflictSerializer)
-    def conflicts(self, request: Request, pk: str) -> Response:
-        kept: Any = self.get_object().kept.select_related("other__actor")
-        page: Any = self.paginate_queryset(kept)
-        return self.get_paginated_response(ConflictSerializer(page, many=True).data)
-
-
-def check_may_undo(allowed: bool) -> None:
-    """Raise the API's 403 for somebody who may not undo this."""
-    if not allowed:
-        raise exceptions.PermissionDenied(
-            "Your role does not allow to undo this. An editor can undo what he did himself, a "
-            "manager what others did."
-        )
-
-
-def _actor(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None
+            safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
+        except BadFilter as error:
+            raise bad_filter(error) from error
+        return export_response(self.get_queryset(), spreadsheet=bool(safe))
 
 
 def _object(request: Request) -> dict[str, Any]:
@@ -478,12 +488,3 @@ def _version(request: Request, data: dict[str, Any]) -> int | None:
             {"version": ["Send the product's version, as you read it: a whole number."]}
         )
     return int(text)
-
-
-def _invalid(error: operations.Invalid) -> serializers.ValidationError:
-    return serializers.ValidationError(
-        {
-            name: [exceptions.ErrorDetail(text, code=code)]
-            for name, (code, text) in error.errors.items()
-        }
-    )

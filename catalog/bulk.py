@@ -9,6 +9,7 @@ workers may run one act; each may be killed at any point.
 
 import time
 from datetime import timedelta
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -16,14 +17,18 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import F, Max, Min, Q, QuerySet
 from django.utils import timezone
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars
 
 from catalog import operations, sql, undo
-from catalog.filters import filtered_products, where_of
+from catalog.filters import BadFilter, filtered_products, where_of
 from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.queries import count_products, estimated_products
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
+
+logger = get_logger(__name__)
 
 RUN = "catalog.run"  # the name of the task (catalog/tasks.py)
 
@@ -57,14 +62,25 @@ def start_bulk_act(
     if ids is not None:
         request["ids"] = sorted(set(ids))
     else:
-        request["filters"] = filters or {}
+        request["filters"] = _storable(filters or {})
     if kind == ChangeSet.Kind.BULK_EDIT:
         request["active"] = bool(active)
     change_set = operations.open_change_set(
         kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
     )
+    figures = {"change_set_id": change_set.pk, "kind": kind, "total": change_set.total}
+    transaction.on_commit(partial(logger.info, "bulk_act_started", **figures))
     kick_after_commit(RUN, change_set.pk)
     return change_set
+
+
+def _storable(filters: dict[str, Any]) -> dict[str, Any]:
+    """The filters, unless the database cannot keep them."""
+    unkept = [name for name, value in filters.items() if "\0" in str(value)]
+    if unkept:
+        sentence = "The filter {} contains a NUL byte, which no product has: type it again."
+        raise BadFilter({name: sentence.format(name) for name in unkept})
+    return filters
 
 
 def chosen_products(request: dict[str, Any]) -> QuerySet[Product]:
@@ -79,6 +95,7 @@ def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
     change_set = ChangeSet.objects.filter(pk=change_set_id, kind__in=ChangeSet.BULK).first()
     if change_set is None or change_set.is_final:
         return
+    bind_contextvars(**change_set.log_context)  # until the task ends, with an error too
     if not _begin(change_set):
         return
     deadline = time.monotonic() + seconds
@@ -161,6 +178,8 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
     BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
     # Last, because from here to the commit the other workers' slices wait for this row.
     operations.count_changes(change_set.pk, **counts)
+    figures = {"first_id": part.first_id, "last_id": part.last_id, **counts}
+    transaction.on_commit(partial(logger.info, "slice_done", **figures))
     return True
 
 

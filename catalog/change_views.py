@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog import queries, undo
 from catalog.models import ChangeSet, UndoConflict
+from webhooks.actor import actor_of
 
 PAGE_SIZE = 50
 ACTIONS = ("created", "updated", "deleted")
@@ -116,9 +117,10 @@ def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     reason = undo.why_not(change_set)
     if request.method == "POST" and not reason:
-        actor = request.user if request.user.is_authenticated else None
         try:
-            return redirect("change-detail", undo.start_undo(change_set_id=pk, actor=actor).pk)
+            return redirect(
+                "change-detail", undo.start_undo(change_set_id=pk, actor=actor_of(request)).pk
+            )
         except undo.NotUndoable as error:
             reason = str(error)  # somebody else did it this very moment
     return render(

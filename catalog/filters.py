@@ -39,7 +39,17 @@ class ProductFilter(django_filters.FilterSet):
 
 
 FILTERS = ("q", "sku", "name", "description", "active")
-_WORDS = {"true": "true", "1": "true", "yes": "true", "false": "false", "0": "false", "no": "false"}
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def is_true(name: str, text: str) -> bool | None:
+    """What a word in an address means; ``None`` for a blank one. Raises ``BadFilter``."""
+    if not text:
+        return None
+    try:
+        return _WORDS[text.strip().lower()]
+    except KeyError:
+        raise BadFilter({name: f"“{text}” is not {name}: write true or false."}) from None
 
 
 def filtered_products(
@@ -51,16 +61,17 @@ def filtered_products(
     else may stand there. Text is literal: no character in it has a meaning. Raises
     ``BadFilter`` for an unknown name if ``strict``, and for a value that cannot be.
     """
-    errors = {}
+    errors: dict[str, str] = {}
     wanted: dict[str, str] = {}
     for name in given:
         if name in FILTERS:
             value = given[name]
             text = "" if value is None else str(value)
-            if name == "active" and text:
-                text = _WORDS.get(text.strip().lower(), "")
-                if not text:
-                    errors[name] = f"“{value}” is not a filter for active: write true or false."
+            if name == "active":
+                try:
+                    text = {True: "true", False: "false", None: ""}[is_true(name, text)]
+                except BadFilter as error:
+                    errors |= error.errors
             if not isinstance(value, str | bool | int | None):
                 errors[name] = f"The filter {name} has to be a text."
             if any("\ud800" <= character <= "\udfff" for character in text):

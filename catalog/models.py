@@ -1,6 +1,7 @@
 """Products, and the change sets that every write to them belongs to."""
 
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
@@ -15,6 +16,7 @@ from catalog.values import (
     PRICE_MAX_DIGITS,
     SKU_MAX_LENGTH,
 )
+from webhooks import origin
 
 models.TextField.register_lookup(Length)
 
@@ -73,6 +75,14 @@ class ChangeSet(models.Model):
     # cannot be undone any more, at the second they are gone. The counts stay.
     expired_at = models.DateTimeField(null=True, blank=True)
     cleared_at = models.DateTimeField(null=True, blank=True)
+    request_id = models.CharField(
+        max_length=origin.LENGTH,
+        default=origin.request_id,
+        db_default="",
+        blank=True,
+        editable=False,
+        help_text="the request that started it, as in the logs",
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -107,6 +117,11 @@ class ChangeSet(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status not in self.UNFINISHED
+
+    @property
+    def log_context(self) -> dict[str, Any]:
+        """What the log lines of its tasks carry."""
+        return {"request_id": self.request_id, "change_set_id": self.pk}
 
     @property
     def changed(self) -> int:

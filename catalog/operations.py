@@ -7,6 +7,7 @@ What is done to many products at once is in ``catalog.bulk``.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -14,20 +15,23 @@ from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
+from structlog import get_logger
 
 from catalog import sql, values
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.values import FIELDS
+from webhooks import tally
 from webhooks.kick import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
+
+logger = get_logger(__name__)
 
 # Serialises the decision whose turn it is; any number that nothing else locks will do.
 TURN_LOCK = 7_236_001
 
 # The task that carries a large act of a kind on when its turn has come; the apps fill it in.
 TURN_TASKS: dict[str, str] = {}
-
-FIELDS = ("sku", "name", "description", "price", "active")
 
 
 class Invalid(Exception):
@@ -121,6 +125,9 @@ def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str
         status=status, error=error, finished_at=timezone.now()
     )
     _wake_next()
+    tally.add({f"change_sets|{status}": 1})
+    ended = {"change_set_id": change_set_id, "status": status}
+    transaction.on_commit(partial(logger.info, "change_set_closed", **ended))
 
 
 def reopen_change_set(change_set_id: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.sql import catalogue_state
+from catalog.values import FIELDS
 
 EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
 
@@ -69,9 +71,9 @@ class Glance:
         return max((day.total for day in self.days), default=0)
 
 
-def glance(days: int = 30, *, kept: bool = False) -> Glance:
-    """Counts over the catalogue (``kept``: from the last change on), and the last days' changes."""
-    products, active = _kept_totals() if kept else _totals()
+def glance(days: int = 30) -> Glance:
+    """Counts over the catalogue, exact as of the last change set, and the last days' changes."""
+    products, active = _totals()
     today = timezone.localdate()
     since = today - timedelta(days=days - 1)
     sums = {
@@ -105,7 +107,10 @@ def count_products(products: QuerySet[Product]) -> int:
     Counting reads the whole table, so a count is kept until a change set changes something
     (every write to products is in one), and a list counts once, not on each of its pages.
     """
-    sql, params = products.order_by().values("pk").query.sql_with_params()
+    try:
+        sql, params = products.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return 0  # it can match nothing: no ids, or a text that cannot be stored
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
     text = f"{state}|{sql}|{params!r}"
@@ -120,24 +125,17 @@ def count_products(products: QuerySet[Product]) -> int:
 
 
 def _totals() -> tuple[int, int]:
-    """How many products there are, and how many of them are active."""
-    counted = Product.objects.aggregate(
-        products=Count("id"), active=Count("id", filter=Q(active=True))
-    )
-    return counted["products"], counted["active"]
-
-
-def _kept_totals() -> tuple[int, int]:
-    """The same, kept as ``count_products`` does."""
+    """How many products there are, and how many of them are active; kept like other counts."""
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
     key = "catalog.totals." + hashlib.sha256(state.encode()).hexdigest()
     totals = cache.get(key)
     if totals is None:
-        totals = _totals()
+        totals = Product.objects.aggregate(
+            products=Count("id"), active=Count("id", filter=Q(active=True))
+        )
         cache.set(key, totals, COUNT_SECONDS)
-    products, active = totals
-    return int(products), int(active)
+    return int(totals["products"]), int(totals["active"])
 
 
 # --- History --------------------------------------------------------------------------
@@ -166,9 +164,6 @@ class HistoryEntry:
     @property
     def actor(self) -> User | None:
         return self.change_set.actor if self.change_set else None
-
-
-FIELDS = ("sku", "name", "description", "price", "active")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ catalogue's contract (docs/csv.md) and stand in the database as constraints as w
 import re
 import unicodedata
 
+# In the order in which files, pages and histories show them.
+FIELDS = ("sku", "name", "description", "price", "active")
+
 SKU_MAX_LENGTH = 100
 NAME_MAX_LENGTH = 255
 DESCRIPTION_MAX_LENGTH = 100_000

@@ -19,6 +19,7 @@ from catalog.filters import FILTERS, BadFilter, active_filters, filtered_product
 from catalog.models import ChangeSet, Product
 from catalog.paging import LAST, check_ordering, get_page
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
+from webhooks.actor import actor_of
 
 PAGE_SIZES = (25, 50, 100, 200)
 HISTORY_SHOWN = 20
@@ -67,7 +68,7 @@ def _state(given: QueryDict) -> dict[str, Any]:
     ordering = given.get("ordering", "")
     if ordering:
         kept["ordering"] = ordering
-    if size.isdigit() and int(size[:4]) in PAGE_SIZES and size != "50":
+    if size in map(str, PAGE_SIZES) and size != "50":
         kept["page_size"] = size
     if columns:
         kept["column"] = columns
@@ -223,7 +224,7 @@ def product_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         data = _typed(request)
         try:
-            product = operations.create_product(actor=_actor(request), data=data)
+            product = operations.create_product(actor=actor_of(request), data=data)
         except operations.Invalid as error:
             context, status = {**context, "values": data, "field_errors": _sentences(error)}, 400
         else:
@@ -241,7 +242,7 @@ def product_delete(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         try:
             operations.delete_product(
-                product_id=pk, actor=_actor(request), version=_version(request)
+                product_id=pk, actor=actor_of(request), version=_version(request)
             )
         except operations.Conflict as conflict:
             product, changed = conflict.product, True
@@ -288,7 +289,7 @@ def _save(request: HttpRequest, product: Product) -> tuple[Product | None, dict[
     seen = _version(request)
     try:
         saved = operations.update_product(
-            product_id=product.pk, actor=_actor(request), data=data, version=seen
+            product_id=product.pk, actor=actor_of(request), data=data, version=seen
         )
     except operations.Invalid as error:
         again = {**_form(product), "version": seen, "values": data}
@@ -326,10 +327,6 @@ def _sentences(error: operations.Invalid) -> dict[str, str]:
     return {name: text for name, (_, text) in error.errors.items()}
 
 
-def _actor(request: HttpRequest) -> Any:
-    return request.user if request.user.is_authenticated else None
-
-
 # --- Many products --------------------------------------------------------------------
 
 
@@ -353,17 +350,20 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
     wanted = _wanted(request)
     if not wanted:
         raise Http404
-    if act == "delete":
-        count = queries.count_products(bulk.chosen_products(wanted))
-        typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
-        if typed != str(count):
-            return ask(request, act, wanted, typed=request.POST.get("typed", ""))
-    change_set = bulk.start_bulk_act(
-        kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
-        actor=_actor(request),
-        active=act == "activate",
-        **wanted,
-    )
+    try:
+        if act == "delete":
+            count = queries.count_products(bulk.chosen_products(wanted))
+            typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
+            if typed != str(count):
+                return ask(request, act, wanted, typed=request.POST.get("typed", ""))
+        change_set = bulk.start_bulk_act(
+            kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
+            actor=actor_of(request),
+            active=act == "activate",
+            **wanted,
+        )
+    except BadFilter as error:
+        raise Http404 from error
     return redirect("change-detail", change_set.pk)
 
 

@@ -10,24 +10,36 @@ from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
+    extend_schema_field,
     extend_schema_view,
 )
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import FormParser, MultiPartParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from catalog.api import ChangeSetSerializer, Stale, bad_filter, check_may_undo
+from catalog.api import bad_filter
+from catalog.change_api import ChangeSetSerializer, check_may_undo
 from catalog.filters import BadFilter
+from catalog.values import FIELDS
 from imports import operations
 from imports.live import event_stream
 from imports.models import ImportJob, RowError, job_snapshot
 from imports.rejects import NotKept, check_kept, rejects_response
-from imports.review import FIELDS, FLAGS, MAX_PAGE_SIZE, NoReview, read_page, shown
-from webhooks.api import CountedCursorPagination, HasPermission, NewestFirst
+from imports.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
+from webhooks.actor import actor_of
+from webhooks.api_base import (
+    CountedCursorPagination,
+    ErrorSerializer,
+    HasPermission,
+    NewestFirst,
+    Refusal,
+    StreamRenderer,
+    page_parameters,
+)
 
 
 class NoRoom(exceptions.APIException):
@@ -68,10 +80,29 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         ]
         read_only_fields = fields
 
+    stage = serializers.ChoiceField(
+        choices=["", *ImportJob.Stage.values],
+        read_only=True,
+        help_text="blank before a worker has begun",
+    )
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     def to_representation(self, job: ImportJob) -> dict[str, Any]:
         return job_snapshot(job)
+
+
+_WORDS = [
+    word
+    for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
+    for word in sorted(word for word in words if isinstance(word, str))
+]
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": _WORDS}], "default": False}
+)
+class FormFlag(serializers.BooleanField):
+    """True or false in a form, where it is a word."""
 
 
 class UploadSerializer(serializers.Serializer[Any]):
@@ -79,20 +110,23 @@ class UploadSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
-    review = serializers.BooleanField(
-        default=False, help_text="Wait before applying, and show what would change."
-    )
-    review_if_known = serializers.BooleanField(
+    review = FormFlag(default=False, help_text="Wait before applying, and show what would change.")
+    review_if_known = FormFlag(
         default=False, help_text="The same, if the very same file was imported before."
     )
 
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
-    record = serializers.ListField(child=serializers.CharField())
+    """A refused record; ``column`` is blank where the whole record is meant."""
+
+    record = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="the cells as read"
+    )
 
     class Meta:
         model = RowError
         fields = ["line", "column", "code", "message", "record"]
+        read_only_fields = fields
 
 
 class DiffRowSerializer(serializers.Serializer[Any]):
@@ -100,7 +134,8 @@ class DiffRowSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField(help_text="of the record in the file")
     action = serializers.ChoiceField(choices=["created", "updated"])
     changes = serializers.DictField(
-        child=serializers.ListField(), help_text="field: [before, after]"
+        child=serializers.ListField(child=serializers.JSONField(), min_length=2, max_length=2),
+        help_text="field: [before, after]",
     )
 
 
@@ -111,8 +146,8 @@ class DiffSerializer(serializers.Serializer[Any]):
     )
     warnings = serializers.ListField(child=serializers.CharField())
     count = serializers.IntegerField(help_text="that match the filters")
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
     results = DiffRowSerializer(many=True)
 
 
@@ -122,14 +157,9 @@ class ByLine(CountedCursorPagination):
     ordering = ("line", "id")
 
 
-class EventStreamRenderer(BaseRenderer):
-    """Lets clients ask for ``text/event-stream``; the stream itself is no rendered data."""
-
+class EventStreamRenderer(StreamRenderer):
     media_type = "text/event-stream"
     format = "events"
-
-    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> bytes:
-        return JSONRenderer().render(data)  # of an error, such as 404
 
 
 @extend_schema_view(
@@ -155,12 +185,13 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         "retry": "imports.add_importjob",
         "undo": "imports.view_importjob",  # and undo_changeset or undo_others_changeset
     }
+    heavy_actions = ("create", "rejects", "undo")
     lookup_value_regex = r"\d{1,18}"
 
     @extend_schema(
         summary="Upload a CSV and import it",
         request={"multipart/form-data": UploadSerializer},
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 507: ErrorSerializer},
     )
     def create(self, request: Request) -> Response:
         upload = UploadSerializer(data=request.data)
@@ -170,7 +201,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             job = operations.start_import(
                 file=file,
                 file_name=file.name,
-                user=_user(request),
+                user=actor_of(request),
                 mode=upload.validated_data["mode"],
                 review=upload.validated_data["review"],
                 review_if_known=upload.validated_data["review_if_known"],
@@ -185,7 +216,16 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         summary="Live progress as Server-Sent Events",
         description="`event: progress` with the job as JSON, at most four a second; a comment "
         "every 15 s; ends after a final status.",
-        responses={(200, "text/event-stream"): OpenApiTypes.STR},
+        responses={
+            (200, "text/event-stream"): {
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {
+                    "event": {"type": "string", "enum": ["progress"]},
+                    "data": {"type": "string", "description": "the job, as JSON"},
+                },
+            }
+        },
     )
     @action(detail=True, renderer_classes=[EventStreamRenderer, JSONRenderer])
     def events(self, request: Request, pk: str) -> StreamingHttpResponse:
@@ -197,7 +237,10 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
 
-    @extend_schema(summary="The refused records", responses=RowErrorSerializer(many=True))
+    @extend_schema(
+        summary="The refused records",
+        responses={200: RowErrorSerializer(many=True), 410: ErrorSerializer},
+    )
     @action(detail=True, pagination_class=ByLine, serializer_class=RowErrorSerializer)
     def errors(self, request: Request, pk: str) -> Response:
         job = self.get_object()
@@ -217,10 +260,16 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             OpenApiParameter("action", str, enum=["created", "updated"]),
             OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
-            OpenApiParameter("page_size", int, description=f"1 to {MAX_PAGE_SIZE}"),
-            OpenApiParameter("cursor", str, description="from next and previous"),
+            *(
+                OpenApiParameter(
+                    parameter["name"],
+                    parameter["schema"],
+                    description=parameter["description"],
+                )
+                for parameter in page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+            ),
         ],
-        responses=DiffSerializer,
+        responses={200: DiffSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, pagination_class=None, filter_backends=[])
     def diff(self, request: Request, pk: str) -> Response:
@@ -228,7 +277,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         try:
             page = read_page(job, request.query_params)
         except NoReview as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         except BadFilter as error:
             raise bad_filter(error) from error
 
@@ -258,15 +307,19 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             }
         )
 
-    @extend_schema(summary="Apply what was reviewed", request=None, responses={202: JobSerializer})
+    @extend_schema(
+        summary="Apply what was reviewed",
+        request=None,
+        responses={202: JobSerializer, 409: ErrorSerializer},
+    )
     @action(detail=True, methods=["post"], pagination_class=None)
     def apply(self, request: Request, pk: str) -> Response:
-        return self._act(operations.apply_import, user=_user(request))
+        return self._act(operations.apply_import, user=actor_of(request))
 
     @extend_schema(
         summary="Cancel an import; what it applied stays and can be undone",
         request=None,
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def cancel(self, request: Request, pk: str) -> Response:
@@ -275,7 +328,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Let a failed or cancelled import go on where it stopped",
         request=None,
-        responses={202: JobSerializer},
+        responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def retry(self, request: Request, pk: str) -> Response:
@@ -285,13 +338,13 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         try:
             job = operation(job_id=self.get_object().pk, **options)
         except operations.Refused as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         summary="Undo what an import did, in a worker",
         request=None,
-        responses={202: ChangeSetSerializer},
+        responses={202: ChangeSetSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def undo(self, request: Request, pk: str) -> Response:
@@ -299,21 +352,20 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         if job.change_set is not None:
             check_may_undo(operations.may_undo(job, request.user))
         try:
-            undo = operations.undo_import(job_id=job.pk, user=_user(request))
+            undo = operations.undo_import(job_id=job.pk, user=actor_of(request))
         except operations.Refused as error:
-            raise Stale(str(error)) from error
+            raise Refusal(str(error)) from error
         return Response(ChangeSetSerializer(undo).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         summary="The refused records as a CSV, ready to mend and upload again",
-        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
+        responses={
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY),
+            410: ErrorSerializer,
+        },
     )
     def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
         try:
             return rejects_response(self.get_object())
         except NotKept as error:
             raise Gone(str(error)) from error
-
-
-def _user(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None

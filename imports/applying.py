@@ -7,6 +7,7 @@ from typing import cast
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from structlog import get_logger
 
 from catalog import operations as catalog
 from catalog.models import ChangeSet
@@ -17,9 +18,12 @@ from imports.comparing import comparison
 from imports.ending import Overtaken
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.reading import stage_again
+from webhooks import tally
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
+
+logger = get_logger(__name__)
 
 EDIT_RETRIES = 20  # of one chunk whose products are being edited at the same time
 EXAMPLES = 5  # SKUs named for what turned out differently than the review showed
@@ -58,7 +62,8 @@ def apply_chunk(chunk: ImportChunk) -> None:
     """
     for _ in range(EDIT_RETRIES):
         try:
-            _apply_chunk_once(chunk)
+            if figures := _apply_chunk_once(chunk):
+                logger.info("chunk_applied", **figures)
             return
         except ConcurrentEdit:
             continue  # somebody edited one of its products: compare again with what is there now
@@ -68,20 +73,21 @@ def apply_chunk(chunk: ImportChunk) -> None:
 
 
 @transaction.atomic
-def _apply_chunk_once(chunk: ImportChunk) -> None:
+def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
+    """Return the chunk's counts and ``seconds``, or nothing where there was nothing to do."""
     started = time.monotonic()
     with connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
         mine = ImportChunk.objects.filter(pk=chunk.pk, done_at=None)
         # Waits for a worker that looks for a chunk: it may hold this row for a moment as well.
         if not mine.select_for_update(of=("self",)).order_by("pk").first():
-            return  # done by another worker
+            return {}  # done by another worker
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.APPLYING:
-            return
+            return {}
         if not sql.holds_rows(cursor, job.pk):
             stage_again(job)
-            return
+            return {}
         differing = _differing(job, chunk)
         result = _upsert(job, chunk.first_key, chunk.end_key)
         if result.created or result.updated:
@@ -89,7 +95,8 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
             )
     _refuse_nameless(job, result)
-    mine.update(done_at=timezone.now(), seconds=time.monotonic() - started, error="")
+    seconds = time.monotonic() - started
+    mine.update(done_at=timezone.now(), seconds=seconds, error="")
     # Last, because from here to the commit the other workers' chunks wait for these rows.
     moved = ImportJob.objects.filter(
         pk=job.pk, status=Status.PROCESSING, stage=Stage.APPLYING
@@ -114,6 +121,17 @@ def _apply_chunk_once(chunk: ImportChunk) -> None:
     catalog.count_changes(
         cast(int, job.change_set_id), created=result.created, updated=result.updated
     )
+    counts = {
+        "created": result.created,
+        "updated": result.updated,
+        "unchanged": result.unchanged,
+        "superseded": result.superseded,
+        "skipped": result.skipped,
+        "rejected": len(result.nameless),
+    }
+    records = {f"records|{outcome}": count for outcome, count in counts.items()}
+    tally.add({**records, **tally.CHUNK_SECONDS.counts([seconds])})
+    return {**counts, "seconds": round(seconds, 3)}
 
 
 def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:

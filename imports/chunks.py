@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from imports import applying, comparing
 from imports.ending import ATTEMPTS, fail_import, finish_import
@@ -54,12 +55,14 @@ def run_chunks(job_id: int, *, seconds: float = RUN_SECONDS) -> None:
     job = ImportJob.objects.filter(pk=job_id, status=Status.PROCESSING).first()
     if job is None or job.stage not in _LEFT:
         return
+    bind_contextvars(**job.log_context)
     stage = Stage(job.stage)
     deadline = time.monotonic() + seconds
     while chunk := claim_chunk(job_id, stage):
         if chunk.attempts > ATTEMPTS:
             _give_up(chunk, stage)
             return
+        bind_contextvars(chunk=chunk.number, attempt=chunk.attempts)
         try:
             _DO[stage](chunk)
         except Exception as error:
@@ -69,6 +72,7 @@ def run_chunks(job_id: int, *, seconds: float = RUN_SECONDS) -> None:
             if not isinstance(error, OperationalError):
                 kick_after_commit(RUN_CHUNKS, job_id)  # waiting would not help
             raise
+        unbind_contextvars("chunk", "attempt")
         if time.monotonic() > deadline:
             kick_after_commit(RUN_CHUNKS, job_id)
             return

@@ -9,10 +9,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from structlog import get_logger
 
 from catalog import sql_compare
-from catalog.models import Change
 from catalog.sql import APPLY_SETTINGS
+from catalog.values import FIELDS
 from imports import sql
 from imports.ending import Overtaken
 from imports.models import ImportChunk, ImportJob
@@ -21,8 +22,9 @@ from imports.reading import stage_again
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
+logger = get_logger(__name__)
+
 EXAMPLES = 3  # named in a warning
-FIELDS = tuple(field.name.lower() for field in Change.Field)
 
 
 def begin_comparing(job: ImportJob) -> None:
@@ -48,24 +50,26 @@ def compare_chunk(chunk: ImportChunk) -> None:
     One transaction. Does nothing if the chunk is compared; waits for a worker that is at it.
     """
     try:
-        _compare_chunk(chunk)
+        if records := _compare_chunk(chunk):
+            logger.info("chunk_compared", records=records)
     except Overtaken:
         return  # cancelled: what this one did is taken back
 
 
 @transaction.atomic
-def _compare_chunk(chunk: ImportChunk) -> None:
+def _compare_chunk(chunk: ImportChunk) -> int:
+    """Return how many records were compared."""
     with connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
         mine = ImportChunk.objects.filter(pk=chunk.pk, compared__isnull=True)
         if not mine.select_for_update(of=("self",)).order_by("pk").first():
-            return  # compared by another worker
+            return 0  # compared by another worker
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.COMPARING:
-            return
+            return 0
         if not sql.holds_rows(cursor, job.pk):
             stage_again(job)
-            return
+            return 0
         counts = sql_compare.compare(
             cursor,
             **comparison(job, chunk),
@@ -77,6 +81,7 @@ def _compare_chunk(chunk: ImportChunk) -> None:
     ).update(compared_records=F("compared_records") + counts["total"], progress_at=timezone.now())
     if not moved:
         raise Overtaken(f"job {job.pk} is no longer compared")
+    return int(counts["total"])
 
 
 def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:

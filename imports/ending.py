@@ -1,16 +1,23 @@
 """How imports end: completed, failed, cancelled; and what is left to clear away."""
 
+from functools import partial
+
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from structlog import get_logger
+from structlog.contextvars import bound_contextvars
 
 from catalog import operations as catalog
 from catalog.models import ChangeSet
 from imports import sql
 from imports.models import ImportJob, job_snapshot
+from webhooks import tally
 from webhooks.models import Event
 from webhooks.operations import record_event
+
+logger = get_logger(__name__)
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -97,7 +104,18 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     job.save(
         update_fields=["status", "stage", "error", "warnings", "finished_at", "progress_at"],
     )
-    record_event(type=event, data=job_snapshot(job))
+    # Whoever cancels a job is in a request of his own: the event goes back to the upload.
+    with bound_contextvars(**job.log_context):
+        record_event(type=event, data=job_snapshot(job))
+        tally.add({f"imports|{status}": 1})
+    figures = {
+        "status": status,
+        "records": job.total_records,
+        "created": job.created,
+        "updated": job.updated,
+        "rejected": job.rejected,
+    }
+    transaction.on_commit(partial(logger.info, "import_ended", **job.log_context, **figures))
 
 
 # --- Clearing away --------------------------------------------------------------------

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from catalog.models import ChangeSet
+from webhooks import origin
 
 
 def uploads() -> Storage:
@@ -138,6 +139,14 @@ class ImportJob(models.Model):
     # the first moment on nobody is shown a part of them, at the second they are gone.
     details_expired_at = models.DateTimeField(null=True, blank=True)
     details_cleared_at = models.DateTimeField(null=True, blank=True)
+    request_id = models.CharField(
+        max_length=origin.LENGTH,
+        default=origin.request_id,
+        db_default="",
+        blank=True,
+        editable=False,
+        help_text="the request that started it, as in the logs",
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -147,6 +156,7 @@ class ImportJob(models.Model):
                 condition=models.Q(status__in=["pending", "processing"]),
                 name="imports_job_active",
             ),
+            models.Index(fields=["status"], name="imports_job_status"),
         ]
 
     def __str__(self) -> str:
@@ -160,6 +170,15 @@ class ImportJob(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status in self.FINAL
+
+    @property
+    def log_context(self) -> dict[str, Any]:
+        """What the log lines of its tasks carry."""
+        return {
+            "request_id": self.request_id,
+            "job_id": self.pk,
+            "change_set_id": self.change_set_id,
+        }
 
     @property
     def is_approved(self) -> bool:

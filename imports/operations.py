@@ -21,6 +21,8 @@ from django.core.files import File
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from catalog import operations as catalog
 from catalog import undo
@@ -38,6 +40,8 @@ Stage = ImportJob.Stage
 catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
 
 STALE_SECONDS = 6  # without progress: the sweep looks at the job
+
+logger = get_logger(__name__)
 
 
 class Refused(Exception):
@@ -106,6 +110,8 @@ def start_import(
     except Exception:
         job.file.delete(save=False)  # no job, no file: nobody would ever look at it
         raise
+    with bound_contextvars(**job.log_context):
+        logger.info("import_started", bytes=size, mode=mode, review=job.review)
     return job
 
 
@@ -148,6 +154,7 @@ def advance_import(job_id: int) -> None:
     to the catalogue or for somebody who reviews it, or that has ended.
     """
     job = ImportJob.objects.select_related("change_set").get(pk=job_id)
+    bind_contextvars(**job.log_context)  # until the task ends, with an error too
     if job.status not in ImportJob.ACTIVE:
         return
     if job.resolved_at is None and not reading.prepare(job):

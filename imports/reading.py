@@ -1,6 +1,5 @@
 """From the file to the staging table: the stages “read” and “check duplicates”."""
 
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,15 +9,17 @@ from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from structlog import get_logger
 
 from imports import sql
 from imports.ending import Overtaken, count_attempt, fail_import, note_trouble
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.reader import Batch, Checkpoint, Layout, Problem, UnreadableFile, inspect, read_batches
 from imports.task_names import ADVANCE
+from webhooks import tally
 from webhooks.kick import kick_after_commit
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -41,7 +42,7 @@ def prepare(job: ImportJob) -> bool:
     except FileNotFoundError:
         fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
     except Overtaken as error:
-        logger.info("%s", error)
+        logger.info("overtaken", reason=str(error))
     except (OSError, Error) as error:
         note_trouble(job.pk, error)
         raise
@@ -195,6 +196,7 @@ def _stage_slice(
         if not moved:
             # Cancelled, or another worker reads the same job: what this one did is taken back.
             raise Overtaken(f"job {job.pk} moved on without this worker")
+        tally.add({"records|rejected": len(problems)})
     job.warnings = [*job.warnings, *warnings]
     job.staged_records += rows
     return behind, ended
@@ -245,12 +247,13 @@ def resolve(job: ImportJob) -> bool:
         )
         if not moved:
             raise Overtaken(f"job {job.pk} is no longer processed")
+    logger.info("file_read", records=job.total_records, rejected=job.rejected)
     return True
 
 
 def stage_again(job: ImportJob) -> None:
     """Read the file once more: a crash of the server emptied the unlogged staging table."""
-    logger.warning("job %s: the staged records are gone; reading the file again", job.pk)
+    logger.warning("staged_records_lost", job_id=job.pk)  # the file is read again
     ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING).update(
         stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()
     )

@@ -10,12 +10,12 @@ from django.utils.http import urlencode
 from catalog import sql_compare
 from catalog.filters import BadFilter
 from catalog.models import Change
-from catalog.queries import FIELDS, FieldChange
+from catalog.queries import FieldChange
+from catalog.values import FIELDS
 from imports import sql
 from imports.models import ImportJob
 
 __all__ = [
-    "FIELDS",
     "FLAGS",
     "MAX_PAGE_SIZE",
     "NoReview",
@@ -149,9 +149,9 @@ def _choice(given: Mapping[str, str], name: str, choices: Any) -> str:
 def _size(text: str) -> int:
     if not text:
         return PAGE_SIZE
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadFilter({"page_size": f"Write a number from 1 to {MAX_PAGE_SIZE}."})
-    return max(1, min(int(text), MAX_PAGE_SIZE))
+    if not text.isascii() or not text.isdigit() or not text.strip("0"):
+        raise BadFilter({"page_size": f"Write a whole number from 1 to {MAX_PAGE_SIZE}."})
+    return MAX_PAGE_SIZE if len(text) > 9 else min(int(text), MAX_PAGE_SIZE)
 
 
 # --- For the pages --------------------------------------------------------------------

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from imports import operations, views
 from imports.models import ImportJob
 from imports.review import review_context
+from webhooks.actor import actor_of
 
 may_import = permission_required("imports.add_importjob", raise_exception=True)
 
@@ -31,8 +32,7 @@ def job_review(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_import
 def job_apply(request: HttpRequest, pk: int) -> HttpResponse:
-    user = request.user if request.user.is_authenticated else None
-    return _act(request, pk, operations.apply_import, user=user)
+    return _act(request, pk, operations.apply_import, user=actor_of(request))
 
 
 @require_POST

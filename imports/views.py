@@ -19,6 +19,7 @@ from imports.models import ImportJob
 from imports.progress import Progress, progress_of
 from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import review_context
+from webhooks.actor import actor_of
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
 
@@ -82,7 +83,6 @@ def job_list(request: HttpRequest) -> HttpResponse:
 def _upload(request: HttpRequest) -> HttpResponse:
     """The form of the home page, as a browser without JavaScript sends it."""
     files: list[UploadedFile[Any]] = request.FILES.getlist("file")
-    user = request.user if request.user.is_authenticated else None
     if not files:
         return _refused(request, "No file was chosen. Choose a CSV file and upload it again.")
     mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
@@ -95,7 +95,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
                 operations.start_import(
                     file=file,
                     file_name=file.name or "import.csv",
-                    user=user,
+                    user=actor_of(request),
                     mode=mode,
                     review="review" in request.POST,
                     review_if_known=True,
@@ -148,9 +148,9 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
     jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
-    if (shown := request.GET.get("except", "")).isdigit():
+    if (shown := request.GET.get("except", "")).isdecimal():
         jobs = jobs.exclude(pk=int(shown[:18]))
-    if (shown := request.GET.get("except_change", "")).isdigit():
+    if (shown := request.GET.get("except_change", "")).isdecimal():
         acts = acts.exclude(pk=int(shown[:18]))
     context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
     return render(request, "imports/_running.html", context)

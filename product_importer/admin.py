@@ -1,9 +1,14 @@
-"""What other packages bring to the admin, in Unfold's dress."""
+"""What other packages bring to the admin, in Unfold's dress; API tokens; and who did what."""
 
+from collections.abc import Iterable
+from typing import Any, cast
+
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django_celery_results.admin import TaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
@@ -13,6 +18,8 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from catalog.admin import EstimatingPaginator
+from product_importer.models import ApiToken
+from product_importer.tokens import revoke_token
 from webhooks.admin import ReadOnlyAdmin
 
 admin.site.unregister(User)
@@ -22,8 +29,48 @@ admin.site.unregister(GroupResult)
 admin.site.unregister(AuthToken)
 
 
+class AuditedAdmin(ModelAdmin):
+    """Tells in the log which rights were given and taken, not only that some were changed."""
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        message = super().construct_change_message(request, form, formsets, add)
+        rights = {name: told for name in form.changed_data if (told := _told(form, name))}
+        for part in message:
+            if "fields" in part.get("changed", {}) and "name" not in part["changed"]:
+                labels = zip(form.changed_data, part["changed"]["fields"], strict=True)
+                part["changed"]["fields"] = [
+                    f"{label} ({rights[name]})" if name in rights else label
+                    for name, label in labels
+                ]
+        if add and rights:
+            fields = [f"{form.fields[name].label} ({told})" for name, told in rights.items()]
+            message.append({"changed": {"fields": fields}})
+        return message
+
+
+def _told(form: Any, name: str) -> str:
+    """What became of a right or of a set of them; nothing for other fields."""
+    after = form.cleaned_data.get(name)
+    if name in ("is_active", "is_staff", "is_superuser"):
+        return f"now {'yes' if after else 'no'}"
+    if name not in ("groups", "user_permissions", "permissions"):
+        return ""
+    before, now = _names(form.initial.get(name) or ()), _names(after or ())
+    parts = (("added", now - before), ("removed", before - now))
+    return "; ".join(f"{verb} {', '.join(sorted(names))}" for verb, names in parts if names)
+
+
+def _names(held: Iterable[Model]) -> set[str]:
+    return {
+        f"{one.content_type.app_label}.{one.codename}" if isinstance(one, Permission) else str(one)
+        for one in held
+    }
+
+
 @admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class PersonAdmin(UserAdmin, AuditedAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -39,7 +86,7 @@ class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin, ModelAdmin):
+class RoleAdmin(GroupAdmin, AuditedAdmin):
     pass
 
 
@@ -54,15 +101,115 @@ class TaskAdmin(TaskResultAdmin, ReadOnlyAdmin):
     list_per_page = 50
 
 
-@admin.register(AuthToken)
+@admin.register(ApiToken)
 class TokenAdmin(ModelAdmin):
-    """Tokens are made by ``manage.py api_token``; here they are seen and withdrawn."""
+    """Tokens are made on their owners' pages; here they are seen, and revoked by deleting."""
 
-    list_display = ["token_key", "user", "created", "expiry"]
-    fields = ["token_key", "user", "created", "expiry"]
+    list_display = ["name", "owner", "scope", "made", "expires", "last_used_at"]
+    list_filter = ["scope"]
+    list_select_related = ["token__user"]
+    fields = ["name", "owner", "scope", "begins_with", "made", "expires", "last_used_at"]
     readonly_fields = fields
-    list_select_related = ["user"]
-    search_fields = ["user__username", "token_key"]
+    search_fields = ["name", "token__user__username", "token__token_key"]
 
-    def has_add_permission(self, request: object) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        revoke_token(token=obj, actor=_staff(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        for token in queryset.select_related("token__user"):
+            revoke_token(token=token, actor=_staff(request))
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        return []  # revoke_token has told it
+
+    @display(description="User", ordering="token__user__username")
+    def owner(self, token: ApiToken) -> str:
+        return str(token.token.user)
+
+    @display(description="Begins with")
+    def begins_with(self, token: ApiToken) -> str:
+        return str(token.token.token_key[:8])
+
+    @display(description="Made", ordering="token__created")
+    def made(self, token: ApiToken) -> Any:
+        return token.token.created
+
+    @display(description="Expires", ordering="token__expiry")
+    def expires(self, token: ApiToken) -> Any:
+        return token.expires_at or "never"
+
+
+def _staff(request: HttpRequest) -> User:
+    return cast(User, request.user)  # the admin lets nobody else in
+
+
+# --- Who did what ---------------------------------------------------------------------
+
+
+class GrowingAdmin(ReadOnlyAdmin):
+    """A log that only grows: the newest first, and no count of all of it."""
+
+    show_full_result_count = False
+    paginator = EstimatingPaginator
+    list_per_page = 50
+
+
+@admin.register(LogEntry)
+class ActsAdmin(GrowingAdmin):
+    """Everything that somebody changed in the admin, rights among it, and API tokens."""
+
+    list_display = ["action_time", "user", "act", "content_type", "object_repr", "message"]
+    list_filter = ["action_flag", "content_type"]
+    list_select_related = ["user", "content_type"]
+    search_fields = ["user__username", "object_repr"]
+    fields = ["action_time", "user", "act", "content_type", "object_id", "object_repr", "message"]
+    readonly_fields = fields
+    ordering = ["-action_time", "-id"]
+
+    @display(description="Act", ordering="action_flag")
+    def act(self, entry: LogEntry) -> str:
+        return str(entry.get_action_flag_display())
+
+    @display(description="What")
+    def message(self, entry: LogEntry) -> str:
+        return entry.get_change_message() or "—"
+
+
+@admin.register(AccessLog)
+class LogInsAdmin(GrowingAdmin):
+    """Log-ins that succeeded."""
+
+    list_display = ["attempt_time", "username", "ip_address", "path_info", "logout_time"]
+    search_fields = ["username", "=ip_address"]
+    fields = [*list_display, "user_agent"]
+    readonly_fields = fields
+
+
+@admin.register(AccessFailureLog)
+class FailuresAdmin(GrowingAdmin):
+    """Log-ins that failed."""
+
+    list_display = ["attempt_time", "username", "ip_address", "path_info", "locked_out"]
+    list_filter = ["locked_out"]
+    search_fields = ["username", "=ip_address"]
+    fields = [*list_display, "user_agent"]
+    readonly_fields = fields
+
+
+@admin.register(AccessAttempt)
+class WaitsAdmin(ReadOnlyAdmin):
+    """Failures that count towards a wait; deleting them ends it."""
+
+    list_display = ["username", "ip_address", "failures_since_start", "attempt_time"]
+    search_fields = ["username", "=ip_address"]
+    fields = [*list_display, "user_agent", "path_info"]
+    readonly_fields = fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(ModelAdmin.has_delete_permission(self, request, obj))

@@ -1,6 +1,7 @@
 """What all API calls share: errors as JSON with a sentence that says what to do."""
 
 import errno
+import math
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -12,16 +13,17 @@ from rest_framework.views import exception_handler
 from catalog.values import DESCRIPTION_MAX_LENGTH
 from imports.operations import NO_ROOM
 
+NOTHING_HERE = "There is nothing at this address. It may have been deleted."
 SENTENCES: dict[type[Exception], str] = {
     exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
-    "(manage.py api_token makes a token).",
-    exceptions.NotFound: "There is nothing at this address. It may have been deleted.",
-    Http404: "There is nothing at this address. It may have been deleted.",
+    "(the page “API tokens” makes one).",
+    exceptions.NotFound: NOTHING_HERE,
+    Http404: NOTHING_HERE,
 }
 
 
 def explain(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's error answer, always with ``detail`` (a sentence) and ``code``."""
+    """DRF's error answer, in the shape of ``webhooks.api_base.ErrorSerializer``."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Response({"detail": NO_ROOM, "code": "no_room"}, status=507)
     if isinstance(error, RequestDataTooBig):
@@ -36,12 +38,32 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
         response.data = {
             "detail": _first_sentence(error.detail),
             "code": "invalid",
-            "errors": error.get_full_details(),
+            "errors": _by_field(error.get_full_details()),
         }
+        return response
+    if isinstance(error, exceptions.Throttled):
+        seconds = math.ceil(float(response.headers.get("Retry-After", 1)))
+        detail = f"These are too many requests. Wait {seconds} s, as Retry-After tells, and go on."
+        response.data = {"detail": detail, "code": code}
         return response
     detail = SENTENCES.get(type(error)) or str(getattr(error, "detail", error))
     response.data = {"detail": detail, "code": code}
     return response
+
+
+def _by_field(details: Any, field: str = "") -> dict[str, list[Any]]:
+    """What is wrong, by field: a flat object of lists, however the serializer nests it."""
+    found: dict[str, list[Any]] = {}
+    if isinstance(details, dict) and not isinstance(details.get("message"), str):
+        for name, inner in details.items():
+            found |= _by_field(inner, f"{field}.{name}" if field else str(name))
+        return found
+    for one in details if isinstance(details, list) else [details]:
+        if isinstance(one, dict) and isinstance(one.get("message"), str):
+            found.setdefault(field or "non_field_errors", []).append(one)
+        else:
+            found |= _by_field(one, field)
+    return found
 
 
 def _first_sentence(detail: Any, field: str = "") -> str:

@@ -2,7 +2,20 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.urls import reverse
+
+from product_importer.bodies import LimitBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "product_importer.settings")
-application = get_asgi_application()
+django = get_asgi_application()
+
+from product_importer.admission import may_upload  # noqa: E402 (it needs the models)
+
+application = LimitBodies(
+    django,
+    max_file_bytes=settings.IMPORT_MAX_FILE_SIZE,
+    uploads=(reverse("job-list"), reverse("api-import-list")),
+    may_upload=may_upload,
+)

@@ -70,7 +70,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if user.has_perm("django_celery_results.view_taskresult"):
         troubles += failed_tasks()
     if user.has_perm("catalog.view_product"):
-        context["glance"] = glance(DAYS, kept=True)
+        context["glance"] = glance(DAYS)
     return {**context, "troubles": troubles, "sees_anything": may_see_jobs or may_see_changes}
 
 

@@ -1,9 +1,13 @@
-"""The log-in form of the pages, in Unfold's dress; unlike the admin's, for everybody."""
+"""The project's own forms: log-in, in Unfold's dress but for everybody, and API tokens."""
 
+from datetime import timedelta
 from typing import Any
 
+from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from product_importer.models import ApiToken
 
 
 class LoginForm(AuthenticationForm):
@@ -15,3 +19,24 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].widget = UnfoldAdminPasswordWidget(
             attrs={"autocomplete": "current-password"}
         )
+
+
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    EXPIRES = {"30": "in 30 days", "90": "in 90 days", "365": "in a year", "never": "never"}
+
+    name = forms.CharField(
+        max_length=100, help_text="What it is for, such as “price updates of the shop”."
+    )
+    scope = forms.ChoiceField(
+        choices=ApiToken.Scope.choices,
+        initial=ApiToken.Scope.READ,
+        widget=forms.RadioSelect,
+        label="It may",
+    )
+    expires_in = forms.ChoiceField(choices=EXPIRES.items(), initial="90", label="It expires")
+
+    def clean_expires_in(self) -> timedelta | None:
+        days = self.cleaned_data["expires_in"]
+        return None if days == "never" else timedelta(days=int(days))

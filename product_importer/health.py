@@ -1,11 +1,15 @@
 """``/healthz`` (the process answers) and ``/readyz`` (so do its parts)."""
 
-from typing import Any
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import Error, connection
+from django.db import Error
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -14,8 +18,13 @@ from django.views.decorators.cache import never_cache
 from catalog.models import ChangeSet
 from catalog.operations import whose_turn
 from imports.models import ImportJob
-from product_importer.celery import WORKER_KEY_PREFIX
+from product_importer.celery import BEAT_KEY, WORKER_KEY_PREFIX
+from product_importer.probing import BROKER, DATABASE, SECONDS, own_connection
 from webhooks.queries import oldest_due_seconds
+
+T = TypeVar("T")
+
+SILENT = "does not answer"
 
 
 @login_not_required
@@ -28,34 +37,85 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Each part by name: ``ok`` or what is wrong. 503 while one of them is missing."""
-    parts: dict[str, Any] = {"database": _database(), "broker": "", "worker": ""}
-    parts["broker"], parts["worker"] = _broker_and_worker()
+    """Each part by name: ``ok`` or what is wrong. 503 while one of them is missing.
+
+    But not for beat: without it lost messages and later attempts of webhooks wait, while all
+    that the site is asked for goes on. Answers within ``probing.SECONDS``.
+    """
+    due, signs = ask(due_work, signs_of_life)
+    parts = {
+        "database": "ok" if due else SILENT,
+        "broker": "ok" if signs else SILENT,
+        "worker": _reports(signs and signs.workers, "no worker reports"),
+    }
     ready = all(value == "ok" for value in parts.values())
-    answers = parts["database"] == "ok"
-    parts["oldest_due_seconds"] = _oldest_due() if answers else None
-    parts["oldest_due_delivery_seconds"] = oldest_due_seconds() if answers else None
-    return JsonResponse({"ready": ready, **parts}, status=200 if ready else 503)
+    answer: dict[str, Any] = {
+        "ready": ready,
+        **parts,
+        "beat": _reports(signs and signs.beat, "beat does not report"),
+        "oldest_due_seconds": due and due["work"],
+        "oldest_due_delivery_seconds": due and due["delivery"],
+    }
+    return JsonResponse(answer, status=200 if ready else 503)
 
 
-def _database() -> str:
+def _reports(sign: Any, missing: str) -> str:
+    if sign is None:
+        return "unknown"
+    return "ok" if sign else missing
+
+
+def ask(
+    of_database: Callable[[], T], of_broker: Callable[[], "Signs"]
+) -> tuple[T | None, "Signs | None"]:
+    """Ask database and broker at once; ``None`` for the one that gives no answer in time."""
+
+    def connected() -> T:
+        with own_connection():
+            return of_database()
+
+    until = time.monotonic() + SECONDS
+    database, broker = DATABASE.ask(connected), BROKER.ask(of_broker)
+    return _answer(database, until), _answer(broker, until)
+
+
+def _answer(waited_for: "Future[T]", until: float) -> T | None:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error:
-        return "does not answer"
-    return "ok"
+        return waited_for.result(timeout=max(0.0, until - time.monotonic()))
+    except (TimeoutError, Error, redis.RedisError):
+        return None
 
 
-def _broker_and_worker() -> tuple[str, str]:
-    try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
-        ) as client:
-            alive = next(client.scan_iter(WORKER_KEY_PREFIX + "*", count=1000), None)
-    except redis.RedisError:
-        return "does not answer", "unknown"
-    return "ok", "ok" if alive else "no worker reports"
+# --- What is asked ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the broker knows: workers that report, whether beat does, messages by queue."""
+
+    workers: int
+    beat: bool
+    messages: dict[str, int]
+
+
+def signs_of_life() -> Signs:
+    """Raises ``redis.RedisError``."""
+    queues = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1
+    ) as client:
+        workers = sum(1 for _ in client.scan_iter(WORKER_KEY_PREFIX + "*", count=1000))
+        pipeline = client.pipeline(transaction=False)
+        pipeline.exists(BEAT_KEY)
+        for queue in queues:
+            pipeline.llen(queue)
+        beat, *lengths = pipeline.execute()
+    return Signs(workers, bool(beat), dict(zip(queues, lengths, strict=True)))
+
+
+def due_work() -> dict[str, float]:
+    """Seconds since the oldest due ``work`` got on, and since the oldest ``delivery`` was due."""
+    return {"work": _oldest_due(), "delivery": oldest_due_seconds()}
 
 
 def _oldest_due() -> float:

@@ -4,15 +4,20 @@ Every variable that is read here is described in docs/settings.md (a test compar
 """
 
 import ipaddress
+import logging
 import os
-import sys
+import re
+from datetime import timedelta
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
+from product_importer import logs
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
+from product_importer.policy import bucket_origins, content_security_policy
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
@@ -24,7 +29,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", "")
 HTTPS = env.boolean("HTTPS", True)  # bin/run sets it to false: a laptop has no certificate
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come over plain HTTP
+# Probes and Prometheus come over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -32,6 +38,26 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
+# How many proxies in front of the site append to X-Forwarded-For; the header is believed no
+# further, and without a proxy not at all. The routers of Heroku and Render append.
+PROXIES = env.integer("PROXIES", 1 if {"DYNO", "RENDER"} & os.environ.keys() else 0)
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses who is locked out
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Log-ins that fail are counted in the database, for all web processes, by the pair of user and
+# address: so nobody can lock others out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCKOUT_MINUTES", 15))
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page tells how long to wait
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # product_importer.admin shows them, to read only
+AXES_USERNAME_CALLABLE = "product_importer.lockout.typed_name"
+AXES_CLIENT_IP_CALLABLE = "product_importer.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "product_importer.lockout.locked_out"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -54,6 +80,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
     "django_celery_results",
     "django_filters",
     "django_htmx",
@@ -67,17 +95,22 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
+    "product_importer.middleware.LogRequests",
+    "product_importer.middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
+    "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "product_importer.unreadable.refuse_unreadable",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Every page needs a login, unless it says otherwise.
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "product_importer.middleware.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 ]
 ROOT_URLCONF = "product_importer.urls"
 ASGI_APPLICATION = "product_importer.asgi.application"
@@ -109,6 +142,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(env.text("DATABASE_URL"), conn_health_checks=True)
 }
+# A server that vanished without a word is noticed within half a minute, not after two hours.
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    **DATABASES["default"].get("OPTIONS", {}),
+}
 if env.boolean("DATABASE_POOL", False):
     # Web processes: under ASGI every request runs in a thread of its own, so a connection
     # outlives the request only in a pool.
@@ -133,7 +175,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # A dead broker may cost a request no more than half a second: no retries, short timeouts.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -221,6 +262,13 @@ def s3_uploads(bucket: str, **options: Any) -> dict[str, Any]:
     }
 
 
+AWS_S3_ENDPOINT_URL = env.text("AWS_S3_ENDPOINT_URL", "")
+AWS_REGION = env.text("AWS_REGION", "")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": content_security_policy(
+        bucket_origins(UPLOADS_BUCKET, region=AWS_REGION, endpoint_url=AWS_S3_ENDPOINT_URL)
+    )
+}
 STORAGES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -229,8 +277,8 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "uploads": s3_uploads(
         UPLOADS_BUCKET,
-        endpoint_url=env.text("AWS_S3_ENDPOINT_URL", "") or None,
-        region_name=env.text("AWS_REGION", "") or None,
+        endpoint_url=AWS_S3_ENDPOINT_URL or None,
+        region_name=AWS_REGION or None,
     )
     if UPLOADS_BUCKET
     else {
@@ -260,14 +308,40 @@ WEBHOOK_ALLOWED_CIDRS = [
 WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
 WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
 
+
 # --- API ------------------------------------------------------------------------------
+def api_rate(name: str, default: str) -> str | None:
+    """How many requests in which time (``600/min``); ``off``: as many as come."""
+    rate = env.text(name, default)
+    if rate == "off":
+        return None
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|min|hour|day)", rate):
+        raise ImproperlyConfigured(f"{name} is {rate!r}: write one like 600/min, or off.")
+    return rate
+
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "product_importer.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": [
+        "product_importer.throttles.UserThrottle",
+        "product_importer.throttles.AnonymousThrottle",
+        "product_importer.throttles.HeavyThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": api_rate("API_RATE_USER", "12000/min"),
+        "anonymous": api_rate("API_RATE_ANONYMOUS", "600/min"),
+        "heavy": api_rate("API_RATE_HEAVY", "600/min"),
+    },
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PARSER_CLASSES": [
+        "webhooks.api_base.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "product_importer.api.explain",
     "COERCE_DECIMAL_TO_STRING": True,
@@ -282,6 +356,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,  # what is sent and what is answered are not the same
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "product_importer.api_schema.describe_errors",
+        "product_importer.api_schema.describe_parameters",
+    ],
 }
 
 # --- The shell that pages and admin share ---------------------------------------------
@@ -331,6 +411,12 @@ UNFOLD = {
                         "link": reverse_lazy("admin:index"),
                         "permission": "product_importer.shell.may_use_admin",
                     },
+                    {
+                        "title": "API tokens",
+                        "icon": "key",
+                        "link": reverse_lazy("token-list"),
+                        "permission": "product_importer.shell.is_logged_in",
+                    },
                     {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],
             },
@@ -338,15 +424,26 @@ UNFOLD = {
     },
 }
 
-# --- Logs -----------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "plain"},
-    },
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-}
+# --- Logs, metrics, errors ------------------------------------------------------------
+LOG_FORMAT = env.text("LOG_FORMAT", "json")
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: write json or plain.")
+LOGGING = logs.configure(format=LOG_FORMAT, level=env.text("LOG_LEVEL", "INFO"))
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # by product_importer.middleware
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # nobody's address in the logs
+# What was done is told by those who did it; that a request or a task begins is for debugging.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG
+# Prometheus asks /metrics with this as bearer token; without one only who may, by a session.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+PROMETHEUS_LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))
+if SENTRY_DSN := env.text("SENTRY_DSN", ""):
+    from product_importer import sentry
+
+    sentry.start(
+        dsn=SENTRY_DSN,
+        environment=env.text("SENTRY_ENVIRONMENT", ""),
+        release=env.text("SENTRY_RELEASE", ""),
+    )

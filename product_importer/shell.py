@@ -27,6 +27,10 @@ def is_home(request: HttpRequest) -> bool:
     return request.path == "/"
 
 
+def is_logged_in(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.is_authenticated)
+
+
 def may_use_admin(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.is_staff)
 
@@ -37,14 +41,16 @@ def may_see_webhooks(request: HttpRequest) -> bool:
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
-    if request.path.startswith(("/admin/", "/api/")):
-        return {}
-    context: dict[str, Any] = dict(admin.site.each_context(request))
     user = getattr(request, "user", None)
-    if user is not None and user.is_authenticated:
+    if user is None or request.path.startswith(("/admin/", "/api/")):
+        return {}  # without a user: refused before it was asked for one, as for a wrong host
+    context: dict[str, Any] = dict(admin.site.each_context(request))
+    if user.is_authenticated:
         # Unfold keeps its navigation for those who may enter the admin.
         context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]
-    if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
-        context["running_jobs"] = ImportJob.unfinished()[:3]
-        context["running_acts"] = unfinished_bulk_acts()[:3]
+    if user.is_authenticated and not request.headers.get("HX-Request"):
+        if user.has_perm("imports.view_importjob"):
+            context["running_jobs"] = ImportJob.unfinished()[:3]
+        if user.has_perm("catalog.view_changeset"):
+            context["running_acts"] = unfinished_bulk_acts()[:3]
     return context

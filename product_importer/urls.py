@@ -3,14 +3,17 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
-from catalog.api import ChangeSetViewSet, CSVRenderer, ProductViewSet
+from catalog.api import CSVRenderer, ProductViewSet
+from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
 from product_importer.forms import LoginForm
 from product_importer.health import healthz, readyz
+from product_importer.metrics import metrics
+from product_importer.token_views import token_list, token_new, token_revoke
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -22,6 +25,10 @@ router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
+handler400 = "product_importer.errors.bad_request"
+handler404 = "product_importer.errors.not_found"
+handler500 = "product_importer.errors.server_error"
+
 urlpatterns = [
     path("", include("imports.urls")),
     path("", include("catalog.urls")),
@@ -32,17 +39,23 @@ urlpatterns = [
         name="login",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("tokens/", token_list, name="token-list"),
+    path("tokens/new/", token_new, name="token-new"),
+    path("tokens/<int:pk>/revoke/", token_revoke, name="token-revoke"),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
         "api/v1/docs/",
-        SpectacularSwaggerView.as_view(url_name="api-schema", http_method_names=["get", "head"]),
+        # "Split": its script has an address of its own, so nothing inline has to run.
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api-schema", http_method_names=["get", "head"]
+        ),
         name="api-docs",
     ),
     # A file's name ends without a slash.
     path(
         "api/v1/imports/<int:pk>/rejects.csv",
-        ImportViewSet.as_view({"get": "rejects"}),
+        ImportViewSet.as_view({"get": "rejects"}, renderer_classes=[CSVRenderer, JSONRenderer]),
         name="api-import-rejects",
     ),
     path(
@@ -53,4 +66,5 @@ urlpatterns = [
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
 ]

@@ -1,34 +1,53 @@
-"""The API of the webhooks; and, for every app, what all APIs share."""
+"""The API of the webhooks."""
 
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import exceptions, mixins, serializers, status, viewsets
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
+from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhooks import endpoints
-from webhooks.api_base import CountedCursorPagination, HasPermission, NewestFirst
+from webhooks.actor import actor_of
+from webhooks.api_base import (
+    ErrorSerializer,
+    HasPermission,
+    JSONBoolean,
+    JSONParser,
+    JSONText,
+    NewestFirst,
+    Refusal,
+    invalid,
+)
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
-
-__all__ = [
-    "CountedCursorPagination",
-    "DeliveryViewSet",
-    "EndpointViewSet",
-    "HasPermission",
-    "NewestFirst",
-]
 
 HIDDEN = "whsec_…"
 
 
-class Refusal(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
+@extend_schema_field({"type": "string", "format": "uri", "example": "https://example.com/hook"})
+class AddressField(JSONText):
+    """A URL; the guard knows which may be called."""
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "enum": list(SUBSCRIBABLE)},
+        "minItems": 1,
+    }
+)
+class EventsField(serializers.ListField):
+    """Names of events; the operation knows which there are."""
+
+    child = JSONText()
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -49,12 +68,10 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         read_only_fields = ["id", "disabled_reason", "created_at"]
 
     # The rules are the operation's, which the pages share; here are only the kinds.
-    url = serializers.CharField(max_length=10_000, help_text="http:// or https://, public")
-    description = serializers.CharField(required=False, allow_blank=True)
-    events = serializers.ListField(
-        child=serializers.CharField(), help_text=f"Any of {', '.join(SUBSCRIBABLE)}."
-    )
-    enabled = serializers.BooleanField(required=False)
+    url = AddressField(max_length=10_000, help_text="http:// or https://, public")
+    description = JSONText(required=False, allow_blank=True, help_text="at most 200 characters")
+    events = EventsField()
+    enabled = JSONBoolean(required=False)
     secret = serializers.SerializerMethodField()
 
     def get_secret(self, endpoint: Endpoint) -> str:
@@ -79,6 +96,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "response_headers",
             "response_body",
         ]
+        read_only_fields = fields
 
     error = serializers.SerializerMethodField()
 
@@ -104,10 +122,11 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "created_at",
             "finished_at",
         ]
+        read_only_fields = fields
 
-    event_type = serializers.CharField(source="event.type")
-    webhook_id = serializers.CharField(source="event.message_id")
-    attempts = AttemptSerializer(many=True)
+    event_type = serializers.CharField(source="event.type", read_only=True)
+    webhook_id = serializers.CharField(source="event.message_id", read_only=True)
+    attempts = AttemptSerializer(many=True, read_only=True)
 
 
 class RecoverSerializer(serializers.Serializer[Any]):
@@ -128,12 +147,6 @@ class DeliveryFilter(django_filters.FilterSet):
         fields = ["state"]
 
     event_type = django_filters.ChoiceFilter(field_name="event__type", choices=Event.Type.choices)
-
-
-def _explained(error: endpoints.Invalid) -> exceptions.ValidationError:
-    return serializers.ValidationError(
-        {name: [exceptions.ErrorDetail(text, code)] for name, (code, text) in error.errors.items()}
-    )
 
 
 @extend_schema_view(
@@ -158,18 +171,22 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         "rotate_secret": "webhooks.change_endpoint",
         "recover": "webhooks.change_endpoint",
     }
+    heavy_actions = ("test", "recover")
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Endpoint]:
         return Endpoint.objects.all()
 
-    @extend_schema(summary="Subscribe a URL; the answer has the secret, for the only time")
+    @extend_schema(
+        summary="Subscribe a URL; the answer has the secret, for the only time",
+        responses={201: EndpointSerializer},
+    )
     def create(self, request: Request) -> Response:
         values = self._values(request, partial=False)
         try:
-            endpoint, secret = endpoints.create_endpoint(actor=_actor(request), **values)
+            endpoint, secret = endpoints.create_endpoint(actor=actor_of(request), **values)
         except endpoints.Invalid as error:
-            raise _explained(error) from error
+            raise invalid(error.errors) from error
         return Response(_whole(endpoint, secret), status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change an endpoint")
@@ -180,7 +197,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
                 endpoint_id=endpoint.pk, **self._values(request, partial=partial)
             )
         except endpoints.Invalid as error:
-            raise _explained(error) from error
+            raise invalid(error.errors) from error
         return Response(EndpointSerializer(endpoint).data)
 
     @extend_schema(summary="Change some fields of an endpoint")
@@ -213,7 +230,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     @extend_schema(
         summary="Send again what failed or was missed since a time",
         request=RecoverSerializer,
-        responses={202: QueuedSerializer},
+        responses={202: QueuedSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"])
     def recover(self, request: Request, pk: str) -> Response:
@@ -261,13 +278,16 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
     serializer_class = DeliverySerializer
     permission_classes = [HasPermission]
     permissions_of = {"retrieve": "webhooks.view_endpoint", "resend": "webhooks.change_endpoint"}
+    heavy_actions = ("resend",)
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Delivery]:
         return _with_attempts(Delivery.objects.filter(endpoint__deleted_at=None))
 
     @extend_schema(
-        summary="Send a delivery again", request=None, responses={202: DeliverySerializer}
+        summary="Send a delivery again",
+        request=None,
+        responses={202: DeliverySerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:
@@ -284,7 +304,3 @@ def _with_attempts(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
 
 def _whole(endpoint: Endpoint, secret: str) -> Any:
     return EndpointSerializer(endpoint, context={"secret": secret}).data
-
-
-def _actor(request: Request) -> Any:
-    return request.user if request.user.is_authenticated else None

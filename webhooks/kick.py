@@ -5,7 +5,6 @@ sweep finds it. So a kick is tried once, quickly, and a broker that does not ans
 neither the request nor the work.
 """
 
-import logging
 import os
 import time
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from django.db import transaction
 from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool, producers
+from structlog import get_logger
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 SOCKET_SECONDS = 0.3  # for a broker that accepts connections and then says nothing
 PAUSE_SECONDS = 2.0  # after a failure: a request may want to send several messages
@@ -57,7 +57,8 @@ def _kick(task: str, args: tuple[Any, ...]) -> None:
             current_app.send_task(task, args=args, producer=producer)
     except (OperationalError, OSError) as error:
         _broker_away_until = time.monotonic() + PAUSE_SECONDS
-        logger.warning("the broker did not take %s%s: %s; the sweep will", task, args, error)
+        # A sweep will ask for it.
+        logger.warning("broker_did_not_take", message=task, args=args, error=str(error))
 
 
 @cache

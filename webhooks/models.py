@@ -9,6 +9,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.utils import timezone
 
+from webhooks import origin
 from webhooks.guard import MAX_LENGTH
 
 # Leases of a delivery that ended without a result, one after the other: then it is parked,
@@ -40,6 +41,14 @@ class Event(models.Model):
     type = models.CharField(max_length=40, choices=Type)
     body = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    request_id = models.CharField(
+        max_length=origin.LENGTH,
+        default=origin.request_id,
+        db_default="",
+        blank=True,
+        editable=False,
+        help_text="the request that it goes back to, as in the logs",
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -220,3 +229,16 @@ class Attempt(models.Model):
     @property
     def ok(self) -> bool:
         return self.response_status is not None and 200 <= self.response_status < 300
+
+
+class Tally(models.Model):
+    """A count that only grows (``webhooks.tally``)."""
+
+    key = models.CharField(max_length=60, primary_key=True)
+    value = models.FloatField(default=0)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value:g}"

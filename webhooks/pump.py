@@ -19,18 +19,23 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from requests.structures import CaseInsensitiveDict
+from structlog import get_logger
+from structlog.contextvars import bound_contextvars
 
-from webhooks import endpoints, guard, schedule, signing, sql
+from webhooks import endpoints, guard, schedule, signing, sql, tally
 from webhooks.kick import kick_after_commit
 from webhooks.models import Delivery, Endpoint, message_id
 from webhooks.operations import PUMP
 from webhooks.sender import ERRORS, Response, Sender
+
+logger = get_logger(__name__)
 
 IN_FLIGHT = 8  # requests to one endpoint at a time
 FIRST_WINDOW = 2  # of an endpoint that the pump meets; success doubles it, failure halves it
@@ -130,7 +135,10 @@ class _Run:
                 self.pump = number if sql.begin_pump(cursor, pump=number) else 0
             now = timezone.now()
             sql.free_lost(cursor, now=now)
-            sql.park(cursor, detail=ERRORS["worker_lost"], now=now)
+            parked = sql.park(cursor, detail=ERRORS["worker_lost"], now=now)
+            tally.add({"deliveries|failed": parked})
+        if parked:
+            logger.error("deliveries_parked", number=parked)
         while True:
             self._keep_turn()
             found = self.slot is not None and self._claim()
@@ -301,10 +309,9 @@ class _Run:
         bad = {one.claimed.endpoint_id for one in real} - good
         gone = {one.claimed.endpoint_id for one in real if one.response.status == 410}
         mended = [pk for pk in good if self.lanes[pk].failing_since is not None]
+        outcomes = [_outcome(one, now) for one in sent]
         with transaction.atomic(), connection.cursor() as cursor:
-            sql.record(
-                cursor, pump=self.pump, outcomes=[_outcome(one, now) for one in sent], now=now
-            )
+            sql.record(cursor, pump=self.pump, outcomes=outcomes, now=now)
             if mended:
                 Endpoint.everything.filter(pk__in=mended).update(failing_since=None)
             if bad:
@@ -312,6 +319,39 @@ class _Run:
             if gone:
                 reason = "It answered 410 Gone, which asks for no more deliveries."
                 _disable(Endpoint.objects.filter(pk__in=gone), reason, now)
+            tally.add(_tallies(sent, outcomes))
+        for one, outcome in zip(sent, outcomes, strict=True):
+            logger.info("delivery_attempted", **_ids(one.claimed), **_figures(outcome))
+
+
+def _ids(claimed: sql.Claimed) -> dict[str, Any]:
+    """What the log lines about a delivery carry. Not the URL: it may hold a secret."""
+    return {
+        "request_id": claimed.request_id,
+        "delivery_id": claimed.id,
+        "endpoint_id": claimed.endpoint_id,
+        "event_id": claimed.event_id,
+    }
+
+
+def _figures(outcome: sql.Outcome) -> dict[str, Any]:
+    return {
+        "state": outcome.state,
+        "response_status": outcome.response_status,
+        "reason": outcome.error,
+        "latency_ms": round(outcome.latency_ms),
+    }
+
+
+def _tallies(sent: list[_Sent], outcomes: list[sql.Outcome]) -> dict[str, float]:
+    """Attempts and their seconds, and how many deliveries they ended."""
+    added: dict[str, float] = {}
+    for name, ok in (("succeeded", True), ("failed", False)):
+        seconds = [one.response.total_ms / 1000 for one in sent if one.response.ok == ok]
+        if seconds:
+            added |= tally.ATTEMPT_SECONDS[name].counts(seconds)
+        added[f"deliveries|{name}"] = sum(outcome.state == name for outcome in outcomes)
+    return added
 
 
 def _note_failures(endpoint_ids: set[int], now: datetime) -> None:
@@ -325,7 +365,10 @@ def _note_failures(endpoint_ids: set[int], now: datetime) -> None:
 
 
 def _disable(which: QuerySet[Endpoint], reason: str, now: datetime) -> None:
-    which.filter(enabled=True).update(enabled=False, disabled_reason=reason, disabled_at=now)
+    values = {"enabled": False, "disabled_reason": reason, "disabled_at": now}
+    if which.filter(enabled=True).update(**values):
+        ids = list(which.filter(disabled_at=now).values_list("pk", flat=True))
+        logger.warning("endpoints_disabled", endpoint_ids=ids, reason=reason)
 
 
 def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
@@ -374,7 +417,8 @@ def _runner(
                     claimed = lane.waiting.popleft()
                 except IndexError:
                     break
-                reports.put(_send(claimed, lane.url, lane.secrets))
+                with bound_contextvars(**_ids(claimed)):  # this thread has no other context
+                    reports.put(_send(claimed, lane.url, lane.secrets))
             reports.put(lane)
         except Exception as error:
             reports.put(error)  # the sender lets nothing through: a defect, which the run raises

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from webhooks import sql
@@ -65,3 +65,19 @@ def oldest_due_seconds() -> float:
     with connection.cursor() as cursor:
         since = sql.oldest_due(cursor, now=now)
     return round((now - since).total_seconds(), 1) if since else 0.0
+
+
+def pending_deliveries(*, most: int) -> int:
+    """How many deliveries wait, counted up to ``most``."""
+    with connection.cursor() as cursor:
+        return sql.count_pending(cursor, most=most)
+
+
+def endpoint_states() -> dict[str, int]:
+    """How many endpoints are ``working``, ``failing`` (enabled both), or ``disabled``."""
+    failing = Q(enabled=True, failing_since__isnull=False)
+    return Endpoint.objects.aggregate(
+        working=Count("id", filter=Q(enabled=True) & ~failing),
+        failing=Count("id", filter=failing),
+        disabled=Count("id", filter=Q(enabled=False)),
+    )

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 from psycopg.types.json import Jsonb
 
+from webhooks import origin
 from webhooks.models import MOST_CLAIMS
 
 # --- Outbox ---------------------------------------------------------------------------
@@ -77,7 +78,7 @@ WITH changed AS (
         FROM summed GROUP BY action, (weight - 1) / %(most)s ORDER BY action, min(id)
     ) AS batches
 ), event AS (
-    INSERT INTO webhooks_event (id, uid, type, body, created_at)
+    INSERT INTO webhooks_event (id, uid, type, body, created_at, request_id)
     SELECT sequence, gen_random_uuid(), 'products.changed',
            convert_to(
                '{{"type":"products.changed","timestamp":' || to_json(%(timestamp)s::text)::text
@@ -85,7 +86,7 @@ WITH changed AS (
                || ',"action":"' || action || '","products":[' || products || ']}}}}',
                'UTF8'
            ),
-           %(now)s
+           %(now)s, %(request_id)s
     FROM batch RETURNING id
 )
 INSERT INTO webhooks_delivery (
@@ -119,6 +120,7 @@ def add_changed_products(
             "most": _BATCH_WEIGHT,
             "now": now,
             "timestamp": now.isoformat(),
+            "request_id": origin.request_id(),
         },
     )
     return int(cursor.rowcount)
@@ -202,6 +204,8 @@ class Claimed:
     is_test: bool
     uid: UUID
     body: bytes
+    event_id: int
+    request_id: str
 
 
 # An endpoint whose deliveries another pump holds is left alone, so that the limit of requests
@@ -282,7 +286,7 @@ FROM chosen JOIN webhooks_delivery AS same ON same.id = chosen.id
      JOIN webhooks_event AS event ON event.id = same.event_id
 WHERE delivery.id = chosen.id
 RETURNING delivery.id, delivery.endpoint_id, delivery.tries, delivery.is_test,
-          event.uid, event.body
+          event.uid, event.body, event.id, event.request_id
 """
 
 
@@ -538,6 +542,21 @@ def oldest_due(cursor: CursorWrapper, *, now: datetime) -> datetime | None:
     cursor.execute(_OLDEST_DUE, {"now": now})
     found: datetime | None = cursor.fetchone()[0]
     return found
+
+
+# By the index of what is due, whose order it asks for: the queue is read, not the table.
+_COUNT_PENDING = """
+SELECT count(*) FROM (
+    SELECT FROM webhooks_delivery WHERE state = 'pending'
+    ORDER BY endpoint_id, next_attempt_at LIMIT %(most)s
+) AS pending
+"""
+
+
+def count_pending(cursor: CursorWrapper, *, most: int) -> int:
+    """How many deliveries wait, counted up to ``most``."""
+    cursor.execute(_COUNT_PENDING, {"most": most})
+    return int(cursor.fetchone()[0])
 
 
 # --- Figures --------------------------------------------------------------------------

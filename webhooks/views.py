@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webhooks import endpoints
+from webhooks.actor import actor_of
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 from webhooks.queries import days_of, events_kept
@@ -49,9 +50,10 @@ def endpoint_new(request: HttpRequest) -> HttpResponse:
     """The form of a new endpoint; its secret is in the answer, and nowhere afterwards."""
     form = EndpointForm(request.POST or None, initial={"events": SUBSCRIBABLE})
     if request.method == "POST" and form.is_valid():
-        actor = request.user if request.user.is_authenticated else None
         try:
-            endpoint, secret = endpoints.create_endpoint(actor=actor, **form.cleaned_data)
+            endpoint, secret = endpoints.create_endpoint(
+                actor=actor_of(request), **form.cleaned_data
+            )
         except endpoints.Invalid as error:
             form.add_refusals(error)
         else:

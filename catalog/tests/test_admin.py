@@ -201,20 +201,20 @@ def test_the_search_is_literal(ops: Client) -> None:
 
 
 def test_the_list_asks_the_same_number_of_questions_for_any_number_of_products(
-    ops: Client,
+    ops: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    product_of()
+    monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
+    for number in range(11):
+        product_of(sku=f"F-{number}")
     ops.get(LIST)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
+    with CaptureQueriesContext(connection) as few:
         ops.get(LIST)
     for number in range(60):
         product_of(sku=f"N-{number}")
     ops.get(LIST)
     with CaptureQueriesContext(connection) as many:
         assert ops.get(LIST).status_code == 200
-    assert len(many) == len(few)
+    assert len(many) == len(few), [query["sql"] for query in many]
     assert len(many) <= 8, [query["sql"] for query in many]
     assert not any("COUNT(" in query["sql"] for query in many)
 
@@ -239,3 +239,36 @@ def test_changes_and_removed_products_are_found_by_number(ops: Client) -> None:
         address = f"/admin/catalog/{model}/"
         assert len(ops.get(address, {"q": product.pk}).context["cl"].result_list) == 1
         assert len(ops.get(address, {"q": "Lamp"}).context["cl"].result_list) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("", lambda p: p.pk),
+        ("&q=even", lambda p: p.pk),
+        ("&o=2", lambda p: (p.name, p.pk)),
+        ("&o=-1.2", lambda p: (-int(p.sku), p.pk)),
+    ],
+)
+@pytest.mark.parametrize("probe_rows", [1, 20_000])
+def test_all_pages_together_are_the_list(
+    ops: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    order: Callable[[Product], Any],
+    probe_rows: int,
+) -> None:
+    monkeypatch.setattr("catalog.paging.PROBE_ROWS", probe_rows)
+    monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
+    names = ["odd", "even"]
+    products = Product.objects.bulk_create(
+        Product(sku=str(100 + 7 * n % 64), name=names[n % 2]) for n in range(64)
+    )
+    wanted = [p for p in products if "q=" not in query or p.name == "even"]
+    found: list[Product] = []
+    for number in range(1, -(-len(wanted) // 10) + 1):
+        answer = ops.get(f"{LIST}?p={number}{query}")
+        assert answer.status_code == 200
+        found += answer.context["cl"].result_list
+    assert found == sorted(wanted, key=order)
+    assert ops.get(f"{LIST}?p=8{query}").status_code == 302  # beyond the end: to the first

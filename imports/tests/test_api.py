@@ -243,6 +243,7 @@ def test_health_needs_no_login_and_tells_the_parts(api: Browserless) -> None:
         "database": "ok",
         "broker": "ok",
         "worker": "ok",
+        "beat": "ok",
         "oldest_due_seconds": 0.0,
         "oldest_due_delivery_seconds": 0.0,
     }

@@ -35,6 +35,7 @@ def pytest_load_initial_conftests(
     stack.start_stores(redis_port=0)
     # Receivers in tests listen on loopback, like everything else.
     stack.environ["WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
+    stack.environ["LOG_FORMAT"] = "json"  # as in production: tests read the logs
     os.environ.update(stack.environ)
     early_config.stash[STACK] = stack
     yield

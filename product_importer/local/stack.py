@@ -50,6 +50,7 @@ class Stack:
             "SECRET_KEY": os.environ.get("SECRET_KEY") or self.secret("django"),
             "ALLOWED_HOSTS": os.environ.get("ALLOWED_HOSTS") or "localhost,127.0.0.1,[::1]",
             "HTTPS": os.environ.get("HTTPS") or "false",
+            "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "plain",
             "SHARED_DISK": os.environ.get("SHARED_DISK") or "true",
             "STATIC_ROOT": os.environ.get("STATIC_ROOT") or str(self.folder / "static"),
             "DJANGO_SETTINGS_MODULE": "product_importer.settings",
@@ -105,7 +106,7 @@ class Stack:
     def start_beat(self) -> None:
         self._spawn(
             "beat",
-            ["celery", "-A", "product_importer", "beat", "--loglevel=WARNING", "--pidfile="],
+            ["celery", "--quiet", "-A", "product_importer", "beat", "--pidfile="],
             {},
         )
 

@@ -1,0 +1,137 @@
+"""In a browser: no page wants what its policy forbids, and the pages of the API tokens."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group, User
+from playwright.sync_api import Page, expect
+
+from catalog.models import Product
+from conftest import violations
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(user: User) -> User:
+    user.is_staff = user.is_superuser = True
+    user.save()
+    return user
+
+
+@pytest.mark.usefixtures("staff")
+def test_no_page_wants_what_the_policy_forbids(
+    open_page: Callable[..., Page], make_product: Callable[..., Product]
+) -> None:
+    product = make_product()
+    role = Group.objects.get(name="editor").pk
+    page = open_page()  # which fails the test on any violation
+    for path in (
+        "/products/",
+        f"/products/{product.pk}/",
+        "/imports/",
+        "/changes/",
+        "/webhooks/",
+        "/webhooks/new/",
+        "/tokens/",
+        "/tokens/new/",
+        "/admin/",
+        "/admin/catalog/product/",
+        f"/admin/catalog/product/{product.pk}/change/",
+        "/admin/catalog/product/?active__exact=1",
+        "/admin/auth/user/add/",
+        f"/admin/auth/group/{role}/change/",
+        "/admin/axes/accesslog/",
+        "/admin/product_importer/apitoken/",
+        "/admin/password_change/",
+    ):
+        answer = page.goto(path)
+        assert answer
+        assert answer.status == 200, path
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.usefixtures("staff")
+def test_the_menus_of_the_admin_work_under_the_policy(
+    open_page: Callable[..., Page], make_product: Callable[..., Product]
+) -> None:
+    make_product()
+    page = open_page()
+    page.goto("/admin/catalog/product/")
+    panel = page.locator("#changelist-filter")
+    expect(panel).to_be_hidden()
+    page.locator("a", has_text="Filters").click()  # an Alpine attribute opens it
+    expect(panel).to_be_visible()
+
+
+def test_the_docs_of_the_api_show_themselves(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto("/api/v1/docs/")
+    page.locator("#operations-products-products_list").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    answered = page.locator(".live-responses-table tr.response .response-col_status")
+    expect(answered).to_contain_text("200")
+
+
+def test_the_browsable_api_shows_itself(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    for path in ("/api/v1/", "/api/v1/products/", "/api/v1/imports/", "/api/v1/webhooks/"):
+        page.goto(path)
+        expect(page.locator(".response-info")).to_contain_text("HTTP 200 OK")
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "document.body.append(Object.assign(document.createElement('script'), {text: '1'}))",
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"http://127.0.0.1:9/x.png\">')",
+        "fetch('http://127.0.0.1:9/').catch(() => null)",
+    ],
+)
+def test_a_violation_would_be_noticed(open_page: Callable[..., Page], forbidden: str) -> None:
+    page = open_page()
+    page.goto("/login/")
+    other = page.context.browser
+    assert other
+    alone = other.new_page()  # not one of those whose violations fail the test
+    alone.goto(page.url)
+    with alone.expect_console_message(lambda message: bool(violations(message))):
+        alone.evaluate(forbidden)
+    alone.close()
+
+
+def test_a_token_is_made_copied_and_revoked(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.get_by_role("link", name="API tokens").click()
+    page.get_by_role("link", name="Make the first token").click()
+    page.get_by_label("Name").fill("the shop")
+    page.get_by_label("Read only").check()
+    page.get_by_label("It expires").select_option("in 30 days")
+    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("[data-copied]")).not_to_be_empty()
+    page.get_by_role("link", name="I have copied it").click()
+    row = page.get_by_role("row").filter(has_text="the shop")
+    expect(row).to_contain_text("Read only")
+    expect(row).to_contain_text("never")  # used
+    row.get_by_role("link", name="Revoke the shop").click()
+    page.get_by_role("button", name="Revoke the token").click()
+    expect(page.get_by_role("status").filter(has_text="is revoked")).to_be_visible()
+    expect(page.get_by_role("link", name="Make the first token")).to_be_visible()
+
+
+def test_too_many_failed_log_ins_are_told_in_the_browser(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page()
+    page.context.clear_cookies()
+    for _ in range(5):
+        page.goto("/login/")
+        page.get_by_label("Username").fill("nobody")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Wait 15 minutes, then try again.")).to_be_visible()
+    page.get_by_role("link", name="Back to the log-in").click()
+    expect(page.get_by_label("Username")).to_be_visible()
