@@ -27,7 +27,7 @@ import redis
 import requests
 
 from benchmarks.bench_webhooks import Receiver
-from benchmarks.running import Client, database_version, running_stack
+from benchmarks.running import Client, database_version, running_stack, sql
 from benchmarks.supplier_file import write_supplier_file
 from product_importer.local.processes import wait_until
 from product_importer.local.stack import Stack
@@ -191,6 +191,7 @@ class Soak:
             thread.start()
         self.stopped.wait(seconds)
         self.stopped.set()
+        watch.load_ends()
         for thread in threads:
             thread.join(END_SECONDS)
             if thread.is_alive():
@@ -254,7 +255,7 @@ class Soak:
         turn = 0
         while not self.stopped.is_set():
             kinds = (self._plain, self._plain, self._reviewed, self._undone, self._cancelled)
-            kinds[turn % len(kinds)](api, self.files[turn // 2 % 2].path)
+            kinds[turn % len(kinds)](api, self.files[turn % 2].path)
             turn += 1
             self._pause(self.options.pause)
 
@@ -410,6 +411,7 @@ class Soak:
     # --- Webhooks -----------------------------------------------------------------------
 
     def _subscribe(self) -> dict[str, int]:
+        sql(self.stack, "TRUNCATE webhooks_endpoint CASCADE")  # of an earlier soak
         api = self._program()
         found = {}
         for path, events in EVENTS.items():
@@ -605,11 +607,16 @@ class Watch:
         self.stack, self.base, self.book = stack, base, book
         self.samples: dict[str, list[tuple[float, float]]] = {}
         self._began = time.monotonic()
+        self._load_ended = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def load_ends(self) -> None:
+        """From now on it only comes to rest: growth is measured up to here."""
+        self._load_ended = time.monotonic() - self._began
 
     def stop(self) -> None:
         self._done.set()
@@ -672,7 +679,8 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         figures: dict[str, Any] = {"memory_mb": {}, "descriptors": {}, "most": {}}
-        for name, rows in self.samples.items():
+        for name, samples in self.samples.items():
+            rows = [(at, value) for at, value in samples if at <= self._load_ended]
             values = [value for _, value in rows]
             if name.endswith(" MB") and name != "database MB":
                 figures["memory_mb"][name.removesuffix(" MB")] = self._memory(name, rows)

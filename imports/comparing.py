@@ -104,12 +104,14 @@ def finish_comparing(job_id: int) -> None:
         if not sql.try_lock_job(cursor, job_id):
             return
         job = ImportJob.objects.get(pk=job_id)
-        if job.status != Status.PROCESSING or job.stage != Stage.COMPARING:
-            return
+        if job.status != Status.PROCESSING or job.stage != Stage.COMPARING or job.is_approved:
+            return  # another worker was quicker, and somebody has even applied it since
         sums = _sums(job)
         sums["lost_zeros"] = sql_compare.flag_lost_zeros(cursor, table=sql.review_table(job_id))
         now = timezone.now()
-        ImportJob.objects.filter(pk=job_id, status=Status.PROCESSING, stage=Stage.COMPARING).update(
+        ImportJob.objects.filter(
+            pk=job_id, status=Status.PROCESSING, stage=Stage.COMPARING, approved_at=None
+        ).update(
             status=Status.AWAITING_REVIEW,
             compared_at=now,
             progress_at=now,

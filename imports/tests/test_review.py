@@ -12,7 +12,7 @@ from catalog import operations as catalog
 from catalog.filters import BadFilter
 from catalog.models import ChangeSet, Product
 from conftest import Messages
-from imports import applying, chunks, operations, sql
+from imports import applying, chunks, comparing, operations, sql
 from imports.models import ImportJob
 from imports.review import NoReview, ReviewRow, read_page
 
@@ -319,6 +319,21 @@ def test_a_cancelled_apply_goes_on_without_another_review(
     job.refresh_from_db()
     assert (job.status, job.created, job.differing) == ("completed", 50, 0)
     assert job.change_set.actor == user  # type: ignore[union-attr]
+
+
+def test_a_worker_that_comes_late_does_not_take_an_apply_back(
+    review: Callable[..., ImportJob], messages: Messages
+) -> None:
+    """It found no chunk left to compare, and hears only now that it was the last one."""
+    job = review(HEADER + "A-1,Lamp,,1.00,\n")
+    operations.apply_import(job_id=job.pk, user=None)
+    comparing.finish_comparing(job.pk)
+    chunks.run_chunks(job.pk)
+    job.refresh_from_db()
+    assert job.status == "processing"
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.created) == ("completed", 1)
 
 
 def test_a_job_without_a_review_has_none_to_read(
