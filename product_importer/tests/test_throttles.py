@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,9 +23,23 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 NOW = 1_000_000_040.0  # 20 s into a minute
 
 
+TIMEOUT_SECONDS = throttles.TIMEOUT_SECONDS
+
+
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttles._Throttle, "timer", staticmethod(lambda: NOW))
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counting is what is tested here, also on a machine that is too busy to answer in time."""
+    monkeypatch.setattr(throttles, "TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(throttles, "_silent_until", 0.0)
+    throttles._broker.cache_clear()
+    yield
+    monkeypatch.undo()
+    throttles._broker.cache_clear()
 
 
 @pytest.fixture
@@ -124,24 +138,30 @@ def test_without_a_broker_nobody_is_throttled_or_held_up(
 ) -> None:
     limit(user="1/min", heavy="1/min")
     client = logged_in("mara")
-    ask(client)  # what only the first request loads
+    count, took = throttles.count, []
+
+    def timed(key: str, seconds: int) -> int | None:
+        started = time.monotonic()
+        counted = count(key, seconds)
+        took.append(time.monotonic() - started)
+        return counted
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         if broker == "dead":
             listener.close()
         away: Any = redis.Redis(
             port=port,
-            socket_connect_timeout=throttles.TIMEOUT_SECONDS,
-            socket_timeout=throttles.TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
         monkeypatch.setattr(throttles, "_broker", lambda: away)
-        monkeypatch.setattr(throttles, "_silent_until", 0.0)
+        monkeypatch.setattr(throttles, "count", timed)
         with caplog.at_level(logging.WARNING, logger=throttles.__name__):
-            started = time.monotonic()
             assert ask(client, 3) == [200] * 3
-            took = time.monotonic() - started
-    assert took < 0.5 + 2 * 0.1
+    assert len(took) == 3
+    assert sum(took) < 0.5
     told = [record for record in caplog.records if record.name == throttles.__name__]
     assert len(told) == 1
     assert "throttles nobody" in told[0].getMessage()
