@@ -167,11 +167,12 @@ def test_bringing_back_a_cleared_catalogue_reads_each_product_once(
     bounds = Product.objects.aggregate(first=Min("id"), last=Max("id"), at=Max("updated_at"))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql_undo.SETTINGS)
-        cursor.execute(
-            # As in the slice's own transaction.
-            "EXPLAIN (ANALYZE, FORMAT JSON) " + sql_undo.BROUGHT_BACK.replace("now()", "%(at)s"),
-            {**bounds, "undone": cleared.pk},
-        )
+        # As in the slice's own transaction.
+        statement = sql_undo.BROUGHT_BACK.replace("now()", "%(at)s")
+        params = {**bounds, "undone": cleared.pk}
+        cursor.execute(statement, params)
+        assert len(cursor.fetchall()) == rows
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, params)
         [(plan,)] = cursor.fetchall()
     assert rows <= rows_read(plan[0]["Plan"]) <= 10 * rows
 
