@@ -23,8 +23,9 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[s
     if type(number) is int and 0 <= number < NOBODYS and number % 5 != 4:
         _, _, _, folder, _, *act = context.operation.path.split("/")
         done = "/".join([folder, act[0] or context.operation.method.upper()])
-        rows = NUMBERS.get(done) or NUMBERS[folder]
-        path_parameters["id"] = rows[number % len(rows)]
+        rows = NUMBERS.get(done) or NUMBERS.get(folder)
+        if rows:
+            path_parameters["id"] = rows[number % len(rows)]
     return path_parameters
 
 
