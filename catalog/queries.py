@@ -9,11 +9,11 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import Count, Model, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Model, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConflict
 from catalog.sql import catalogue_state
 from catalog.values import FIELDS
 
@@ -347,10 +347,23 @@ def change_set_entries(change_set: ChangeSet, *, action: str, page: int) -> Entr
 
 
 def _created(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    if change_set.kind == ChangeSet.Kind.UNDO:
+        return _brought_back(change_set, window)
     products = Product.objects.filter(created_in=change_set).order_by("id")[window]
     return [
         HistoryEntry(product.created_at, "created", change_set, product.sku, product.pk)
         for product in products
+    ]
+
+
+def _brought_back(undo: ChangeSet, window: slice) -> list[HistoryEntry]:
+    """What an undo brought back has its old number, and still was created by what created it."""
+    left_alone = UndoConflict.objects.filter(change_set=undo).values("product_id")
+    there = Product.objects.filter(pk=OuterRef("id"))
+    removed = RemovedProduct.objects.filter(Exists(there), change_set=undo.undo_of_id)
+    return [
+        HistoryEntry(undo.created_at, "created", undo, product.sku, product.id)
+        for product in removed.exclude(id__in=left_alone).order_by("id")[window]
     ]
 
 

@@ -127,6 +127,6 @@ def _oldest_due() -> float:
     behind = Q(resolved_at__isnull=False, change_set__status=ChangeSet.Status.WAITING)
     jobs = ImportJob.unfinished().exclude(behind & ~Q(change_set=turn))
     due = list(jobs.order_by("progress_at").values_list("progress_at", flat=True)[:1])
-    if turn is not None and turn.kind in ChangeSet.BULK:
-        due.append(turn.progress_at)
+    if turn is not None and not jobs.filter(change_set=turn).exists():
+        due.append(turn.progress_at)  # a bulk act; or an import without a job that gets on
     return round((timezone.now() - min(due)).total_seconds(), 1) if due else 0.0

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from catalog import bulk, sql_undo, undo
 from catalog import operations as catalog
 from catalog.models import ChangeSet, Product, RemovedProduct
+from catalog.queries import change_set_entries
 from conftest import Messages
 from imports import applying, chunks, operations
 from imports.models import ImportJob
@@ -145,6 +146,9 @@ def test_a_bulk_delete_is_taken_back_with_the_old_numbers(
     started = undone(change_set)
     assert catalogue() == before
     assert started.created == 100
+    listed = change_set_entries(started, action="created", page=1)
+    assert [entry.sku for entry in listed.entries] == [f"S-{n:03d}" for n in range(50)]
+    assert listed.more
     again = undone(started)
     assert catalogue() == []
     assert again.deleted == 100
@@ -198,7 +202,10 @@ def test_a_deleted_product_whose_sku_is_there_again_stays_away(
         ("a-1", "Another lamp"),
         ("A-2", "Chair"),
     }
+    listed = change_set_entries(started, action="created", page=1)
+    assert [(entry.sku, entry.change_set) for entry in listed.entries] == [("A-2", started)]
     assert undone(started).deleted == 1
+    assert change_set_entries(started, action="created", page=1).entries == []
     assert list(Product.objects.values_list("sku", flat=True)) == ["a-1"]
 
 

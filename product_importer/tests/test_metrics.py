@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.bulk import start_bulk_act
 from catalog.models import ChangeSet, Product
+from catalog.operations import open_change_set
 from conftest import Browserless, Messages, wait_for
 from imports.models import ImportJob
 from product_importer.environment import BASE_DIR
@@ -137,6 +138,11 @@ def test_due_work_and_the_queue_for_the_catalogue_are_told(
     assert now["products"] == 1
     messages.run_all()
     assert read()["change_sets{status=waiting}"] == 0
+    assert read()["oldest_due_seconds{kind=work}"] == 0
+    # One that nobody is at, whatever it is, holds up all after it.
+    open_change_set(kind=ChangeSet.Kind.IMPORT, actor=None)
+    ChangeSet.objects.update(progress_at="2026-01-01T00:00:00Z")
+    assert read()["oldest_due_seconds{kind=work}"] > 3600
 
 
 @pytest.mark.django_db(transaction=True)
