@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet, Sum
@@ -81,6 +82,13 @@ def chores() -> list[Chore]:
             lambda *, seconds: _clear(_old_results(), seconds),
         ),
         Chore(
+            "log-ins and failed log-ins",
+            "KEEP_LOGINS_DAYS",
+            settings.KEEP_LOGINS,
+            lambda: sum(old.count() for old in _old_logins()),
+            lambda *, seconds: sum(_clear(old, seconds) for old in _old_logins()),
+        ),
+        Chore(
             "sessions that have run out",
             "",
             None,
@@ -98,8 +106,9 @@ def chores() -> list[Chore]:
 
 
 def clear_logins_and_results(*, seconds: float = CLEAR_SECONDS) -> int:
-    """What no app of ours keeps: results of tasks, sessions, tokens; return how many."""
-    return sum(_clear(old, seconds) for old in (_old_results(), _old_sessions(), _old_tokens()))
+    """What no app of ours keeps: results of tasks, log-ins, sessions, tokens; return how many."""
+    kinds = (_old_results(), *_old_logins(), _old_sessions(), _old_tokens())
+    return sum(_clear(old, seconds) for old in kinds)
 
 
 def _old_records() -> int:
@@ -113,6 +122,17 @@ def _old_results() -> QuerySet[Any]:
         return nothing
     results: QuerySet[Any] = TaskResult.objects.all()
     return results.filter(date_done__lt=timezone.now() - settings.KEEP_TASK_RESULTS)
+
+
+def _old_logins() -> list[QuerySet[Any]]:
+    """What django-axes has of log-ins; one that fails counts for minutes, not for days."""
+    if settings.KEEP_LOGINS is None:
+        return []
+    until = timezone.now() - settings.KEEP_LOGINS
+    return [
+        model.objects.filter(attempt_time__lt=until)
+        for model in (AccessAttempt, AccessFailureLog, AccessLog)
+    ]
 
 
 def _old_sessions() -> QuerySet[Any]:

@@ -256,6 +256,7 @@ KEEP_IMPORT_DETAILS = env.days("KEEP_IMPORT_DETAILS_DAYS", 365)
 KEEP_CHANGES = env.days("KEEP_CHANGES_DAYS", 365)
 KEEP_EVENTS = env.days("KEEP_EVENTS_DAYS", 14)
 KEEP_TASK_RESULTS = env.days("KEEP_TASK_RESULTS_DAYS", 7)
+KEEP_LOGINS = env.days("KEEP_LOGINS_DAYS", 365)
 
 # --- Files ----------------------------------------------------------------------------
 UPLOADS_BUCKET = env.text("UPLOADS_BUCKET", "")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from axes.models import AccessFailureLog, AccessLog
 from celery import current_app
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
@@ -25,7 +26,7 @@ from catalog import operations as catalog
 from catalog import sql_clear, undo
 from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConflict
 from catalog.queries import product_history
-from conftest import Messages
+from conftest import PASSWORD, Messages
 from imports import chunks, clearing, operations
 from imports.ending import sweep_leftovers
 from imports.models import ImportChunk, ImportJob, RowError, SupersededRecord
@@ -108,11 +109,19 @@ def test_nothing_is_cleared_where_everything_is_kept_for_ever(
     imported: Callable[..., ImportJob], later: Callable[[float], None], settings: Any
 ) -> None:
     job = imported()
-    for name in ("UPLOADS", "IMPORT_DETAILS", "CHANGES", "EVENTS", "TASK_RESULTS", "REVIEWS"):
+    for name in (
+        "UPLOADS",
+        "IMPORT_DETAILS",
+        "CHANGES",
+        "EVENTS",
+        "TASK_RESULTS",
+        "LOGINS",
+        "REVIEWS",
+    ):
         setattr(settings, f"KEEP_{name}", None)
     later(10_000)
     found = printed()
-    assert list(found.values()) == ["kept for ever"] * 5 + ["0", "0"]
+    assert list(found.values()) == ["kept for ever"] * 6 + ["0", "0"]
     job.refresh_from_db()
     assert job.has_file
     assert (RowError.objects.count(), SupersededRecord.objects.count()) == (1, 1)
@@ -484,6 +493,21 @@ def test_results_sessions_and_tokens_that_ran_out_are_cleared(
     assert [token.token_key for token in get_token_model().objects.all()] == [
         kept[: len(get_token_model().objects.get().token_key)]
     ]
+
+
+def test_what_is_told_of_log_ins_is_kept_as_long_as_the_setting_says(
+    user: User, later: Callable[[float], None], client: Client, settings: Any
+) -> None:
+    settings.KEEP_LOGINS = timedelta(days=30)
+    for password in ("wrong", PASSWORD):
+        client.post("/login/", {"username": user.username, "password": password})
+    logs = (AccessLog.objects, AccessFailureLog.objects)
+    assert [log.count() for log in logs] == [1, 1]
+    later(29)
+    assert printed()["log-ins and failed log-ins"] == "0"
+    later(31)
+    assert printed()["log-ins and failed log-ins"] == "2"
+    assert [log.count() for log in logs] == [0, 0]
 
 
 # --- Command and beat -----------------------------------------------------------------
