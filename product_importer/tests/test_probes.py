@@ -31,7 +31,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         stack.start_stores(redis_port=0)
         stack.environ |= {"METRICS_TOKEN": "of-the-probes", "LOG_FORMAT": "json"}
         stack.manage("migrate", "--no-input")
-        Path(stack.environ["STATIC_ROOT"]).mkdir()
+        Path(stack.environ["STATIC_ROOT"]).mkdir(exist_ok=True)
         stack.start_web(workers=1)
         stack.start_worker()
         stack.start_beat()
