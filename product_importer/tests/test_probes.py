@@ -85,7 +85,13 @@ class Probe:
             raise AssertionError(f"{wanted} was not told, but {told}") from None
 
 
-WELL = {"ready": True, "database": "ok", "broker": "ok", "worker": "ok", "beat": "ok"}
+WELL: dict[str, Any] = {
+    "ready": True,
+    "database": "ok",
+    "broker": "ok",
+    "worker": "ok",
+    "beat": "ok",
+}
 
 
 @contextmanager
