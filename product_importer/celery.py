@@ -40,6 +40,7 @@ def report_alive(sender: Any, **_: Any) -> None:
 def report_beat(**_: Any) -> None:
     """Have beat leave a mark with each message that it sends."""
     after_task_publish.connect(_beat_sent)
+    _beat_sent()
 
 
 def _beat_sent(**_: Any) -> None:

@@ -75,7 +75,9 @@ def ask(
             return of_database()
 
     until = time.monotonic() + SECONDS
-    database, broker = DATABASE.ask(connected), BROKER.ask(of_broker)
+    # The broker first: whoever asks it is answered within its timeouts, or told so.
+    broker = BROKER.ask(of_broker)
+    database = DATABASE.ask(connected)
     return _answer(database, until), _answer(broker, until)
 
 

@@ -16,7 +16,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 T = TypeVar("T")
 
 SECONDS = 3.0  # for an answer
-AT_ONCE = 4  # questions to a part under way in a process; more would wait for the same thing
+AT_ONCE = 4  # questions to a part under way in a process: threads that may be left hanging
+TURN_SECONDS = 1.0  # for one of them to end, so that another may be asked; most take 0.02 s
 
 
 class Part:
@@ -31,7 +32,7 @@ class Part:
         That raises ``TimeoutError`` where no answer came, and whatever the question raises.
         """
         answer: Future[T] = Future()
-        if not self._free.acquire(blocking=False):
+        if not self._free.acquire(timeout=TURN_SECONDS):
             answer.set_exception(TimeoutError("earlier questions are not answered either"))
             return answer
 
