@@ -1,9 +1,7 @@
-"""Answers to requests that reach no view: JSON for the API, Django's own pages for the rest."""
-
-from collections.abc import Callable
-from typing import Any
+"""Answers to requests that reach no view: JSON for the API, a page for the rest."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import get_template
 from django.views import defaults
 
 from product_importer.api import NOTHING_HERE
@@ -18,25 +16,31 @@ OUR_FAULT = (
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, defaults.bad_request, exception, (400, "bad_request", BAD_REQUEST))
+    if _is_api(request):
+        return _told(400, "bad_request", BAD_REQUEST)
+    return _page(400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(request, defaults.page_not_found, exception, (404, "not_found", NOTHING_HERE))
+    if _is_api(request):
+        return _told(404, "not_found", NOTHING_HERE)
+    return _page(404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, defaults.server_error, None, (500, "error", OUR_FAULT))
+    if _is_api(request):
+        return _told(500, "error", OUR_FAULT)
+    return defaults.server_error(request)
 
 
-def _answer(
-    request: HttpRequest,
-    page: Callable[..., HttpResponse],
-    exception: Exception | None,
-    told: tuple[int, str, str],
-) -> HttpResponse:
-    if not request.path_info.startswith("/api/"):
-        arguments: list[Any] = [] if exception is None else [exception]
-        return page(request, *arguments)
-    status, code, detail = told
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def _page(status: int) -> HttpResponse:
+    """Not Django's own, which looks into the form again: that may be what cannot be read."""
+    return HttpResponse(get_template(f"{status}.html").render(), status=status)
+
+
+def _told(status: int, code: str, detail: str) -> HttpResponse:
     return JsonResponse({"detail": detail, "code": code}, status=status)

@@ -1,5 +1,6 @@
 """What no request may contain, because those that it is for would fall over it."""
 
+import codecs
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,12 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest
 from django.utils.decorators import sync_and_async_middleware
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
 
 @sync_and_async_middleware
 def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
-    """400 for a body in no encoding of texts, and for a NUL in an address of the admin.
+    """400 for a form that is not in UTF-8, a body in no encoding at all, a NUL for the admin.
 
     Django takes any codec that Python has for an encoding (``charset=hex``), and the filters of
     its admin hand a NUL on to the database.
@@ -31,10 +34,15 @@ def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..
 def _check(request: HttpRequest) -> None:
     """Raises ``BadRequest``."""
     if request.encoding is not None:
+        if request.content_type in FORMS:
+            # Django takes forms in UTF-8 alone, and says so only when one is looked into: in the
+            # midst of a page that tells of another error, too.
+            if codecs.lookup(request.encoding).name != "utf-8":
+                raise BadRequest("The form is not in UTF-8.")
+            request.encoding = "utf-8"
         try:
             "é".encode(request.encoding, "replace").decode(request.encoding, "replace")
         except (LookupError, UnicodeError):
-            request.encoding = "utf-8"  # the page that tells of it looks into the form again
             raise BadRequest("The body is in no encoding of texts: send UTF-8.") from None
     if request.path_info.startswith("/admin/") and "%00" in request.META["QUERY_STRING"]:
         raise BadRequest("There is a NUL in the address.")

