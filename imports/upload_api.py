@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -94,7 +95,7 @@ class UploadViewSet(viewsets.GenericViewSet[Upload]):
     lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> QuerySet[Upload]:
-        if not self.request.user.is_authenticated:
+        if not (settings.UPLOADS_BUCKET and self.request.user.is_authenticated):
             return Upload.objects.none()
         mine = Upload.objects.filter(created_by=self.request.user, expires_at__gt=timezone.now())
         return mine.select_related("job")

@@ -111,7 +111,10 @@ def test_what_costs_more_has_a_limit_of_its_own(
 ) -> None:
     limit(heavy="2/min")
     client = logged_in("mara")
-    posts = [client.post("/api/v1/products/bulk-delete/").status_code for _ in range(3)]
+    posts = [
+        client.post("/api/v1/products/bulk-delete/", {}, "application/json").status_code
+        for _ in range(3)
+    ]
     assert posts == [400, 400, 429]
     assert ask(client, 1, "/api/v1/products/export.csv") == [429]
     assert ask(client, 3) == [200] * 3
