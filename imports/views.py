@@ -42,14 +42,15 @@ def _home_context() -> dict[str, Any]:
     awaiting = ImportJob.Status.AWAITING_REVIEW
     open_jobs = ImportJob.objects.filter(status__in=(*ImportJob.ACTIVE, awaiting))
     running = _with_progress(open_jobs[:10])
+    recent = list(ImportJob.objects.filter(status__in=ImportJob.FINAL)[:5])
     return {
         "title": "Home",
         "direct_above": _direct_above(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status != awaiting][:3],
-        "recent": ImportJob.objects.filter(status__in=ImportJob.FINAL)[:5],
-        "is_new": not view.products and not ImportJob.objects.exists(),
+        "recent": recent,
+        "is_new": not (view.products or running or recent),
     }
 
 
