@@ -41,8 +41,10 @@ def _home_context() -> dict[str, Any]:
     view = glance()
     awaiting = ImportJob.Status.AWAITING_REVIEW
     open_jobs = ImportJob.objects.filter(status__in=(*ImportJob.ACTIVE, awaiting))
-    running = _with_progress(open_jobs[:10])
-    recent = list(ImportJob.objects.filter(status__in=ImportJob.FINAL)[:5])
+    ended = ImportJob.objects.filter(status__in=ImportJob.FINAL)
+    jobs = list(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
+    running = _with_progress([job for job in jobs if not job.is_final])
+    recent = [job for job in jobs if job.is_final]
     return {
         "title": "Home",
         "direct_above": _direct_above(),
