@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "product_importer.settings")
@@ -21,7 +22,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 import billiard
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready
 
 # Celery can hang on its way out when the broker went away at the same moment. Whatever it still
 # wants to tell the broker is only a hint, so it may not keep the process from ending.
@@ -30,17 +31,43 @@ SHUTDOWN_SECONDS = 12.0
 
 RESTART_SECONDS = 1.0  # before a worker that broke down starts again
 
-_asked_to_end: list[str] = []  # the signal, once there was one
+_asked_to_end: list[bool] = []  # one for each signal
+_watched: dict[Any, Any] = {}  # Celery's handlers by signal, and the process that has them
 
 
-def _end_in_time(sig: str = "", **_: Any) -> None:
+def _watch_signals(**_: Any) -> None:
+    """Have the shutdown timed from its signal on.
+
+    Celery's own word of it, ``worker_shutting_down``, comes only when the soft shutdown is over,
+    and that is where it may hang: it waits for children inside the signal's handler.
+    """
+    if _watched:
+        return  # the connection to the broker came back: the worker is ready once more
+    _watched["pid"] = os.getpid()
+    for signum in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        _watched[signum] = signal.getsignal(signum)
+        signal.signal(signum, _on_signal)
+
+
+def _on_signal(signum: int, frame: Any) -> None:
+    if os.getpid() == _watched["pid"]:  # not in a child, which has this from its parent
+        _end_in_time()
+    celerys = _watched[signum]
+    if callable(celerys):
+        celerys(signum, frame)
+
+
+def _end_in_time(**_: Any) -> None:
     """End this process, and the children that are left, if the shutdown takes too long."""
-    _asked_to_end.append(sig)
+    _asked_to_end.append(True)
+    if len(_asked_to_end) > 1:
+        return
 
     def end() -> None:
         for child in billiard.active_children():
             if child.pid is not None:
-                os.kill(child.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
         os._exit(1)
 
     timer = threading.Timer(SHUTDOWN_SECONDS, end)
@@ -61,7 +88,7 @@ def main() -> int:
 
     from product_importer.celery import app
 
-    worker_shutting_down.connect(_end_in_time)
+    worker_ready.connect(_watch_signals)
     worker = app.Worker(
         hostname=f"{options.name}@{os.uname().nodename}",
         concurrency=options.concurrency,

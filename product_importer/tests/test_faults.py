@@ -53,10 +53,12 @@ sys.exit(celery_worker.main())
 
 def test_a_worker_that_an_error_ended_starts_again_in_the_same_process(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
+    # Its own place in the broker: what other tests sent is not its business.
+    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
     child = spawn(
         [sys.executable, "-c", BROKEN, "--concurrency=1", "--name=again"],
         log=log,
-        environ=os.environ,
+        environ=environ,
         cwd=BASE_DIR,
     )
     try:
@@ -66,3 +68,31 @@ def test_a_worker_that_an_error_ended_starts_again_in_the_same_process(tmp_path:
     finally:
         stop(child, signal.SIGTERM, seconds=15)
     assert child.returncode == 0
+
+
+HANGING = """
+import sys, time
+from product_importer import celery_worker  # first: it says what SIGTERM means
+from celery.apps import worker
+
+celery_worker.SHUTDOWN_SECONDS = 2.0
+# As Celery does when it waits, inside the signal's handler, for a child that says no more.
+worker.Worker.wait_for_soft_shutdown = lambda self: time.sleep(3600)
+sys.exit(celery_worker.main())
+"""
+
+
+def test_a_shutdown_that_hangs_ends_in_time(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
+    child = spawn(
+        [sys.executable, "-c", HANGING, "--concurrency=1", "--name=hangs"],
+        log=log,
+        environ=environ,
+        cwd=BASE_DIR,
+    )
+    try:
+        wait_for(lambda: " ready." in log.read_text())
+    finally:
+        stop(child, signal.SIGTERM, seconds=60)
+    assert child.returncode == 1
