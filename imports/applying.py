@@ -44,7 +44,10 @@ def begin_applying(job: ImportJob) -> bool:
         return False
     now = timezone.now()
     ImportJob.objects.filter(
-        pk=job.pk, status=Status.PROCESSING, stage__in=(Stage.RESOLVING, Stage.COMPARING)
+        pk=job.pk,
+        status=Status.PROCESSING,
+        stage__in=(Stage.RESOLVING, Stage.COMPARING),
+        resolved_at__isnull=False,
     ).update(
         stage=Stage.APPLYING,
         applying_at=now,

@@ -33,7 +33,11 @@ def begin_comparing(job: ImportJob) -> None:
         if not sql.try_lock_job(cursor, job.pk):
             return
         mine = ImportJob.objects.filter(
-            pk=job.pk, status=Status.PROCESSING, stage=Stage.RESOLVING, approved_at=None
+            pk=job.pk,
+            status=Status.PROCESSING,
+            stage=Stage.RESOLVING,
+            resolved_at__isnull=False,
+            approved_at=None,
         )
         if not mine.exists():
             return

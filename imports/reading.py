@@ -57,13 +57,15 @@ def _begin_run(job: ImportJob) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         if not sql.try_lock_job(cursor, job.pk):
             return False
-        job.refresh_from_db()
-        if job.status not in ImportJob.ACTIVE or not count_attempt(job):
+        now = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
+        if now.status not in ImportJob.ACTIVE or now.resolved_at is not None:
+            return False  # ended, or resolved by another worker, who goes on with it
+        if not count_attempt(now):
             return False
-        ImportJob.objects.filter(pk=job.pk, status__in=ImportJob.ACTIVE).update(
+        ImportJob.objects.filter(pk=job.pk).update(
             status=Status.PROCESSING,
-            stage=job.stage or Stage.STAGING,
-            started_at=job.started_at or timezone.now(),
+            stage=now.stage or Stage.STAGING,
+            started_at=now.started_at or timezone.now(),
         )
     job.refresh_from_db()
     return job.status == Status.PROCESSING
@@ -127,13 +129,24 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
 def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]) -> None:
     """Begin to read the file from its first record, with an empty staging table.
 
-    What chunks have applied already, and refused while applying, stays counted.
+    What chunks have applied already, and refused while applying, stays counted. Raises
+    ``Overtaken`` if the job is no longer where it was when it was looked at.
     """
     with connection.cursor() as cursor:
+        sql.lock_job(cursor, job.pk)
         sql.create_staging(cursor, job.pk)
-    moved = ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING)
+    # Two workers may have been woken to read it: the first one's records must stay.
+    moved = ImportJob.objects.filter(
+        pk=job.pk,
+        status=Status.PROCESSING,
+        stage=Stage.STAGING,
+        layout=job.layout,
+        checkpoint=job.checkpoint,
+        staged_records=job.staged_records,
+    )
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
-        raise Overtaken(f"job {job.pk} is no longer processed")
+        raise Overtaken(f"job {job.pk} is not where this worker would read it from")
+    moved = ImportJob.objects.filter(pk=job.pk)
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     count = read_errors._raw_delete(read_errors.db)
     moved.update(
@@ -215,10 +228,12 @@ def resolve(job: ImportJob) -> bool:
     Of the records with one ``lower(sku)`` the last line wins. They always fall into the same
     chunk, so each chunk resolves its own while it is applied.
     """
-    job.refresh_from_db()
     with transaction.atomic(), connection.cursor() as cursor:
         if not sql.try_lock_job(cursor, job.pk):
             return False
+        job.refresh_from_db()
+        if job.stage != Stage.RESOLVING or job.resolved_at is not None:
+            return False  # another worker was quicker, or found the staged records lost
         if job.staged_records and not sql.holds_rows(cursor, job.pk):
             stage_again(job)
             return False
@@ -241,8 +256,13 @@ def resolve(job: ImportJob) -> bool:
         if not job.total_records:
             job.warnings.append("The file has a header and no records: nothing was imported.")
         now = timezone.now()
-        moved = ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING).update(
+        moved = ImportJob.objects.filter(
+            pk=job.pk,
+            status=Status.PROCESSING,
             stage=Stage.RESOLVING,
+            layout=job.layout,
+            staged_records=job.staged_records,
+        ).update(
             warnings=job.warnings,
             attempts=0,
             trouble="",
@@ -256,9 +276,18 @@ def resolve(job: ImportJob) -> bool:
 
 
 def stage_again(job: ImportJob) -> None:
-    """Read the file once more: a crash of the server emptied the unlogged staging table."""
-    logger.warning("staged_records_lost", job_id=job.pk)  # the file is read again
-    ImportJob.objects.filter(pk=job.pk, status=Status.PROCESSING).update(
-        stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()
+    """Read the file once more: a crash of the server emptied the unlogged staging table.
+
+    Several workers find that at once. Who comes late, with a job as it was before, does nothing:
+    the file may have been read by then.
+    """
+    found = ImportJob.objects.filter(
+        pk=job.pk,
+        status=Status.PROCESSING,
+        stage=job.stage,
+        layout=job.layout,
+        resolved_at=job.resolved_at,
     )
-    kick_after_commit(ADVANCE, job.pk)
+    if found.update(stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()):
+        logger.warning("staged_records_lost", job_id=job.pk)  # the file is read again
+        kick_after_commit(ADVANCE, job.pk)

@@ -179,6 +179,11 @@ def try_lock_job(cursor: CursorWrapper, job_id: int) -> bool:
     return bool(cursor.fetchone()[0])
 
 
+def lock_job(cursor: CursorWrapper, job_id: int) -> None:
+    """Take the job's lock until the end of the transaction, as soon as it is free."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [JOB_LOCK, job_id])
+
+
 def copy_rows_statement(job_id: int) -> str:
     """A blank cell is NULL in staging; what a blank means, the upsert knows."""
     return f"COPY {staging_table(job_id)} FROM STDIN (FORMAT text, NULL '')"

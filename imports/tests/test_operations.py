@@ -14,8 +14,9 @@ from django.utils import timezone
 from catalog import bulk
 from catalog.models import ChangeSet, Product
 from catalog.sql import ConcurrentEdit, upsert
+from conftest import wait_for
 from imports import applying, chunks, operations, reading, sql, task_names
-from imports.ending import ATTEMPTS
+from imports.ending import ATTEMPTS, Overtaken
 from imports.models import ImportJob
 from webhooks import kick
 from webhooks.models import Event
@@ -194,6 +195,82 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
     assert (job.status, job.error) == ("completed", "")
     assert (job.created, job.rejected, job.total_records) == (40, 1, 41)
     assert Product.objects.count() == 40
+
+
+def test_who_finds_staging_lost_after_it_was_read_again_does_nothing(
+    kicked: list[tuple[str, int]],
+) -> None:
+    job = start()
+    operations.advance_import(job.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+    late = ImportJob.objects.get(pk=job.pk)  # as a chunk's worker sees it
+    kicked.clear()
+    reading.stage_again(ImportJob.objects.get(pk=job.pk))
+    reading.stage_again(late)
+    assert kicked == [(task_names.ADVANCE, job.pk)]
+    operations.advance_import(job.pk)
+    reading.stage_again(late)
+    job.refresh_from_db()
+    assert job.stage == ImportJob.Stage.APPLYING
+    assert job.layout["fields"]
+    run_all(kicked)
+    assert snapshot(job) == EXPECTED
+
+
+def test_who_comes_late_to_read_a_file_leaves_what_the_first_one_read(
+    kicked: list[tuple[str, int]],
+) -> None:
+    job = start()
+    assert reading._begin_run(job)
+    late = ImportJob.objects.get(pk=job.pk)
+    assert reading.stage_records(job)
+    with pytest.raises(Overtaken):
+        reading.stage_records(late)
+    operations.advance_import(job.pk)
+    run_all(kicked)
+    assert snapshot(job) == EXPECTED
+
+
+def test_two_workers_that_find_staging_lost_at_once_read_it_once(
+    kicked: list[tuple[str, int]], settings: Any
+) -> None:
+    """Each acts on what it saw before the other one moved the job on."""
+    settings.IMPORT_CHUNK_ROWS = 50
+    rows = "".join(f"S-{n:04d},Name {n},,1,true\n" for n in range(2000))
+    job = start(HEADER + rows)
+    operations.advance_import(job.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+    ended = threading.Event()
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            while not ended.wait(0.001):
+                try:
+                    message = kicked.pop()
+                except IndexError:
+                    continue
+                obey(*message)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: errors or ImportJob.objects.get(pk=job.pk).is_final)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("completed", "")
+    assert (job.created, job.total_records) == (2000, 2000)
 
 
 def test_a_file_that_is_gone_fails_the_job_and_says_so(kicked: list[tuple[str, int]]) -> None:
