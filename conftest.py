@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.core.files import File
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
 from structlog.contextvars import clear_contextvars
@@ -48,6 +48,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def static_files(pytestconfig: pytest.Config) -> None:
     """The collected static files, which pages refer to by their hashed names."""
     pytestconfig.stash[STACK].manage("collectstatic", "--no-input")
+
+
+_OTHER_SESSIONS = """
+SELECT pid, application_name, state, backend_start, left(query, 200) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database. It is dropped when all of its sessions have ended, and not before.
+
+    That of a process that was killed ends when its statement does.
+    """
+    yield
+    left: list[Any] = []
+
+    def all_ended() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(_OTHER_SESSIONS)
+            left[:] = cursor.fetchall()
+        return not left
+
+    with django_db_blocker.unblock():
+        try:
+            wait_for(all_ended)
+        except TimeoutError as error:
+            error.add_note(f"Sessions: {left}")
+            raise
 
 
 @pytest.fixture(scope="session")
@@ -248,6 +277,8 @@ def playwright() -> Iterator[Playwright]:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         with sync_playwright() as running:
             yield running
+            # Those that were opened beside its loop cannot be reached without it.
+            connections.close_all()
 
 
 @pytest.fixture(scope="session")
