@@ -142,6 +142,7 @@ _PUMP_SETTINGS = (
     "enable_bitmapscan",
     "enable_hashjoin",
     "enable_mergejoin",
+    "enable_sort",
     "jit",
     "synchronous_commit",
 )
@@ -204,13 +205,14 @@ class Claimed:
 # Scalar subqueries with a limit, not EXISTS: that the planner may turn into a join or a hash
 # which reads a queue of half a million deliveries. Adding an interval to a test's time keeps
 # the planner from looking for it in the index of that queue; tests have one of their own.
-# And no joins with the two large tables: statistics that say they are empty, as they were
-# before a backlog came, make of those a loop over all of the one for each row of the other.
+# With statistics that say the tables are empty, as they were before a backlog came, all indexes
+# seem to cost the same, and a join is a loop over all of the one for each row of the other. So
+# what is looked for has the order of the index that is to be used, and there are no joins.
 _NOT_TAKEN = """(
     SELECT taken.id FROM webhooks_delivery AS taken
     WHERE taken.endpoint_id = endpoint.id AND taken.leased_by IS NOT NULL
       AND taken.leased_by <> %(pump)s AND taken.next_attempt_at > %(now)s
-    LIMIT 1
+    ORDER BY taken.leased_by LIMIT 1
 ) IS NULL"""
 _HAS_DUE = """(
     (endpoint.enabled AND (
@@ -346,22 +348,26 @@ class Outcome:
 _RECORD = """
 WITH outcome AS (
     SELECT * FROM unnest(
-        %(delivery)s::bigint[], %(endpoint)s::bigint[], %(state)s::text[],
-        %(next_attempt)s::timestamptz[], %(at)s::timestamptz[], %(address)s::text[],
+        %(delivery)s::bigint[], %(endpoint)s::bigint[], %(at)s::timestamptz[], %(address)s::text[],
         %(status)s::int[], %(error)s::text[], %(detail)s::text[], %(lookup)s::float8[],
         %(connect)s::float8[], %(first_byte)s::float8[], %(latency)s::float8[],
         %(headers)s::jsonb[], %(body)s::text[]
     ) AS outcome (
-        delivery_id, endpoint_id, state, next_attempt_at, at, address, status, error, detail,
-        lookup_ms, connect_ms, first_byte_ms, latency_ms, headers, body
+        delivery_id, endpoint_id, at, address, status, error, detail, lookup_ms, connect_ms,
+        first_byte_ms, latency_ms, headers, body
     )
 ), moved AS (
-    UPDATE webhooks_delivery AS delivery
-    SET state = outcome.state, next_attempt_at = outcome.next_attempt_at,
-        tries = delivery.tries + 1, leased_by = NULL, claims = 0,
-        finished_at = CASE WHEN outcome.state <> 'pending' THEN %(now)s END
-    FROM outcome WHERE delivery.id = outcome.delivery_id AND delivery.leased_by = %(pump)s
-    RETURNING delivery.id
+    UPDATE webhooks_delivery
+    SET state = (%(state)s::text[])[array_position(%(delivery)s::bigint[], id)],
+        next_attempt_at =
+            (%(next_attempt)s::timestamptz[])[array_position(%(delivery)s::bigint[], id)],
+        tries = tries + 1, leased_by = NULL, claims = 0,
+        finished_at = CASE
+            WHEN (%(state)s::text[])[array_position(%(delivery)s::bigint[], id)] <> 'pending'
+            THEN %(now)s
+        END
+    WHERE id = ANY (%(delivery)s::bigint[]) AND leased_by = %(pump)s
+    RETURNING id
 )
 INSERT INTO webhooks_attempt (
     delivery_id, endpoint_id, at, address, response_status, error, detail, lookup_ms,
