@@ -11,6 +11,7 @@ import pytest
 import requests
 from celery import current_app
 from django.apps import apps
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.core.files import File
@@ -109,6 +110,17 @@ def _with_database(url: str, name: str) -> str:
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until a condition holds, and return what it gave."""
     return wait_until(condition, seconds=seconds, what="what the test waits for")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """A hash takes a third of a second otherwise, and most tests make a user.
+
+    The running product checks these too: how often it was hashed is part of a hash.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1000)
+        yield
 
 
 @pytest.fixture(autouse=True)

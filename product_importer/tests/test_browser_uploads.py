@@ -287,6 +287,33 @@ def test_a_part_that_is_lost_on_its_way_is_sent_again(
     assert direct_site.imported("lossy.csv")["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (403, "the storage answered 403. Choose the file again to try once more."),
+        (404, "the storage no longer has what had arrived. Choose the file again"),
+    ],
+)
+def test_a_storage_that_refuses_is_told_within_seconds(
+    page: Page, direct_site: DirectSite, make_file: Callable[..., Path], status: int, told: str
+) -> None:
+    def refuse(route: Route) -> None:
+        if route.request.method == "PUT":
+            route.fulfill(status=status, headers={"Access-Control-Allow-Origin": "*"})
+        else:
+            route.continue_()
+
+    page.route(re.compile(re.escape(direct_site.endpoint)), refuse)
+    file = make_file(f"refused-{status}.csv")
+    page.set_input_files("#pi-file", file)
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    assert direct_site.jobs(file.name) == []
+    page.unroute(re.compile(re.escape(direct_site.endpoint)))
+    page.set_input_files("#pi-file", file)
+    page.wait_for_url("**/imports/*/")
+    assert direct_site.imported(file.name)["status"] == "completed"
+
+
 def test_the_same_file_chosen_after_a_reload_goes_on_where_it_stopped(
     page: Page, direct_site: DirectSite, make_file: Callable[..., Path]
 ) -> None:

@@ -5,10 +5,18 @@
 (() => {
   const PARALLEL = 3; /* parts on the way at a time */
   const TRIES = 8; /* of a part or a call without getting on: with the pauses, about two minutes */
+  const REFUSALS = 3; /* of the storage, which a new address may mend and waiting does not */
   const ROUNDS = 3; /* of sending what is missing */
   const STALLED = 60_000; /* ms without a byte getting away: the connection is dead */
 
-  class Lost extends Error {} /* the connection, or a server for a moment: try again */
+  /* The connection, or a server for a moment (which gave this status): try again. */
+  class Lost extends Error {
+    constructor(status = 0) {
+      super();
+      this.status = status;
+      this.refused = status >= 400 && status < 500;
+    }
+  }
   const told = (message) => Object.assign(new Error(message), { told: true });
   const megabytes = (bytes) => Math.round(bytes / 1024 ** 2);
 
@@ -146,7 +154,8 @@
           this.cancelled.signal.removeEventListener("abort", stop);
           this.onTheWay.delete(number);
           if (request.status === 200) resolve();
-          else reject(new Lost()); /* 403: the address was too old; 503: slow down */
+          else if (request.status === 404) reject(this.unknown());
+          else reject(new Lost(request.status)); /* 403: the address was too old; 503: slow down */
         });
         request.open("PUT", url);
         request.send(bytes);
@@ -182,9 +191,9 @@
         } catch (error) {
           if (!(error instanceof Lost) || this.cancelled.signal.aborted) throw error;
           if (!navigator.onLine || this.arrivedBytes > before) tries = 0; /* others got on meanwhile */
-          if (tries >= TRIES) throw told(this.lost());
+          if (tries >= (error.refused ? REFUSALS : TRIES)) throw told(this.lost(error));
+          this.view.say(`${this.reason(error)}, trying again; ${this.percent()} % has arrived`);
         }
-        this.view.say(`the connection was lost, trying again; ${this.percent()} % has arrived`);
         await this.pause(Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2));
       }
     }
@@ -208,11 +217,20 @@
       if (this.cancelled.signal.aborted) throw new Lost();
     }
 
-    lost() {
+    reason({ status }) {
+      return status ? `the storage answered ${status}` : "the connection was lost";
+    }
+
+    unknown() {
+      this.remember(null);
+      return told("the storage no longer has what had arrived. Choose the file again to send it anew.");
+    }
+
+    lost(error) {
       const hint = this.arrivedBytes
         ? `What has arrived (${this.percent()} %) is kept for a day: choose the file again to go on.`
         : "Choose the file again to try once more. If nothing ever arrives, ask your ops staff whether the storage takes files from this page.";
-      return `the connection was lost. ${hint}`;
+      return `${this.reason(error)}. ${hint}`;
     }
 
     refused(status, body) {
