@@ -29,6 +29,7 @@ Stage = ImportJob.Stage
 
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
+PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
 
 
 def prepare(job: ImportJob) -> bool:
@@ -82,7 +83,9 @@ def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     """
     with job.file.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
+        began = time.monotonic()
         _fetch(job, file)
+        seconds = max(seconds, PER_FETCH * (time.monotonic() - began))
         if not job.sha256:
             recognise_stored(job, file)
         layout, checkpoint = _reading_state(job, file)

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -86,6 +87,21 @@ def test_a_download_that_takes_long_gives_signs_of_life(
 
     reading._fetch(upload("sku,name\nA-1,Lamp\n"), Slow())
     assert told.is_set()
+
+
+def test_what_took_long_to_download_is_read_for_longer(
+    upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next task would download it once more."""
+    monkeypatch.setattr(reading, "SLICE_SECONDS", 0.0)  # a slice for each batch
+    content = "sku,name\n" + "".join(f"S-{n},Lamp\n" for n in range(50_000))
+    job = upload(content)
+    assert reading._begin_run(job)
+    assert not reading.stage_records(job, seconds=0)
+    job.refresh_from_db()
+    assert 0 < job.staged_records < 25_000
+    monkeypatch.setattr(reading, "_fetch", lambda job, file: time.sleep(2))
+    assert reading.stage_records(job, seconds=0)
 
 
 def test_a_file_that_takes_long_to_read_gives_signs_of_life(
