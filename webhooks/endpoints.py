@@ -14,9 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from webhooks import guard, sql, vault
-from webhooks.kick import kick_once_after_commit
 from webhooks.models import SUBSCRIBABLE, Delivery, Endpoint, EndpointSecret, Event
-from webhooks.operations import PUMP, add_event, kept_since
+from webhooks.operations import add_event, kept_since, wake_pump
 from webhooks.signing import new_secret
 
 OLD_SECRET_LIVES = timedelta(hours=24)
@@ -74,7 +73,7 @@ def update_endpoint(*, endpoint_id: int, **values: Any) -> Endpoint:
     if enabled and not endpoint.enabled:
         endpoint.enabled = True
         endpoint.disabled_reason, endpoint.disabled_at, endpoint.failing_since = "", None, None
-        kick_once_after_commit(PUMP)
+        wake_pump()
     elif endpoint.enabled and not enabled:
         _disable(endpoint, DISABLED_BY_HAND)
     endpoint.save()
@@ -202,7 +201,7 @@ def send_test(*, endpoint_id: int) -> Delivery:
     delivery = Delivery.objects.create(
         endpoint=endpoint, event=event, is_test=True, next_attempt_at=event.created_at
     )
-    kick_once_after_commit(PUMP)
+    wake_pump()
     return delivery
 
 
@@ -225,7 +224,7 @@ def resend(*, delivery_id: int) -> Delivery:
     delivery.leased_by = delivery.finished_at = None
     delivery.next_attempt_at = now
     delivery.save()
-    kick_once_after_commit(PUMP)
+    wake_pump()
     return delivery
 
 
@@ -244,7 +243,7 @@ def recover(*, endpoint_id: int, since: datetime) -> int:
             cursor, endpoint_id=endpoint.pk, types=endpoint.events, since=since, now=now
         )
     if count:
-        kick_once_after_commit(PUMP)
+        wake_pump()
     return count
 
 

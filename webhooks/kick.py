@@ -7,6 +7,7 @@ neither the request nor the work.
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,9 +31,11 @@ _broker_away_until = 0.0
 class _Message:
     task: str
     args: tuple[Any, ...]
+    unless: Callable[[], bool] | None = None
 
     def __call__(self) -> None:
-        _kick(self.task, self.args)
+        if self.unless is None or not self.unless():
+            _kick(self.task, self.args)
 
 
 def kick_after_commit(task: str, *args: Any) -> None:
@@ -40,9 +43,12 @@ def kick_after_commit(task: str, *args: Any) -> None:
     transaction.on_commit(_Message(task, args))
 
 
-def kick_once_after_commit(task: str, *args: Any) -> None:
-    """The same, but only one message, however often a transaction asks for it."""
-    message = _Message(task, args)
+def kick_once_after_commit(task: str, *args: Any, unless: Callable[[], bool] | None = None) -> None:
+    """The same, but only one message, however often a transaction asks for it.
+
+    And none if ``unless``, which is called after the commit, says so.
+    """
+    message = _Message(task, args, unless)
     if message not in [waiting[1] for waiting in transaction.get_connection().run_on_commit]:
         transaction.on_commit(message)
 

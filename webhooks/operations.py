@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
@@ -21,6 +21,23 @@ PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
 
 
+def wake_pump() -> None:
+    """Have what is due sent, once the surrounding transaction has committed.
+
+    No message where a pump runs already: it looks once more before it ends. With a message for
+    every change, those that find nothing to do pile up while the workers are busy.
+    """
+    kick_once_after_commit(PUMP, unless=_all_pumps_run)
+
+
+def _all_pumps_run() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            return sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
+    except Error:
+        return False  # the change is committed whatever became of the connection
+
+
 def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
     """Write an event, and its deliveries, in the transaction of the change that it tells of.
 
@@ -30,7 +47,7 @@ def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
     event = add_event(type=type, data=data)
     with connection.cursor() as cursor:
         if sql.add_deliveries(cursor, event_id=event.pk):
-            kick_once_after_commit(PUMP)
+            wake_pump()
     return event
 
 
@@ -94,4 +111,4 @@ def record_changed_products(
     if sql.add_changed_products(
         cursor, change_set_id=change_set_id, source=source_sql, params=params, now=now
     ):
-        kick_once_after_commit(PUMP)
+        wake_pump()

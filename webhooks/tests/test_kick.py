@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from webhooks import kick
+from webhooks import kick, operations
+from webhooks.hold import Hold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +36,30 @@ def test_a_transaction_sends_one_message_however_often_it_asks(sent: list[str]) 
             kick.kick_once_after_commit("once")
             kick.kick_after_commit("each")
     assert sorted(sent) == ["each"] * 5 + ["once"]
+
+
+def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[str]) -> None:
+    needed: list[bool] = []
+    for wanted in (True, False):
+        with transaction.atomic():
+            kick.kick_once_after_commit("a", unless=lambda: not needed[-1])
+            needed.append(wanted)
+    assert sent == ["a"]
+
+
+def test_no_message_is_sent_where_a_pump_runs(
+    sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "kick_once_after_commit", kick.kick_once_after_commit)
+    with Hold() as hold:
+        assert hold.take_slot(slots=1)
+        with transaction.atomic():
+            operations.wake_pump()
+        assert sent == []
+        hold.free_slot()
+        with transaction.atomic():
+            operations.wake_pump()
+    assert sent == [operations.PUMP]
 
 
 def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
