@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.test import Client
 
 import imports.views
@@ -124,6 +125,13 @@ def test_an_address_that_is_not_there_shows_no_list_of_those_that_are() -> None:
     text = Client().get("/nowhere/").content.decode()
     assert "There is nothing at this address" in text
     assert "URLconf" not in text
+
+
+@pytest.mark.parametrize("template", ["400", "404", "500"])
+def test_the_pages_for_errors_have_a_style_that_is_there(template: str) -> None:
+    text = (BASE_DIR / "templates" / f"{template}.html").read_text()
+    [address] = re.findall('<link rel="stylesheet" href="/static/([^"]+)">', text)
+    assert finders.find(address)
 
 
 def test_no_variable_turns_debugging_on(monkeypatch: pytest.MonkeyPatch) -> None:
