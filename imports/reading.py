@@ -149,11 +149,9 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     )
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
         raise Overtaken(f"job {job.pk} is not where this worker would read it from")
-    moved = ImportJob.objects.filter(pk=job.pk)
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     count = read_errors._raw_delete(read_errors.db)
     moved.update(
-        stage=Stage.STAGING,
         layout=layout,
         checkpoint=checkpoint,
         bytes_read=0,

@@ -189,7 +189,7 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
     assert chunk is not None
     applying.apply_chunk(chunk)
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+        sql.drop_staging(cursor, job.pk)
     run_all(kicked)
     job.refresh_from_db()
     assert (job.status, job.error) == ("completed", "")
@@ -203,7 +203,7 @@ def test_who_finds_staging_lost_after_it_was_read_again_does_nothing(
     job = start()
     operations.advance_import(job.pk)
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+        sql.drop_staging(cursor, job.pk)
     late = ImportJob.objects.get(pk=job.pk)  # as a chunk's worker sees it
     kicked.clear()
     reading.stage_again(ImportJob.objects.get(pk=job.pk))
@@ -241,7 +241,7 @@ def test_two_workers_that_find_staging_lost_at_once_read_it_once(
     job = start(HEADER + rows)
     operations.advance_import(job.pk)
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE {sql.staging_table(job.pk)}")
+        sql.drop_staging(cursor, job.pk)
     ended = threading.Event()
     errors: list[Exception] = []
 

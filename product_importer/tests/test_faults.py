@@ -36,6 +36,18 @@ def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(tmp_path: Pa
     assert result["identical"] == len(FAULTS)
 
 
+def start_worker(code: str, name: str, log: Path) -> subprocess.Popen[bytes]:
+    """A worker of one process that is started by this code."""
+    # Its own place in the broker: what other tests sent is not its business.
+    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
+    return spawn(
+        [sys.executable, "-c", code, "--concurrency=1", f"--name={name}"],
+        log=log,
+        environ=environ,
+        cwd=BASE_DIR,
+    )
+
+
 BROKEN = """
 import sys
 from product_importer import celery_worker
@@ -53,14 +65,7 @@ sys.exit(celery_worker.main())
 
 def test_a_worker_that_an_error_ended_starts_again_in_the_same_process(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    # Its own place in the broker: what other tests sent is not its business.
-    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
-    child = spawn(
-        [sys.executable, "-c", BROKEN, "--concurrency=1", "--name=again"],
-        log=log,
-        environ=environ,
-        cwd=BASE_DIR,
-    )
+    child = start_worker(BROKEN, "again", log)
     try:
         wait_for(lambda: " ready." in log.read_text())
         assert "starts again" in log.read_text()
@@ -84,13 +89,7 @@ sys.exit(celery_worker.main())
 
 def test_a_shutdown_that_hangs_ends_in_time(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
-    child = spawn(
-        [sys.executable, "-c", HANGING, "--concurrency=1", "--name=hangs"],
-        log=log,
-        environ=environ,
-        cwd=BASE_DIR,
-    )
+    child = start_worker(HANGING, "hangs", log)
     try:
         wait_for(lambda: " ready." in log.read_text())
     finally:

@@ -22,14 +22,7 @@ HERE, ELSEWHERE = "198.51.100.7", "203.0.113.9"
 
 
 @pytest.fixture
-def _fast_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-def people(
-    _fast_passwords: None, static_files: None, make_user: Callable[..., User]
-) -> dict[str, User]:
+def people(static_files: None, make_user: Callable[..., User]) -> dict[str, User]:
     return {name: make_user(name) for name in ("mara", "nora")}
 
 
