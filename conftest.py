@@ -242,7 +242,7 @@ def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Message
     """Messages are kept here instead of being sent: the test is the worker."""
     current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
-    monkeypatch.setattr(kick, "_kick", lambda task, args: kept.waiting.append((task, *args)))
+    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: kept.waiting.append((task, *args)))
     return kept
 
 

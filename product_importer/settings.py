@@ -200,7 +200,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # many chunks do not hold up an event, nor the other way round.
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
-CELERY_TASK_ROUTES = {"webhooks.*": {"queue": "webhooks"}}
+# Messages for the pump alone: whoever wants to send one looks whether enough of them wait there.
+CELERY_TASK_ROUTES = {"webhooks.pump": {"queue": "webhooks"}}
 # Old results are cleared in batches (product_importer/house.py), not by Celery in one statement.
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts

@@ -18,16 +18,17 @@ from webhooks.kick import kick_once_after_commit
 from webhooks.models import Event
 
 PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
+PUMP_QUEUE = "webhooks"  # and of its queue
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
 
 
 def wake_pump() -> None:
     """Have what is due sent, once the surrounding transaction has committed.
 
-    No message where a pump runs already: it looks once more before it ends. With a message for
-    every change, those that find nothing to do pile up while the workers are busy.
+    No message where a pump runs already: it looks once more before it ends. Nor where enough of
+    them wait. With one for every change, they pile up while the workers are busy.
     """
-    kick_once_after_commit(PUMP, unless=_all_pumps_run)
+    kick_once_after_commit(PUMP, into=PUMP_QUEUE, unless=_all_pumps_run)
 
 
 def _all_pumps_run() -> bool:

@@ -1,9 +1,13 @@
 """Waking workers: after the commit, once, quickly, and never at the cost of the request."""
 
+import socket
 import time
 from typing import Any
 
 import pytest
+import redis
+from celery import current_app
+from django.conf import settings
 from django.db import transaction
 
 from webhooks import kick, operations
@@ -15,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     messages: list[str] = []
-    monkeypatch.setattr(kick, "_kick", lambda task, args: messages.append(task))
+    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: messages.append(task))
     return messages
 
 
@@ -33,7 +37,7 @@ def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list
 def test_a_transaction_sends_one_message_however_often_it_asks(sent: list[str]) -> None:
     with transaction.atomic():
         for _ in range(5):
-            kick.kick_once_after_commit("once")
+            kick.kick_once_after_commit("once", into="")
             kick.kick_after_commit("each")
     assert sorted(sent) == ["each"] * 5 + ["once"]
 
@@ -42,7 +46,7 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
     needed: list[bool] = []
     for wanted in (True, False):
         with transaction.atomic():
-            kick.kick_once_after_commit("a", unless=lambda: not needed[-1])
+            kick.kick_once_after_commit("a", into="", unless=lambda: not needed[-1])
             needed.append(wanted)
     assert sent == ["a"]
 
@@ -60,6 +64,44 @@ def test_no_message_is_sent_where_a_pump_runs(
         with transaction.atomic():
             operations.wake_pump()
     assert sent == [operations.PUMP]
+
+
+def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(current_app, "send_task", lambda task, **_: sent.append(task))
+    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    queue = "nobody-reads-this"
+    with redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_TLS) as broker:
+        broker.delete(queue)  # a queue that is empty is not there
+        try:
+            kick_once("a", queue)
+            assert sent == ["a"]
+            broker.rpush(queue, *range(kick.ENOUGH_WAITING - 1))
+            kick_once("b", queue)
+            assert sent == ["a", "b"]
+            broker.rpush(queue, "one more")
+            kick_once("c", queue)
+            kick_once("d", "another")
+            assert sent == ["a", "b", "d"]
+        finally:
+            broker.delete(queue)
+
+
+def kick_once(task: str, queue: str) -> None:
+    with transaction.atomic():
+        kick.kick_once_after_commit(task, into=queue)
+
+
+def test_a_broker_that_is_gone_costs_nothing_but_the_message(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"redis://127.0.0.1:{server.getsockname()[1]}/0"  # of nobody, once it is closed
+    monkeypatch.setattr(current_app.conf, "broker_url", address)
+    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    kick_once("a", "webhooks")
+    assert kick._broker_away_until > time.monotonic()
+    assert "broker_did_not_take" in caplog.text
 
 
 def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
