@@ -21,7 +21,7 @@ from knox.models import get_token_model
 
 from catalog import clearing as catalog
 from imports import clearing as imports
-from webhooks import endpoints
+from webhooks import clearing as webhooks
 
 CLEAR_SECONDS = 5.0  # of each kind in one run
 ROWS_AT_ONCE = 5_000  # in one transaction
@@ -71,8 +71,8 @@ def chores() -> list[Chore]:
             "events with their deliveries and attempts",
             "KEEP_EVENTS_DAYS",
             settings.KEEP_EVENTS,
-            endpoints.old_events,
-            endpoints.clear_log,
+            webhooks.old_events,
+            webhooks.clear_log,
         ),
         Chore(
             "results of tasks",

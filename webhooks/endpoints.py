@@ -1,21 +1,17 @@
 """The verbs of endpoints: make, change, delete, test, rotate, recover, resend."""
 
-import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 from django.utils import timezone
 
 from webhooks import guard, sql, vault
 from webhooks.models import SUBSCRIBABLE, Delivery, Endpoint, EndpointSecret, Event
-from webhooks.operations import add_event, kept_since, wake_pump
+from webhooks.operations import add_event, wake_pump
 from webhooks.signing import new_secret
 
 OLD_SECRET_LIVES = timedelta(hours=24)
@@ -245,43 +241,3 @@ def recover(*, endpoint_id: int, since: datetime) -> int:
     if count:
         wake_pump()
     return count
-
-
-# --- Clearing -------------------------------------------------------------------------
-
-CLEAR_AT_ONCE = 500  # events with their log, or deliveries, in one transaction
-CLEAR_SECONDS = 5.0  # of it in one run
-
-
-def clear_log(*, seconds: float = CLEAR_SECONDS) -> int:
-    """Delete what is too old to be recovered, and what deleted endpoints left; return how many.
-
-    In small transactions, for about so many seconds: the next run goes on.
-    """
-    deadline = time.monotonic() + seconds
-    before = kept_since(timezone.now())
-    count = _in_batches(partial(sql.clear_old, before=before, most=CLEAR_AT_ONCE), deadline)
-    for endpoint in Endpoint.everything.exclude(deleted_at=None)[:20]:
-        clear = partial(sql.clear_deleted, endpoint_id=endpoint.pk, most=CLEAR_AT_ONCE)
-        cleared = _in_batches(clear, deadline)
-        if not cleared:
-            endpoint.delete()
-        count += cleared
-    return count
-
-
-def old_events() -> int:
-    """How many events ``clear_log`` would delete now, with their log."""
-    with connection.cursor() as cursor:
-        return sql.count_old(cursor, before=kept_since(timezone.now()))
-
-
-def _in_batches(clear: Callable[[CursorWrapper], int], deadline: float) -> int:
-    """Clear batch after batch until one finds nothing or the time is up."""
-    count = 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cleared = clear(cursor)
-        count += cleared
-        if not cleared or time.monotonic() > deadline:
-            return count

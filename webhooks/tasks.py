@@ -2,14 +2,20 @@
 
 from celery import shared_task
 
-from webhooks import endpoints, operations, pump
+from webhooks import clearing, operations
 
 
 @shared_task(name=operations.PUMP, ignore_result=True)
 def pump_deliveries() -> None:
+    if not operations.anything_pending():
+        return
+    # Only now: requests and cryptography are 10 MB in each process that loads them, and those
+    # that a worker's first process has loaded are in its children as well.
+    from webhooks import pump
+
     pump.pump_deliveries()
 
 
 @shared_task(name="webhooks.clear", ignore_result=True)
 def clear() -> None:
-    endpoints.clear_log()
+    clearing.clear_log()

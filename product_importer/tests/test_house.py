@@ -109,3 +109,21 @@ def test_the_repository_names_no_path_of_a_machine() -> None:
     texts = [file for file in [*files, *BASE_DIR.glob("*")] if file.suffix in TEXTS]
     assert len(texts) > 50
     assert [str(file) for file in texts if path.search(file.read_text())] == []
+
+
+# What a worker's first process has loaded is in each of its children: views, what only sending
+# webhooks needs (webhooks/tasks.py), and what only a bucket needs.
+HEAVY = ("requests", "urllib3", "cryptography.hazmat", "boto3", "product_importer.urls")
+LOAD_A_WORKER = f"""
+import sys
+from product_importer.celery import app
+app.loader.import_default_modules()
+app.finalize()
+assert "webhooks.pump" in app.tasks
+print(sorted(set(sys.modules) & set({HEAVY})))
+"""
+
+
+def test_a_worker_carries_only_what_every_task_needs() -> None:
+    done = run(sys.executable, "-c", LOAD_A_WORKER, CELERY_SKIP_CHECKS="1", SENTRY_DSN="")
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -32,7 +32,7 @@ from imports.ending import sweep_leftovers
 from imports.models import ImportChunk, ImportJob, RowError, SupersededRecord
 from product_importer.environment import Environment
 from product_importer.house import chores
-from webhooks import endpoints
+from webhooks import clearing as webhooks_clearing
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -468,9 +468,9 @@ def test_events_are_kept_as_long_as_the_setting_says(
     settings.KEEP_EVENTS = timedelta(days=30)
     imported()
     later(29)
-    assert (endpoints.old_events(), endpoints.clear_log()) == (0, 0)
+    assert (webhooks_clearing.old_events(), webhooks_clearing.clear_log()) == (0, 0)
     later(31)
-    assert (endpoints.old_events(), endpoints.clear_log()) == (1, 1)
+    assert (webhooks_clearing.old_events(), webhooks_clearing.clear_log()) == (1, 1)
 
 
 def test_results_sessions_and_tokens_that_ran_out_are_cleared(

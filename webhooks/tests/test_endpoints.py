@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from webhooks import endpoints, signing, vault
+from webhooks import clearing, endpoints, signing, vault
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, EndpointSecret, Event
 from webhooks.queries import days_of, oldest_due_seconds
 from webhooks.tests.conftest import run_pump, tell
@@ -155,7 +155,7 @@ def test_old_events_and_their_log_are_cleared(receiver: Receiver, make_endpoint:
     run_pump()
     kept = tell()
     Event.objects.exclude(pk=kept.pk).update(created_at=timezone.now() - timedelta(days=14.1))
-    assert endpoints.clear_log() == 1
+    assert clearing.clear_log() == 1
     assert Event.objects.get() == kept
     assert not Attempt.objects.exists()
 
@@ -166,9 +166,9 @@ def test_what_still_waits_for_an_enabled_endpoint_is_not_cleared(
     endpoint = make_endpoint()
     tell()
     Event.objects.update(created_at=timezone.now() - timedelta(days=15))
-    assert endpoints.clear_log() == 0
+    assert clearing.clear_log() == 0
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=False)
-    assert endpoints.clear_log() == 1
+    assert clearing.clear_log() == 1
 
 
 def test_the_age_of_the_oldest_due_delivery_is_told(make_endpoint: Maker) -> None:
