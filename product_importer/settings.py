@@ -49,6 +49,10 @@ AUTHENTICATION_BACKENDS = [
 # address: so nobody can lock others out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5)
+# With any names from one address: offices share one, so it is far more. Who guesses one
+# password for many names never comes to the limit above.
+LOGIN_FAILURES_OF_ADDRESS = env.integer("LOGIN_FAILURES_OF_ADDRESS", 100)
+AXES_HANDLER = "product_importer.lockout.Handler"
 AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCKOUT_MINUTES", 15))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page tells how long to wait

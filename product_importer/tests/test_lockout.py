@@ -106,6 +106,30 @@ def test_a_log_in_that_succeeds_forgets_the_failures_before_it() -> None:
 
 
 @pytest.mark.usefixtures("people")
+def test_an_address_that_tries_many_names_has_to_wait(settings: Settings) -> None:
+    settings.LOGIN_FAILURES_OF_ADDRESS = 7
+    for number in range(7):  # one password each: no name comes to its own limit
+        assert log_in(f"name-{number}").status_code == 200
+    answer = log_in(typed=PASSWORD)
+    assert answer.status_code == 429
+    assert 14 * 60 < int(answer.headers["Retry-After"]) <= 15 * 60
+    assert "7 log-ins, with whatever names, failed" in answer.content.decode()
+    assert log_in(typed=PASSWORD, address=ELSEWHERE).status_code == 302
+    AccessAttempt.objects.filter(username="name-3").update(
+        attempt_time=timezone.now() - timedelta(minutes=15, seconds=1)
+    )
+    assert log_in(typed=PASSWORD).status_code == 302
+
+
+@pytest.mark.usefixtures("people")
+def test_without_an_address_only_the_name_counts(settings: Settings) -> None:
+    settings.LOGIN_FAILURES_OF_ADDRESS = 3
+    for number in range(4):
+        log_in(f"name-{number}", address="")
+    assert log_in(typed=PASSWORD, address="").status_code == 302
+
+
+@pytest.mark.usefixtures("people")
 def test_the_wait_ends() -> None:
     for _ in range(5):
         log_in()
