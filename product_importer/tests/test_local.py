@@ -14,6 +14,7 @@ import requests
 
 from conftest import wait_for
 from product_importer.environment import BASE_DIR
+from product_importer.local.postgres import Postgres
 from product_importer.local.processes import free_port
 
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "DATA_DIR")
@@ -119,10 +120,13 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
 
     everything = second.tree()
     assert len(everything) >= 8
+    socket = Postgres(tmp_path / "data").socket
+    assert socket.is_dir()
     second.process.send_signal(signal.SIGTERM)
     assert second.process.wait(30) == 0
     _, alive = psutil.wait_procs(everything, timeout=5)
     assert alive == []
+    assert not socket.exists()
 
 
 def test_a_killed_supervisor_takes_everything_with_it(start: Callable[..., Run]) -> None:
