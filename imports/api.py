@@ -91,6 +91,8 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         return job_snapshot(job)
 
 
+REVIEW = "Wait before applying, and show what would change."
+REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
 _WORDS = [
     word
     for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
@@ -101,21 +103,26 @@ _WORDS = [
 @extend_schema_field(
     {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": _WORDS}], "default": False}
 )
-class FormFlag(serializers.BooleanField):
-    """True or false in a form, where it is a word."""
+class Flag(serializers.BooleanField):
+    """True or false, or a word for it."""
+
+
+@extend_schema_field({"type": "string", "pattern": f"^({'|'.join(_WORDS)})?$", "default": "false"})
+class FormFlag(Flag):
+    """True or false in a form, where it is a word; a field that was left empty is false."""
 
 
 class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
-    review = FormFlag(default=False, help_text="Wait before applying, and show what would change.")
-    review_if_known = FormFlag(
-        default=False, help_text="The same, if the very same file was imported before."
-    )
+    review = Flag(default=False, help_text=REVIEW)
+    review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
 
 
 class FileSerializer(JobOptionsSerializer):
+    review = FormFlag(default=False, help_text=REVIEW)
+    review_if_known = FormFlag(default=False, help_text=REVIEW_IF_KNOWN)
     file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
 
 

@@ -76,7 +76,7 @@ def read_page(job: ImportJob, given: Mapping[str, str]) -> ReviewPage:
     )
     if field and action == "created":
         raise BadFilter({"field": "A field is updated; leave out “action=created”."})
-    size = _size(given.get("page_size", ""))
+    size = _size(given.get("page_size"))
     backwards, place = _place(given.get("cursor", ""))
     with connection.cursor() as cursor:
         if not sql.review_exists(cursor, job.pk):
@@ -146,8 +146,8 @@ def _choice(given: Mapping[str, str], name: str, choices: Any) -> str:
     return value
 
 
-def _size(text: str) -> int:
-    if not text:
+def _size(text: str | None) -> int:
+    if text is None:
         return PAGE_SIZE
     if not text.isascii() or not text.isdigit() or not text.strip("0"):
         raise BadFilter({"page_size": f"Write a whole number from 1 to {MAX_PAGE_SIZE}."})

@@ -54,7 +54,8 @@ def describe_errors(result: dict[str, Any], **options: Any) -> dict[str, Any]:
 def describe_parameters(result: dict[str, Any], **options: Any) -> dict[str, Any]:
     """Say of the number in an address that it is one (another such hook).
 
-    ``format``, with which the browsable pages override ``Accept``, is for people and left out.
+    ``format``, with which the browsable pages override ``Accept``, is for people and left out. A
+    choice in a query may be empty, as forms send it: that is as good as not sent.
     """
     for _, operation in _operations(result):
         parameters = operation.get("parameters", [])
@@ -62,6 +63,9 @@ def describe_parameters(result: dict[str, Any], **options: Any) -> dict[str, Any
         for one in parameters:
             if one["in"] == "path" and one["schema"].get("pattern") == NUMBER:
                 one["schema"] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+            choices = one["schema"].get("enum") if one["in"] == "query" else None
+            if choices and "" not in choices:
+                choices.append("")
     return result
 
 

@@ -92,8 +92,8 @@ class JSONBoolean(serializers.BooleanField):
 
 def asked_page_size(request: Request, *, usual: int, most: int) -> int:
     """The ``page_size`` of a request; ``most`` for a greater one. 400 for what is no number."""
-    text = request.query_params.get("page_size", "")
-    if not text:
+    text = request.query_params.get("page_size")
+    if text is None:
         return usual
     if not text.isascii() or not text.isdigit() or not text.strip("0"):
         sentence = f"Write a whole number from 1 to {most}."

@@ -252,6 +252,7 @@ def test_filters_go_together(program: APIClient, some: list[Product]) -> None:
         ({"page": "3"}, "cursor"),
         ({"active": "perhaps"}, "true or false"),
         ({"page_size": "many"}, "200"),
+        ({"page_size": ""}, "200"),
         ({"cursor": "bogus"}, "next"),
         ({"cursor": "WyJmIiwxLDJd", "ordering": "name"}, "next"),
         ({"cursor": "W10"}, "next"),
@@ -263,6 +264,16 @@ def test_what_a_list_does_not_know_is_refused_with_what_there_is(
     answer = program.get(URL, query)
     assert answer.status_code == 400
     assert named in answer.json()["detail"]
+
+
+def test_a_choice_that_a_form_left_empty_is_as_good_as_not_sent(
+    program: APIClient, some: list[Product]
+) -> None:
+    count = program.get(URL).json()["count"]
+    assert program.get(URL, {"ordering": "", "active": "", "q": ""}).json()["count"] == count
+    paths = program.get("/api/v1/schema/", headers={"accept": "application/json"}).json()["paths"]
+    asked = {one["name"]: one["schema"] for one in paths[URL]["get"]["parameters"]}
+    assert "" in asked["ordering"]["enum"]
 
 
 def test_a_page_has_at_most_200(program: APIClient) -> None:

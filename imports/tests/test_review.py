@@ -165,6 +165,7 @@ def test_rows_are_filtered_and_paged_in_both_directions(
         {"field": "colour"},
         {"flag": "x"},
         {"page_size": "many"},
+        {"page_size": ""},
         {"cursor": "x"},
         {"cursor": "f1"},
         {"cursor": "f1-99999999999"},
