@@ -265,11 +265,11 @@ def test_a_cursor_that_is_none_is_refused_with_what_to_do(path: str, program: AP
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", LISTS)
 def test_a_page_size_is_a_number_from_1_on(path: str, program: APIClient) -> None:
-    for size in ("0", "-1", "many", "²", "1.0", "00"):
+    for size in ("", "0", "-1", "many", "²", "1.0", "00"):
         answer = program.get(f"/api/v1/{path}", {"page_size": size})
         assert answer.status_code == 400, size
         assert "200" in answer.json()["errors"]["page_size"][0]["message"]
-    for size in ("1", "007", "", "9" * 5000):
+    for size in ("1", "007", "9" * 5000):
         assert program.get(f"/api/v1/{path}", {"page_size": size}).status_code == 200, size
 
 
