@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from webhooks import sql
 from webhooks.kick import kick_once_after_commit
-from webhooks.models import Delivery, Event
+from webhooks.models import Event
 
 PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
 PUMP_QUEUE = "webhooks"  # and of its queue
@@ -37,11 +37,6 @@ def _all_pumps_run() -> bool:
             return sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
     except Error:
         return False  # the change is committed whatever became of the connection
-
-
-def anything_pending() -> bool:
-    """Whether there is, or will be, something for a pump to send."""
-    return Delivery.objects.filter(state=Delivery.State.PENDING).exists()
 
 
 def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:

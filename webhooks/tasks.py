@@ -2,12 +2,12 @@
 
 from celery import shared_task
 
-from webhooks import clearing, operations
+from webhooks import clearing, operations, queries
 
 
 @shared_task(name=operations.PUMP, ignore_result=True)
 def pump_deliveries() -> None:
-    if not operations.anything_pending():
+    if not queries.pending_deliveries(most=1):
         return
     # Only now: requests and cryptography are 10 MB in each process that loads them, and those
     # that a worker's first process has loaded are in its children as well.
