@@ -4,6 +4,7 @@ import importlib
 import io
 import pkgutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,28 +12,54 @@ import pytest
 import requests
 from celery import current_app
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
+from django.core.cache import cache as counts
 from django.core.files import File
-from django.db import connection, connections
-from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.test import Client, TransactionTestCase
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 from structlog.contextvars import clear_contextvars
 
 import product_importer.migrations
 from catalog.models import Product
 from imports.models import ImportJob
 from imports.operations import start_import
+from product_importer.local import prepared
 from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
-from product_importer.local.pytest_plugin import STACK
+from product_importer.local.pytest_plugin import MIGRATED, STACK, worker_number
 from product_importer.local.stack import Stack
 from product_importer.tokens import make_token
 from webhooks import kick
 
+BROWSER_SECONDS = 120  # for what a page is to show
 PASSWORD = "a-password-for-tests-1"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300  # a machine may be slow; what does not come, does not come sooner
+
+
+# What is dear to start, and started by each process of a run that has a test with it.
+SHARED = ("hosting", "direct_site")
+
+
+expect.set_options(timeout=BROWSER_SECONDS * 1000)
+
+
+@pytest.hookimpl(specname="pytest_collection_modifyitems", tryfirst=True)
+def keep_together(items: list[pytest.Item]) -> None:
+    """Let one process run all the tests that share what is dear to start."""
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.hookimpl(trylast=True)
@@ -48,7 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def static_files(pytestconfig: pytest.Config) -> None:
     """The collected static files, which pages refer to by their hashed names."""
-    pytestconfig.stash[STACK].manage("collectstatic", "--no-input")
+    folder = str(prepared.static_files())
+    pytestconfig.stash[STACK].environ["STATIC_ROOT"] = folder
+    settings.STATIC_ROOT = folder
 
 
 _OTHER_SESSIONS = """
@@ -58,12 +87,16 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The test database. It is dropped when all of its sessions have ended, and not before.
+def django_db_setup(
+    pytestconfig: pytest.Config, django_test_environment: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """This process's own database, a copy of the migrated one.
 
-    That of a process that was killed ends when its statement does.
+    It is dropped when all of its sessions have ended, and not before. That of a process that was
+    killed ends when its statement does.
     """
-    yield
+    migrated = pytestconfig.stash[MIGRATED]
+    name = f"{migrated}_{worker_number()}"
     left: list[Any] = []
 
     def all_ended() -> bool:
@@ -73,11 +106,79 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         return not left
 
     with django_db_blocker.unblock():
+        _move_to("postgres")
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+        _move_to(name)
+    yield
+    with django_db_blocker.unblock():
         try:
             wait_for(all_ended)
         except TimeoutError as error:
             error.add_note(f"Sessions: {left}")
             raise
+        _move_to("postgres")
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
+
+
+def _move_to(database: str) -> None:
+    """Have Django talk to another database of the same server."""
+    connections.close_all()
+    connection.settings_dict["NAME"] = settings.DATABASES["default"]["NAME"] = database
+
+
+# What the migrations put there: tests leave it as it is.
+_MIGRATED_ROWS = [
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+]
+_TABLES = r"""
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+    AND NOT relname = ANY (%s) AND relname !~ '^imports_(staging|review)_\d+$'
+"""
+
+
+@cache
+def _which_are_filled() -> str:
+    """A query for the tables that hold rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES, [_MIGRATED_ROWS])
+        return " UNION ALL ".join(
+            f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")"
+            for (name,) in cursor.fetchall()
+        )
+
+
+def _empty_tables(test: TransactionTestCase) -> None:
+    """Delete what a test has committed: far less work than to flush all tables, mostly empty.
+
+    What the running product writes at that moment can be in the way: then once more.
+    """
+    for attempt in range(1, 11):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_which_are_filled())
+                filled = [name for (name,) in cursor.fetchall()]
+                if filled:
+                    cursor.execute("; ".join(f"DELETE FROM {name}" for name in filled))
+        except (IntegrityError, OperationalError):
+            if attempt == 10:
+                raise
+        else:
+            return
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_by_deleting() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _empty_tables)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +227,7 @@ def _quick_passwords() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _forget_counts() -> None:
     """Tests put products into the table past the operations, which the kept counts rely on."""
-    cache.clear()
+    counts.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -268,10 +369,10 @@ class Browserless:
         self.session.headers["Authorization"] = f"Token {token}"
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        return self.session.get(self.base + path, timeout=60, **options)
+        return self.session.get(self.base + path, timeout=300, **options)
 
     def post(self, path: str, **options: Any) -> requests.Response:
-        return self.session.post(self.base + path, timeout=60, **options)
+        return self.session.post(self.base + path, timeout=300, **options)
 
 
 @pytest.fixture
@@ -316,6 +417,14 @@ def violations(message: ConsoleMessage) -> list[str]:
     return [message.text] if "Content Security Policy" in message.text else []
 
 
+def session_cookie(name: str, base: str) -> Any:
+    """A session of a user, as the log-in page would have begun it."""
+    client = Client()
+    client.force_login(User.objects.get(username=name))
+    cookie = settings.SESSION_COOKIE_NAME
+    return {"name": cookie, "value": client.cookies[cookie].value, "url": base}
+
+
 @pytest.fixture
 def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..., Page]]:
     """Open a logged-in page; at the end no page may have had an error in its scripts.
@@ -327,14 +436,13 @@ def open_page(browser: Browser, site: Stack, user: User) -> Iterator[Callable[..
 
     def start(name: str = "mara", **options: Any) -> Page:
         context = browser.new_context(base_url=f"http://127.0.0.1:{site.port}", **options)
+        context.set_default_timeout(BROWSER_SECONDS * 1000)
+        context.add_cookies([session_cookie(name, f"http://127.0.0.1:{site.port}")])
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.extend(violations(message)))
         page.goto("/")
-        page.get_by_label("Username").fill(name)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
         expect(page.locator("#pi-main")).to_be_visible()
         return page
 

@@ -132,7 +132,10 @@ def _wait_until_somebody_waits() -> None:
 
     def waiting() -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
             return bool(cursor.fetchone()[0])
 
     wait_for(waiting)

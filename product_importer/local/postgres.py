@@ -38,9 +38,12 @@ SETTINGS = {
 
 
 class Postgres:
-    """One server on one data folder. ``folder`` is kept between starts."""
+    """One server on one data folder. ``folder`` is kept between starts.
 
-    def __init__(self, folder: Path) -> None:
+    ``like`` is a server that is stopped: the first start copies its data instead of making new.
+    """
+
+    def __init__(self, folder: Path, *, like: "Postgres | None" = None) -> None:
         self.as_root = os.geteuid() == 0
         key = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
         self.log = folder / "postgres.log"
@@ -48,6 +51,7 @@ class Postgres:
         # A socket's path may have about 100 bytes, a project's folder any number.
         self.socket = Path(tempfile.gettempdir()) / f"product-importer-{key}"
         self.user = UNPRIVILEGED if self.as_root else None
+        self.like = like
         self.child: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "product_importer") -> str:
@@ -58,7 +62,10 @@ class Postgres:
         binaries = self._binaries()
         self._prepare_folders()
         if not (self.data / "PG_VERSION").exists():
-            self._initdb(binaries)
+            if self.like is None:
+                self._initdb(binaries)
+            else:
+                self._run("cp", "-R", f"{self.like.data}/.", self.data)
         self._stop_leftover(binaries)
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         self.child = spawn(

@@ -2,20 +2,32 @@
 
 Loaded by ``-p`` (pyproject.toml), because they must answer before pytest-django reads the
 settings. DATABASE_URL and REDIS_URL take their place, as for ``bin/run``.
+
+The processes of a run share the servers. Each has its own database, which it copies from one that
+is migrated, its own database of the broker and its own folder.
 """
 
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
+from product_importer.local import prepared
+from product_importer.local.postgres import Postgres
 from product_importer.local.stack import Stack
 
 STACK = pytest.StashKey[Stack]()
+MIGRATED = pytest.StashKey[str]()  # the name of the database that tests begin with a copy of
+FOLDER = "PRODUCT_IMPORTER_TESTS"  # for the processes of a run: the folder of its servers
+EMBEDDED = "product_importer"
+ELSEWHERE = "product_importer_tests"  # on a server that is not ours, where that name may be taken
 
 
 @pytest.hookimpl(wrapper=True)
@@ -23,19 +35,70 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config,
 ) -> Generator[None, None, None]:
     """A wrapper, so that it runs before pytest-django's own hook of this name."""
+    number = worker_number()
+    stack = _part_of_run(number) if number else _start()
+    os.environ.update(stack.environ)
+    early_config.stash[STACK] = stack
+    early_config.stash[MIGRATED] = _name(stack.environ["DATABASE_URL"])
+    yield
+
+
+def worker_number() -> int:
+    """Which process of the run this is, from 1; 0 where there is only one, and for the first."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+
+
+def _start() -> Stack:
+    """The servers of a run, which end with it."""
     folder = Path(tempfile.mkdtemp(prefix="product-importer-tests-"))
     folder.chmod(0o755)  # as root, the database runs as another user
+    os.environ[FOLDER] = str(folder)
     stack = Stack(folder, port=0)
+    elsewhere = os.environ.get("DATABASE_URL", "")
 
     def end() -> None:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
-    stack.start_stores(redis_port=0)
+    like = None if elsewhere else prepared.migrated_database()
+    stack.start_stores(redis_port=0, like=like)
     # Receivers in tests listen on loopback, like everything else.
     stack.environ["WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
     stack.environ["LOG_FORMAT"] = "json"  # as in production: tests read the logs
-    os.environ.update(stack.environ)
-    early_config.stash[STACK] = stack
-    yield
+    if elsewhere:
+        stack.environ["DATABASE_URL"] = _migrate(stack, elsewhere)
+    return stack
+
+
+def _part_of_run(number: int) -> Stack:
+    """What one process of the run has of it."""
+    whole = Path(os.environ[FOLDER])
+    folder = whole / f"process-{number}"
+    folder.mkdir()
+    stack = Stack(folder, port=0)
+    names = stack.settings(database_url="", redis_url="")
+    stack.environ = {name: os.environ[name] for name in [*names, "WEBHOOK_ALLOWED_CIDRS"]}
+    stack.environ["DATA_DIR"] = str(folder)
+    redis = urlsplit(stack.environ["REDIS_URL"])
+    stack.environ["REDIS_URL"] = urlunsplit(redis._replace(path=f"/{number}"))
+    if _name(stack.environ["DATABASE_URL"]) == EMBEDDED:
+        stack.postgres = Postgres(whole)  # for its programs
+    return stack
+
+
+def _migrate(stack: Stack, server: str) -> str:
+    """Make a migrated database on a server that is not ours; returns its URL."""
+    url = urlunsplit(urlsplit(server)._replace(path=f"/{ELSEWHERE}"))
+    with psycopg.connect(server, autocommit=True) as database:
+        database.execute(f"DROP DATABASE IF EXISTS {ELSEWHERE} WITH (FORCE)")
+        database.execute(f"CREATE DATABASE {ELSEWHERE} TEMPLATE template0")
+    try:
+        stack.manage("migrate", "--no-input", environ={"DATABASE_URL": url})
+    except (RuntimeError, subprocess.SubprocessError) as error:
+        raise pytest.UsageError(str(error)) from error
+    return url
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")

@@ -32,18 +32,26 @@ class Stack:
         self.valkey: Valkey | None = None
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start_stores(self, *, redis_port: int = 6379) -> None:
-        """Start PostgreSQL and Valkey, except where DATABASE_URL or REDIS_URL name others."""
+    def start_stores(self, *, redis_port: int = 6379, like: Postgres | None = None) -> None:
+        """Start PostgreSQL and Valkey, except where DATABASE_URL or REDIS_URL name others.
+
+        ``like``: a PostgreSQL that is stopped, whose data a new one begins with.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (database_url := os.environ.get("DATABASE_URL", "")):
-            self.postgres = Postgres(self.folder)
+            self.postgres = Postgres(self.folder, like=like)
             self.postgres.start()
             database_url = self.postgres.url()
         if not (redis_url := os.environ.get("REDIS_URL", "")):
             self.valkey = Valkey(self.folder, password=self.secret("redis"), port=redis_port)
             self.valkey.start()
             redis_url = self.valkey.url
-        self.environ = {
+        self.environ = self.settings(database_url=database_url, redis_url=redis_url)
+        self._remember()
+
+    def settings(self, *, database_url: str, redis_url: str) -> dict[str, str]:
+        """What every process gets: for these stores, a laptop's answer to every setting."""
+        return {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "DATA_DIR": str(self.folder),
@@ -55,7 +63,6 @@ class Stack:
             "STATIC_ROOT": os.environ.get("STATIC_ROOT") or str(self.folder / "static"),
             "DJANGO_SETTINGS_MODULE": "product_importer.settings",
         }
-        self._remember()
 
     def secret(self, name: str) -> str:
         """A secret that is made at the first start and kept."""

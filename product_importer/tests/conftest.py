@@ -57,7 +57,7 @@ def bucket(moto: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    requests.post(f"{moto}/moto-api/reset", timeout=10)
+    requests.post(f"{moto}/moto-api/reset", timeout=300)
     service = boto3.resource("s3", endpoint_url=moto, region_name="us-east-1")
     made = service.create_bucket(Bucket="uploads")
     settings.UPLOADS_BUCKET = "uploads"

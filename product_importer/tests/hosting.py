@@ -28,6 +28,7 @@ from moto.server import ThreadedMotoServer
 
 from product_importer.environment import BASE_DIR
 from product_importer.local.postgres import Postgres
+from product_importer.local.prepared import migrated_database
 from product_importer.local.processes import free_port, spawn, wait_until
 from product_importer.local.valkey import Valkey
 
@@ -88,7 +89,7 @@ class Hosting:
         self.folder = folder
         self.static_root = static_root  # where the static files were collected
         self.code = BASE_DIR  # where the commands run
-        self.postgres = Postgres(folder)
+        self.postgres = Postgres(folder, like=migrated_database())
         self.valkey = Valkey(folder, password="of-tests", port=0)
         self.bucket = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self.certificate = write_certificate(folder / "certificate.pem")
@@ -264,7 +265,7 @@ class Hosting:
     def upload(self, content: bytes) -> int:
         with self.api() as api:
             answer = api.post(
-                f"{self.base}/api/v1/imports/", files={"file": ("p.csv", content)}, timeout=60
+                f"{self.base}/api/v1/imports/", files={"file": ("p.csv", content)}, timeout=300
             )
         assert answer.status_code == 202, answer.text
         return int(answer.json()["id"])

@@ -43,7 +43,7 @@ def run(api: Browserless, tmp_path: Path) -> Callable[[str, str], str]:
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

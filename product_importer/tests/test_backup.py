@@ -21,14 +21,14 @@ from imports import chunks
 from imports.models import ImportJob
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port
-from product_importer.local.pytest_plugin import STACK
+from product_importer.local.pytest_plugin import STACK, worker_number
 from product_importer.local.stack import Stack
 from webhooks import endpoints, operations, signing
 from webhooks.models import Event
 from webhooks.tests.receiver import Receiver, serve
 
 DOCS = (BASE_DIR / "docs" / "backup.md").read_text()
-RESTORED = "product_importer_restored"
+RESTORED = f"product_importer_restored_{worker_number()}"
 ROWS = "".join(f"A-{n:03},{{}}\n" for n in range(60))
 
 
@@ -154,7 +154,7 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     base = f"http://127.0.0.1:{new.port}/api/v1"
 
     def job(job_id: int) -> dict[str, Any]:
-        found: dict[str, Any] = api.get(f"{base}/imports/{job_id}/", timeout=30).json()
+        found: dict[str, Any] = api.get(f"{base}/imports/{job_id}/", timeout=300).json()
         return found
 
     wait_for(lambda: job(waiting.pk)["status"] == "completed")
@@ -168,9 +168,9 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     left = "SELECT 1 FROM pg_class WHERE relkind = 'r' AND relname ~ '^imports_staging_'"
     wait_for(lambda: not machines.sql(left))
 
-    undo = api.post(f"{base}/imports/{running.pk}/undo/", timeout=30).json()["id"]
+    undo = api.post(f"{base}/imports/{running.pk}/undo/", timeout=300).json()["id"]
     change_set = f"{base}/change-sets/{undo}/"
-    wait_for(lambda: api.get(change_set, timeout=30).json()["status"] == "completed")
+    wait_for(lambda: api.get(change_set, timeout=300).json()["status"] == "completed")
     assert machines.sql("SELECT name, count(*) FROM catalog_product GROUP BY 1 ORDER BY 1") == [
         ("Lamp", 60),
         ("Table", 1),
@@ -179,7 +179,7 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     # Held back until somebody lets them go; then signed with the secret of before.
     assert receiver.received == []
     api.patch(
-        f"{base}/webhooks/{endpoint.pk}/", json={"enabled": True}, timeout=30
+        f"{base}/webhooks/{endpoint.pk}/", json={"enabled": True}, timeout=300
     ).raise_for_status()
     wait_for(lambda: receiver.received)
     (received,) = receiver.received
@@ -193,7 +193,7 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     )
     # What happened while they were held back is recovered, as after any time without an endpoint.
     since = {"since": first_event.created_at.isoformat()}
-    recovered = api.post(f"{base}/webhooks/{endpoint.pk}/recover/", json=since, timeout=30)
+    recovered = api.post(f"{base}/webhooks/{endpoint.pk}/recover/", json=since, timeout=300)
     assert recovered.json() == {"queued": 2}
     wait_for(lambda: len(receiver.received) == 3)
     assert len(set(receiver.ids())) == 3

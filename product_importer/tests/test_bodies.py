@@ -167,7 +167,7 @@ def chunked(port: int, path: str, megabytes: int, token: str = "") -> bytes:
     if token:
         head += f"Authorization: Token {token}\r\n"
     chunk = f"{MB:x}\r\n".encode() + bytes(MB) + b"\r\n"
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=300)) as connection:
         connection.sendall(head.encode() + b"\r\n")
         for _ in range(megabytes):
             connection.sendall(chunk)
@@ -206,7 +206,7 @@ def test_an_upload_that_tells_its_length_is_refused_before_it_is_sent(
     head = (
         f"POST /api/v1/imports/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {3 * 1024 * MB}\r\n"
     )
-    with closing(socket.create_connection(("127.0.0.1", web[0]), timeout=30)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", web[0]), timeout=300)) as connection:
         connection.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
@@ -234,7 +234,7 @@ def test_a_large_file_of_an_editor_is_taken(
             files={"file": ("p.csv", content)},
             data={"mode": "none of them"},  # refused by the view, which so was reached
             headers={"Authorization": f"Token {token_of('editor')}"},
-            timeout=30,
+            timeout=300,
         )
     assert answer.status_code == 400
     assert "none of them" in answer.json()["detail"]

@@ -13,7 +13,6 @@ from conftest import finished, wait_for
 from imports.models import ImportJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

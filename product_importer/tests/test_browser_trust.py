@@ -24,7 +24,7 @@ def upload(page: Page, path: Path, *, review: bool = False) -> None:
 
 
 def has_status(page: Page, status: str) -> None:
-    expect(page.locator("#job-panel .pi-status").first).to_have_text(status, timeout=60_000)
+    expect(page.locator("#job-panel .pi-status").first).to_have_text(status, timeout=300_000)
 
 
 def test_an_import_is_reviewed_applied_and_undone_and_an_edit_in_between_is_kept(

@@ -21,7 +21,7 @@ from benchmarks.memory import PeakMemory
 from conftest import PASSWORD, wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port, spawn, stop
-from product_importer.local.pytest_plugin import STACK
+from product_importer.local.pytest_plugin import MIGRATED, STACK, worker_number
 from product_importer.local.stack import Stack
 
 MB = 1024**2
@@ -31,7 +31,6 @@ from django.contrib.auth.models import User
 from knox.models import AuthToken
 print(AuthToken.objects.create(User.objects.create_superuser("mara", password="{PASSWORD}"))[1])
 """
-expect.set_options(timeout=20_000)
 
 
 class DirectSite:
@@ -53,12 +52,12 @@ class DirectSite:
         ).Bucket("uploads")
 
     def get(self, path: str) -> Any:
-        answer = self.session.get(self.base + path, timeout=60)
+        answer = self.session.get(self.base + path, timeout=300)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, data: dict[str, Any]) -> Any:
-        answer = self.session.post(self.base + path, json=data, timeout=60)
+        answer = self.session.post(self.base + path, json=data, timeout=300)
         assert answer.ok, answer.text
         return answer.json()
 
@@ -98,6 +97,7 @@ def direct_site(
     folder = tmp_path_factory.mktemp("direct")
     server = with_path(stores["DATABASE_URL"], "/postgres")
     database = f"direct_{os.getpid()}"
+    migrated = pytestconfig.stash[MIGRATED]
     moto_port = free_port(0)
     endpoint = f"http://127.0.0.1:{moto_port}"
     stack = Stack(folder, port=free_port(0))
@@ -107,7 +107,7 @@ def direct_site(
         **keys,
         "DATA_DIR": str(folder),
         "DATABASE_URL": with_path(server, f"/{database}"),
-        "REDIS_URL": with_path(stores["REDIS_URL"], "/7"),
+        "REDIS_URL": with_path(stores["REDIS_URL"], f"/{7 + worker_number()}"),
         "UPLOADS_BUCKET": "uploads",
         "UPLOADS_PART_SIZE": str(PART),
         "AWS_S3_ENDPOINT_URL": endpoint,
@@ -120,9 +120,8 @@ def direct_site(
         environ={**os.environ, "MOTO_DISABLE_GLOBAL_CORS": "true"},
     )
     with psycopg.connect(server, autocommit=True) as postgres:
-        postgres.execute(f"CREATE DATABASE {database}")
+        postgres.execute(f"CREATE DATABASE {database} TEMPLATE {migrated}")
     try:
-        stack.manage("migrate", "--verbosity=0")
         token = stack.manage("shell", "-v0", "-c", MAKE_USER).strip()
         stack.start_web(workers=1)
         stack.start_worker("direct-worker", concurrency=1)
@@ -225,7 +224,7 @@ def test_a_large_file_never_passes_the_web_process(
     page.on("requestfinished", lambda request: sent.append(request))
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
-    expect(page.locator("#job-panel .pi-status").first).to_have_text("Completed", timeout=60_000)
+    expect(page.locator("#job-panel .pi-status").first).to_have_text("Completed", timeout=300_000)
     to_bucket = [r for r in sent if r.url.startswith(direct_site.endpoint) and r.method == "PUT"]
     to_site = [r for r in sent if r.url.startswith(direct_site.base)]
     assert sorted(part_number(r.url) for r in to_bucket) == [1, 2, 3, 4]

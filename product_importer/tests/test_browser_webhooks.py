@@ -11,7 +11,6 @@ from webhooks.models import Endpoint
 from webhooks.tests.receiver import Receiver, serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
-expect.set_options(timeout=20_000)
 
 
 @pytest.fixture

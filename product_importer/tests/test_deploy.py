@@ -34,14 +34,16 @@ def test_the_lines_of_the_procfile_serve_an_import_behind_tls(hosting: Hosting) 
     with hosting.api() as api:
         # The worker's mark comes over TLS as well.
         wait_until(
-            lambda: api.get(f"{hosting.base}/readyz", timeout=10).ok, seconds=30, what="it is ready"
+            lambda: api.get(f"{hosting.base}/readyz", timeout=300).ok,
+            seconds=30,
+            what="it is ready",
         )
-        page = api.get(f"{hosting.base}/login/", timeout=10)
+        page = api.get(f"{hosting.base}/login/", timeout=300)
         assert page.headers["Strict-Transport-Security"].startswith("max-age=31536000")
         style = page.text.split('href="/static/', 1)[1].split('"', 1)[0]
-        assert api.get(f"{hosting.base}/static/{style}", timeout=10).ok
+        assert api.get(f"{hosting.base}/static/{style}", timeout=300).ok
         plain = requests.get(
-            f"{hosting.base}/login/", headers={"Host": HOST}, allow_redirects=False, timeout=10
+            f"{hosting.base}/login/", headers={"Host": HOST}, allow_redirects=False, timeout=300
         )
         assert (plain.status_code, plain.headers["Location"]) == (301, f"https://{HOST}/login/")
     assert_whole(hosting, hosting.upload(products_csv(2000)), 2000)
@@ -163,7 +165,7 @@ def test_web_that_is_told_to_end_ends_streams_and_uploads_in_time(hosting: Hosti
         with hosting.api() as api:
             url = f"{hosting.base}/api/v1/imports/{job_id}/events/"
             try:
-                with api.get(url, stream=True, timeout=60) as stream:
+                with api.get(url, stream=True, timeout=300) as stream:
                     for line in stream.iter_lines(chunk_size=1):
                         if line.startswith(b"data:"):
                             first.set()
@@ -198,7 +200,7 @@ def half_an_upload(hosting: Hosting) -> Iterator[socket.socket]:
         '--x\r\nContent-Disposition: form-data; name="file"; filename="f.csv"\r\n'
         "Content-Type: text/csv\r\n\r\nsku,name\r\n"
     )
-    with socket.create_connection(("127.0.0.1", hosting.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", hosting.port), timeout=300) as connection:
         connection.sendall(head.encode() + b"S-1,Lamp\r\n" * 100_000)
         yield connection
 
@@ -255,6 +257,6 @@ def test_every_step_of_the_deployment_from_a_clean_folder(hosting: Hosting, buil
     hosting.begin("beat")
     assert_whole(hosting, hosting.upload(products_csv(2000)), 2000)
     with hosting.api() as api:
-        page = api.get(f"{hosting.base}/login/", timeout=10).text
+        page = api.get(f"{hosting.base}/login/", timeout=300).text
         style = page.split('href="/static/', 1)[1].split('"', 1)[0]
-        assert api.get(f"{hosting.base}/static/{style}", timeout=10).ok
+        assert api.get(f"{hosting.base}/static/{style}", timeout=300).ok

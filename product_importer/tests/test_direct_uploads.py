@@ -67,7 +67,7 @@ def send(client: Client, upload: int, *numbers: int, content: bytes = CONTENT) -
     for part in signed:
         start = (part["number"] - 1) * PART
         body = content[start : start + PART]
-        assert requests.put(part["url"], data=body, timeout=30).status_code == 200
+        assert requests.put(part["url"], data=body, timeout=300).status_code == 200
 
 
 def complete(client: Client, upload: int, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The checks that keep the house in order: style, types, layers, migrations, deployment, docs."""
+"""What keeps the house in order beside the checks of ``bin/test``: migrations, settings, docs."""
 
 import os
 import re
@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from product_importer.environment import BASE_DIR
-
-BIN = Path(sys.executable).parent
-TEMPLATES = sorted(str(path) for path in (BASE_DIR / "templates").rglob("*.html"))
 
 TEXTS = {".py", ".md", ".txt", ".in", ".toml", ".yaml", ".json"}
 
@@ -30,24 +27,8 @@ def run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environ, "DJANGO_ALLOW_ASYNC_UNSAFE": ""},  # of the browser tests
         capture_output=True,
         text=True,
-        timeout=170,
         check=False,
     )
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(["ruff", "check"], id="ruff check"),
-        pytest.param(["ruff", "format", "--check"], id="ruff format"),
-        pytest.param(["mypy", "."], id="mypy"),
-        pytest.param(["lint-imports"], id="import-linter"),
-        pytest.param(["djade", "--check", "--target-version", "5.2", *TEMPLATES], id="djade"),
-    ],
-)
-def test_the_code_is_in_order(command: list[str]) -> None:
-    done = run(str(BIN / command[0]), *command[1:])
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

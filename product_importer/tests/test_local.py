@@ -53,7 +53,7 @@ class Run:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -99,19 +99,19 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert "no SKU column" in done.stderr
     token = first.manage("api_token", "admin").stdout.strip()
     headers = {"Authorization": f"Token {token}"}
-    products = requests.get(f"{address}/api/v1/products/", headers=headers, timeout=10).json()
+    products = requests.get(f"{address}/api/v1/products/", headers=headers, timeout=300).json()
     assert products["count"] == 1
 
     everything = first.tree()
     for process in everything:
         process.kill()
     first.process.wait(10)
-    psutil.wait_procs(everything, timeout=10)
+    psutil.wait_procs(everything, timeout=300)
 
     second = start(port)
     address = second.wait_until_ready()
     assert "Password" not in second.text()
-    products = requests.get(f"{address}/api/v1/products/", headers=headers, timeout=10).json()
+    products = requests.get(f"{address}/api/v1/products/", headers=headers, timeout=300).json()
     assert products["count"] == 1
 
     third = start(port)  # a second one on the same data says so, and harms nothing
@@ -137,7 +137,7 @@ def test_a_killed_supervisor_takes_everything_with_it(start: Callable[..., Run])
     children = run.tree()[1:]
     run.process.kill()
     run.process.wait(10)
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=300)
     assert alive == []
 
 

@@ -261,10 +261,10 @@ def test_no_secret_and_nothing_of_a_file_is_in_any_log(
 
     session = requests.Session()
     login = f"{api.base}/login/"
-    session.get(login, timeout=10)
+    session.get(login, timeout=300)
     form = {"username": user.username, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
     for password in ("A-WRONG-PASSWORD", PASSWORD):
-        session.post(login, data={**form, "password": password}, timeout=10)
+        session.post(login, data={**form, "password": password}, timeout=300)
     wait_for(lambda: found(site, "web", "request_finished", user_id=user.pk))
 
     text = "".join(site.log_of(name).read_text() for name in ("web", "worker", "beat"))

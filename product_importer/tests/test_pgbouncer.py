@@ -168,18 +168,18 @@ def _use(hosting: Hosting, api: requests.Session, receiver: str) -> None:
     made = api.post(
         f"{base}/webhooks/",
         json={"url": receiver, "events": ["import.completed", "products.changed"]},
-        timeout=30,
+        timeout=300,
     )
     assert made.status_code == 201, made.text
     job_id = hosting.upload(products_csv(ROWS))
-    with api.get(f"{base}/imports/{job_id}/events/", stream=True, timeout=60) as stream:
+    with api.get(f"{base}/imports/{job_id}/events/", stream=True, timeout=300) as stream:
         told = [line for line in stream.iter_lines() if line.startswith(b"data:")]
     assert b'"completed"' in told[-1]
     assert_whole(hosting, job_id, ROWS)
 
     bad = hosting.upload(b"sku,name,price\n" + b"".join(b"B-%d,x,free\n" % n for n in range(2500)))
     assert hosting.finished(bad)["rejected"] == 2500
-    rejects = api.get(f"{base}/imports/{bad}/rejects.csv", timeout=60).text
+    rejects = api.get(f"{base}/imports/{bad}/rejects.csv", timeout=300).text
     assert len(rejects.splitlines()) == 2501
 
     before = export(base, api)
@@ -194,19 +194,19 @@ def _use(hosting: Hosting, api: requests.Session, receiver: str) -> None:
 
 def export(base: str, api: requests.Session) -> list[str]:
     """The lines of the export, which holds a session for as long as it lasts."""
-    answer = api.get(f"{base}/products/export.csv", timeout=60)
+    answer = api.get(f"{base}/products/export.csv", timeout=300)
     assert answer.status_code == 200
     return answer.text.splitlines()
 
 
 def act(base: str, api: requests.Session, path: str, data: dict[str, object]) -> dict[str, int]:
     """Ask for a change set, and wait until it is done."""
-    answer = api.post(f"{base}/{path}", json=data, timeout=30)
+    answer = api.post(f"{base}/{path}", json=data, timeout=300)
     assert answer.status_code == 202, answer.text
     change_set = answer.json()["id"]
 
     def done() -> dict[str, int] | None:
-        found = api.get(f"{base}/change-sets/{change_set}/", timeout=30).json()
+        found = api.get(f"{base}/change-sets/{change_set}/", timeout=300).json()
         return found if found["status"] == "completed" else None
 
     found = wait_until(done, seconds=60, what="the change set is applied")

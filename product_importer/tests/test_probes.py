@@ -13,6 +13,7 @@ import psutil
 import pytest
 import requests
 
+from product_importer.local.prepared import migrated_database
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.stack import Stack
 
@@ -29,9 +30,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     tmp_path.chmod(0o755)
     stack = Stack(tmp_path, port=free_port(0))
     try:
-        stack.start_stores(redis_port=0)
+        stack.start_stores(redis_port=0, like=migrated_database())
         stack.environ |= {"METRICS_TOKEN": "of-the-probes", "LOG_FORMAT": "json"}
-        stack.manage("migrate", "--no-input")
         Path(stack.environ["STATIC_ROOT"]).mkdir(exist_ok=True)
         stack.start_web(workers=1)
         stack.start_worker()
@@ -115,7 +115,6 @@ def kill(stack: Stack, name: str) -> None:
     stack.processes[name].wait()
 
 
-@pytest.mark.timeout(240)
 def test_each_part_that_goes_is_told_and_told_when_it_is_back(stack: Stack) -> None:
     probe = Probe(stack)
     probe.tells(**WELL)

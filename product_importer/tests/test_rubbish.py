@@ -228,7 +228,7 @@ def raw(api: Browserless) -> Callable[..., int]:
     authorised = {"Cookie": cookie, "X-CSRFToken": "a" * 32}
 
     def send(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> int:
-        connection = HTTPConnection(urlsplit(api.base).netloc, timeout=30)
+        connection = HTTPConnection(urlsplit(api.base).netloc, timeout=300)
         connection.request(method, path, body, {**authorised, **headers})
         status = connection.getresponse().status
         connection.close()

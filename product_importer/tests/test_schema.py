@@ -43,7 +43,7 @@ def rows(
     undone = run_import(FILE)
     edited = Product.objects.latest("id")
     path = f"{api.base}/api/v1/products/{edited.pk}/"
-    assert api.session.patch(path, json={"price": "7"}, timeout=60).ok
+    assert api.session.patch(path, json={"price": "7"}, timeout=300).ok
     assert api.post(f"/api/v1/imports/{undone.pk}/undo/").status_code == 202
     wait_for(UndoConflict.objects.exists)
     faulty, again = run_import(FAULTY), run_import(FILE)
@@ -137,7 +137,7 @@ def statuses(report: Path) -> dict[str, set[int]]:
     return found
 
 
-FEW = ("--generation-deterministic", "--max-examples=2", "--request-timeout=60")
+FEW = ("--generation-deterministic", "--max-examples=2", "--request-timeout=300")
 OPERATIONS = 42
 
 

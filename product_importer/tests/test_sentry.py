@@ -113,7 +113,7 @@ def run(**environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -148,7 +148,7 @@ def test_without_a_dsn_nothing_is_sent_or_even_loaded(inbox: Inbox) -> None:
         env={**os.environ, "SENTRY_DSN": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert done.stdout.strip() == "False"
