@@ -6,7 +6,6 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import requests
@@ -36,7 +35,7 @@ from imports.operations import start_import
 from product_importer.local import prepared
 from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
-from product_importer.local.pytest_plugin import MIGRATED, STACK, worker_number
+from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
 from product_importer.local.stack import Stack
 from product_importer.tokens import make_token
 from webhooks import kick
@@ -190,7 +189,7 @@ def site(
 ) -> Iterator[Stack]:
     """The product as it runs: web, worker and beat on the test database."""
     stack = pytestconfig.stash[STACK]
-    stack.environ["DATABASE_URL"] = _with_database(
+    stack.environ["DATABASE_URL"] = with_database(
         stack.environ["DATABASE_URL"], connection.settings_dict["NAME"]
     )
     stack.port = free_port(0)
@@ -202,10 +201,6 @@ def site(
         wait_for(lambda: requests.get(f"http://127.0.0.1:{stack.port}/readyz", timeout=5).ok)
     yield stack
     stack.stop_processes()
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:

@@ -80,8 +80,7 @@ def _part_of_run(number: int) -> Stack:
     names = stack.settings(database_url="", redis_url="")
     stack.environ = {name: os.environ[name] for name in [*names, "WEBHOOK_ALLOWED_CIDRS"]}
     stack.environ["DATA_DIR"] = str(folder)
-    redis = urlsplit(stack.environ["REDIS_URL"])
-    stack.environ["REDIS_URL"] = urlunsplit(redis._replace(path=f"/{number}"))
+    stack.environ["REDIS_URL"] = with_database(stack.environ["REDIS_URL"], number)
     if _name(stack.environ["DATABASE_URL"]) == EMBEDDED:
         stack.postgres = Postgres(whole)  # for its programs
     return stack
@@ -89,7 +88,7 @@ def _part_of_run(number: int) -> Stack:
 
 def _migrate(stack: Stack, server: str) -> str:
     """Make a migrated database on a server that is not ours; returns its URL."""
-    url = urlunsplit(urlsplit(server)._replace(path=f"/{ELSEWHERE}"))
+    url = with_database(server, ELSEWHERE)
     with psycopg.connect(server, autocommit=True) as database:
         database.execute(f"DROP DATABASE IF EXISTS {ELSEWHERE} WITH (FORCE)")
         database.execute(f"CREATE DATABASE {ELSEWHERE} TEMPLATE template0")
@@ -98,6 +97,11 @@ def _migrate(stack: Stack, server: str) -> str:
     except (RuntimeError, subprocess.SubprocessError) as error:
         raise pytest.UsageError(str(error)) from error
     return url
+
+
+def with_database(url: str, name: str | int) -> str:
+    """The URL of another database on the same server, PostgreSQL's or the broker's."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def _name(url: str) -> str:

@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -21,7 +20,7 @@ from imports import chunks
 from imports.models import ImportJob
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port
-from product_importer.local.pytest_plugin import STACK, worker_number
+from product_importer.local.pytest_plugin import STACK, with_database, worker_number
 from product_importer.local.stack import Stack
 from webhooks import endpoints, operations, signing
 from webhooks.models import Event
@@ -45,8 +44,8 @@ class Machines:
 
     def __init__(self, old: Stack, folder: Path) -> None:
         self.postgres = old.postgres
-        self.old_url = _with_database(old.environ["DATABASE_URL"], connection.settings_dict["NAME"])
-        self.new_url = _with_database(old.environ["DATABASE_URL"], RESTORED)
+        self.old_url = with_database(old.environ["DATABASE_URL"], connection.settings_dict["NAME"])
+        self.new_url = with_database(old.environ["DATABASE_URL"], RESTORED)
         self.dump = folder / "product-importer.dump"
         self.environ = {
             "SECRET_KEY": django_settings.SECRET_KEY,
@@ -83,10 +82,6 @@ class Machines:
         self.new.stop()
         with psycopg.connect(self.old_url, autocommit=True) as database:
             database.execute(f"DROP DATABASE IF EXISTS {RESTORED} WITH (FORCE)")
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 @pytest.fixture

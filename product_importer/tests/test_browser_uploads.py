@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import psycopg
@@ -21,7 +21,7 @@ from benchmarks.memory import PeakMemory
 from conftest import PASSWORD, wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port, spawn, stop
-from product_importer.local.pytest_plugin import MIGRATED, STACK, worker_number
+from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
 from product_importer.local.stack import Stack
 
 MB = 1024**2
@@ -85,8 +85,7 @@ class DirectSite:
         return dict(wait_for(ended))
 
 
-def with_path(url: str, path: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=path))
+DIRECT_BROKER = 10  # the first of the databases that no process of the tests has
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def direct_site(
 ) -> Iterator[DirectSite]:
     stores = pytestconfig.stash[STACK].environ
     folder = tmp_path_factory.mktemp("direct")
-    server = with_path(stores["DATABASE_URL"], "/postgres")
+    server = with_database(stores["DATABASE_URL"], "postgres")
     database = f"direct_{os.getpid()}"
     migrated = pytestconfig.stash[MIGRATED]
     moto_port = free_port(0)
@@ -106,8 +105,8 @@ def direct_site(
         **stores,
         **keys,
         "DATA_DIR": str(folder),
-        "DATABASE_URL": with_path(server, f"/{database}"),
-        "REDIS_URL": with_path(stores["REDIS_URL"], f"/{7 + worker_number()}"),
+        "DATABASE_URL": with_database(server, database),
+        "REDIS_URL": with_database(stores["REDIS_URL"], DIRECT_BROKER + worker_number()),
         "UPLOADS_BUCKET": "uploads",
         "UPLOADS_PART_SIZE": str(PART),
         "AWS_S3_ENDPOINT_URL": endpoint,

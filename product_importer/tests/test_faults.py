@@ -10,7 +10,9 @@ from pathlib import Path
 from conftest import wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import spawn, stop
+from product_importer.local.pytest_plugin import with_database, worker_number
 
+OWN_BROKER = 5  # the first of the databases that no process of the tests has
 FAULTS = ("worker child", "whole worker", "broker flush", "database crash", "cancel and retry")
 
 
@@ -39,7 +41,8 @@ def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(tmp_path: Pa
 def start_worker(code: str, name: str, log: Path) -> subprocess.Popen[bytes]:
     """A worker of one process that is started by this code."""
     # Its own place in the broker: what other tests sent is not its business.
-    environ = {**os.environ, "REDIS_URL": os.environ["REDIS_URL"].removesuffix("/0") + "/1"}
+    broker = with_database(os.environ["REDIS_URL"], OWN_BROKER + worker_number())
+    environ = {**os.environ, "REDIS_URL": broker}
     return spawn(
         [sys.executable, "-c", code, "--concurrency=1", f"--name={name}"],
         log=log,
