@@ -127,15 +127,21 @@ def test_an_edit_between_comparing_and_writing_is_noticed(
     assert not Change.objects.exists()
 
 
+# In this database; other processes of the test run have their own on the same server.
+_WAITING = """
+SELECT count(*) FROM pg_locks AS waiting WHERE NOT granted AND EXISTS (
+    SELECT FROM pg_locks AS held JOIN pg_database AS own ON own.oid = held.database
+    WHERE held.pid = waiting.pid AND own.datname = current_database()
+)
+"""
+
+
 def _wait_until_somebody_waits() -> None:
     from conftest import wait_for
 
     def waiting() -> bool:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
+            cursor.execute(_WAITING)
             return bool(cursor.fetchone()[0])
 
     wait_for(waiting)

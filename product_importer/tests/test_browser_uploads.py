@@ -18,7 +18,7 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from benchmarks.memory import PeakMemory
-from conftest import PASSWORD, wait_for
+from conftest import BROWSER_SECONDS, PASSWORD, wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port, spawn, stop
 from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
@@ -149,6 +149,7 @@ def moto_answers(endpoint: str) -> bool:
 @pytest.fixture
 def context(browser: Browser, direct_site: DirectSite) -> Iterator[BrowserContext]:
     made = browser.new_context(base_url=direct_site.base)
+    made.set_default_timeout(BROWSER_SECONDS * 1000)
     yield made
     made.close()
 
