@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 
 from conftest import wait_for
 from webhooks import clearing, endpoints, pump, schedule, sql
+from webhooks.locks import AdvisoryLock
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import record_event
 from webhooks.sender import Sender
@@ -546,7 +547,7 @@ def test_what_a_living_pump_holds_is_left_to_it_until_the_lease_ends(
 
     def live() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, 99)", [sql.PUMP_LOCKS])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, 99)", [AdvisoryLock.PUMP])
             alive.set()
             done.wait(20)
 
