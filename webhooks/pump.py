@@ -6,8 +6,8 @@ the other: no transaction is open while a request is.
 
 An endpoint belongs to the pump that holds its deliveries, so the limit of requests in flight is
 kept in memory. How many of them an endpoint gets (its window) grows with its successes and
-shrinks with its failures, and all endpoints that fail share half of the threads: those that
-hang cannot hold up those that answer.
+shrinks with its failures. All endpoints that fail share half of the threads, and so do all
+requests beside an endpoint's first: those that hang cannot hold up those that answer.
 """
 
 import queue
@@ -208,7 +208,7 @@ class _Run:
                 pump=self.pump,
                 rooms={lane.endpoint_id: lane.room for lane in self.lanes.values()},
                 first_room=FIRST_WINDOW * 2,
-                also_failing=self._failing_runners() < settings.WEBHOOK_THREADS // 2,
+                also_failing=self._failing_runners() < _half_of_the_threads(),
                 most_endpoints=settings.WEBHOOK_THREADS,
                 now=now,
                 until=now + LEASE,
@@ -265,7 +265,8 @@ class _Run:
 
     def _start_runners(self) -> None:
         """A runner for each request that may be in flight, endpoint by endpoint in turn."""
-        failing = self._failing_runners()
+        failing, half = self._failing_runners(), _half_of_the_threads()
+        busy = sum(lane.runners > 0 for lane in self.lanes.values())
         wanted = {
             lane.endpoint_id: min(lane.window - lane.runners, len(lane.waiting))
             for lane in self.lanes.values()
@@ -274,13 +275,17 @@ class _Run:
             for endpoint_id in list(wanted):
                 lane = self.lanes[endpoint_id]
                 wanted[endpoint_id] -= 1
-                full = lane.failing and failing >= settings.WEBHOOK_THREADS // 2
+                full = lane.failing and failing >= half
+                # Nobody knows yet which of the requests under way will hang. So each endpoint has
+                # one at once, as long as fewer than half as many as there are threads have any.
+                full |= lane.runners > 0 and self.runners - busy >= half
                 if wanted[endpoint_id] < 0 or full:
                     del wanted[endpoint_id]
                     continue
                 if self.runners >= settings.WEBHOOK_THREADS:
                     return
                 failing += lane.failing
+                busy += lane.runners == 0
                 lane.runners += 1
                 self.runners += 1
                 _threads().run(_runner(lane, self.reports))
@@ -429,6 +434,10 @@ def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
 
 
 # --- Threads --------------------------------------------------------------------------
+
+
+def _half_of_the_threads() -> int:
+    return max(1, settings.WEBHOOK_THREADS // 2)
 
 
 def _runner(lane: _Lane, reports: "queue.SimpleQueue[_Sent | _Lane]") -> Callable[[], None]:

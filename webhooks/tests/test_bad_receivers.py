@@ -1,9 +1,11 @@
 """Whatever a receiver does is the outcome of its own attempts, and of nobody else's."""
 
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +14,13 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import wait_for
 from webhooks import pump, schedule, sql
-from webhooks.models import Attempt, Delivery, Event
+from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.operations import record_event
 from webhooks.sender import CUT, HEADER_BYTES, Response, Sender
-from webhooks.tests.conftest import LOOPBACK, Maker, run_pump, tell
-from webhooks.tests.receiver import POISON, Receiver
+from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
+from webhooks.tests.receiver import POISON, Received, Receiver
 
 pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)
@@ -253,3 +256,77 @@ def test_what_can_be_recorded_in_no_way_is_left_to_its_lease(
     assert healthy.deliveries.filter(state="succeeded").count() == 3
     assert other.deliveries.filter(state="pending", leased_by__isnull=False, claims=1).count() == 3
     assert caplog.text.count("attempt_lost") == 3
+
+
+# --- When it does not answer ----------------------------------------------------------
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Requests that wait longer than a test does."""
+    sender = Sender(allowed=LOOPBACK, total_seconds=170)
+    monkeypatch.setattr(pump, "_sender", lambda allowed: sender)
+    yield
+    sender.close()
+
+
+@committed
+@pytest.mark.parametrize("answered", [0, 6], ids=["strangers", "who answered before"])
+def test_a_hundred_endpoints_that_hang_do_not_hold_up_one_that_answers(
+    receiver: Receiver, make_endpoint: Maker, patience: None, answered: int
+) -> None:
+    """They hang until the other one has its event, so no clock is asked."""
+    release = threading.Event()
+    seen: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def hang(got: Received) -> None:
+        if "hang" in got.path:
+            with lock:
+                seen[got.path] += 1
+                hangs = seen[got.path] > answered
+            if hangs:
+                release.wait(170)
+
+    receiver.raw_answer = hang
+    for number in range(100):
+        make_endpoint(url=f"{receiver.url}/hang/{number}", events=["product.created"])
+    make_endpoint(events=["product.updated"])
+    with transaction.atomic():
+        for _ in range(answered + 8):
+            record_event(type=Event.Type.PRODUCT_CREATED, data={})
+    thread = elsewhere(run_pump)
+    try:
+        wait_for(lambda: sum(seen.values()) >= answered * 16 + 128)
+        for _ in range(3):
+            wait_for(partial(receiver.has, tell().message_id))
+    finally:
+        release.set()
+        thread.join()
+
+
+@committed
+def test_an_endpoint_that_failed_once_is_not_held_up_by_a_hundred_that_hang(
+    receiver: Receiver, make_endpoint: Maker, patience: None
+) -> None:
+    release = threading.Event()
+
+    def hang(got: Received) -> None:
+        if "hang" in got.path:
+            release.wait(170)
+
+    receiver.raw_answer = hang
+    for _ in range(100):
+        make_endpoint(url=receiver.url + "/hang", events=["product.created"])
+    make_endpoint(events=["product.updated"])
+    with transaction.atomic():
+        for _ in range(4):
+            record_event(type=Event.Type.PRODUCT_CREATED, data={})
+    Endpoint.objects.update(failing_since=timezone.now())
+    thread = elsewhere(run_pump)
+    try:
+        wait_for(lambda: len(receiver.received) >= 64)
+        wait_for(partial(receiver.has, tell().message_id))
+    finally:
+        release.set()
+        thread.join()
