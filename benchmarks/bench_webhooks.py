@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deliveries", type=int, default=10_000, help="per measurement")
     parser.add_argument("--endpoints", type=int, default=8, help="that answer after 100 ms")
     parser.add_argument("--backlog", type=int, default=500_000, help="due deliveries that fail")
+    parser.add_argument("--stuck", type=int, default=100, help="endpoints that hang together")
     parser.add_argument("--products", type=int, default=500_000, help="of the bulk act")
     parser.add_argument("--seconds", type=float, default=20, help="of each delay measurement")
     parser.add_argument("--only", nargs="*", default=["rate", "delay", "fanout"])
@@ -66,6 +67,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 )
                 result["delay_while_another_hangs"] = bench.delay(
                     "/hang", options.backlog, options.seconds
+                )
+                result[f"delay_while_{options.stuck}_hang"] = bench.delay(
+                    "/hang", options.backlog, options.seconds, endpoints=options.stuck
                 )
             if "fanout" in options.only:
                 result["fan_out"] = bench.fan_out(options.products)
@@ -142,14 +146,16 @@ class Bench:
             self._delete(endpoint_id)
         return deliveries / seconds
 
-    def delay(self, path: str, backlog: int, seconds: float) -> dict[str, Any]:
-        """The first attempt's delay at an endpoint that answers, beside one with a backlog."""
+    def delay(
+        self, path: str, backlog: int, seconds: float, *, endpoints: int = 1
+    ) -> dict[str, Any]:
+        """The first attempt's delay at an endpoint that answers, beside some with a backlog."""
         self.database.execute(CLEAR)
-        bad = self._subscribe(path, ["import.failed"])
+        bad = [self._subscribe(path, ["import.failed"]) for _ in range(endpoints)]
         good = self._subscribe("/200/20", ["product.created"])
-        self.database.execute(FILL, {"events": backlog, "endpoints": [bad]})
+        self.database.execute(FILL, {"events": backlog // endpoints, "endpoints": bad})
         self.database.execute("ANALYZE webhooks_delivery")
-        self._wake(bad)
+        self._wake(bad[0])
         sent_until = time.perf_counter() + seconds
         number = 0
         while time.perf_counter() < sent_until:
@@ -167,10 +173,10 @@ class Bench:
         seen = self.receiver.first_seen("/200/20")
         delays = sorted(seen[message] - at for message, at in rows)
         attempts = self._count(
-            "SELECT count(*) FROM webhooks_attempt WHERE endpoint_id = %s", [bad]
+            "SELECT count(*) FROM webhooks_attempt WHERE endpoint_id = ANY (%s)", [bad]
         )
-        self._delete(bad)
-        self._delete(good)
+        for endpoint_id in [*bad, good]:
+            self._delete(endpoint_id)
         return {
             "backlog": backlog,
             "attempts_of_the_backlog_meanwhile": attempts,

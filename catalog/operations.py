@@ -22,13 +22,11 @@ from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.values import FIELDS
 from webhooks import tally
 from webhooks.kick import kick_after_commit
+from webhooks.locks import AdvisoryLock
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
 
 logger = get_logger(__name__)
-
-# Serialises the decision whose turn it is; any number that nothing else locks will do.
-TURN_LOCK = 7_236_001
 
 # The task that carries a large act of a kind on when its turn has come; the apps fill it in.
 TURN_TASKS: dict[str, str] = {}
@@ -69,7 +67,7 @@ def take_turn(change_set: ChangeSet) -> bool:
     change set holds the turn now; asking again while it does is harmless.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.TURN])
     if whose_turn() != change_set:
         return False
     # Unless it was cancelled this very moment: then nobody would ever give the turn back.

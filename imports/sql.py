@@ -12,9 +12,8 @@ from django.db.backends.utils import CursorWrapper
 
 from catalog.sql_compare import REVIEW_TABLE
 from imports.reader.cells import Problem, Row
+from webhooks.locks import AdvisoryLock
 
-# Serialises the reading of one job; the other half of the key is the job's id.
-JOB_LOCK = 7_236_002
 # The sample that chunk bounds are taken from: rows for a bound within a few per cent.
 SAMPLE_ROWS = 20_000
 
@@ -175,13 +174,13 @@ def delete_details(cursor: CursorWrapper, table: str, job_id: int, *, most: int)
 
 def try_lock_job(cursor: CursorWrapper, job_id: int) -> bool:
     """Take the job's lock until the end of the transaction, unless another has it."""
-    cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [JOB_LOCK, job_id])
+    cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [AdvisoryLock.JOB, job_id])
     return bool(cursor.fetchone()[0])
 
 
 def lock_job(cursor: CursorWrapper, job_id: int) -> None:
     """Take the job's lock until the end of the transaction, as soon as it is free."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [JOB_LOCK, job_id])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.JOB, job_id])
 
 
 def copy_rows_statement(job_id: int) -> str:

@@ -129,6 +129,7 @@ def configure(*, format: str, level: str) -> dict[str, Any]:
             "celery.beat": {**ours, "level": "WARNING"},
             # At DEBUG they write addresses out, and an endpoint's may hold a secret.
             "urllib3": {**ours, "level": "WARNING"},
+            "urllib3.connection": {**ours, "level": "ERROR"},  # of headers that are none, even then
             "botocore": {**ours, "level": "WARNING"},
         },
     }

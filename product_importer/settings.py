@@ -333,7 +333,7 @@ WEBHOOK_ALLOWED_CIDRS = [
     ipaddress.ip_network(words) for words in env.words("WEBHOOK_ALLOWED_CIDRS", "")
 ]
 WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
-WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 128)
+WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 256)
 
 
 # --- API ------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):
-    """``error`` says why there was no response; ``null`` if there was one."""
+    """``error`` says why there was no response, or none could be recorded; ``null`` otherwise."""
 
     class Meta:
         model = Attempt

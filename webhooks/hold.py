@@ -13,7 +13,7 @@ from typing import cast
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-from webhooks.sql import PUMP_LOCKS, SLOT_LOCKS
+from webhooks.locks import AdvisoryLock
 
 
 class Hold:
@@ -32,7 +32,7 @@ class Hold:
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             while not self.number:
                 number = random.randrange(1, 2**31)  # noqa: S311 (a name, no secret)
-                self.number = number if self._lock(PUMP_LOCKS, number) else 0
+                self.number = number if self._lock(AdvisoryLock.PUMP, number) else 0
         except BaseException:
             self._connection.close()
             raise
@@ -56,7 +56,7 @@ class Hold:
     def take_slot(self, *, slots: int) -> bool:
         """Take one of the slots for pumps; ``False`` if all are taken."""
         savepoint = cast(str, self._connection.savepoint())  # None outside a transaction only
-        if any(self._lock(SLOT_LOCKS, slot) for slot in range(slots)):
+        if any(self._lock(AdvisoryLock.PUMP_SLOT, slot) for slot in range(slots)):
             self._before_slot = savepoint
         else:
             self._connection.savepoint_commit(savepoint)
@@ -69,7 +69,7 @@ class Hold:
         self._connection.savepoint_rollback(self._before_slot)
         self._before_slot = None
 
-    def _lock(self, kind: int, number: int) -> bool:
+    def _lock(self, kind: AdvisoryLock, number: int) -> bool:
         with self._connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [kind, number])
             return bool(cursor.fetchone()[0])

@@ -6,8 +6,8 @@ the other: no transaction is open while a request is.
 
 An endpoint belongs to the pump that holds its deliveries, so the limit of requests in flight is
 kept in memory. How many of them an endpoint gets (its window) grows with its successes and
-shrinks with its failures, and all endpoints that fail share half of the threads: those that
-hang cannot hold up those that answer.
+shrinks with its failures. All endpoints that fail share half of the threads, and so do all
+requests beside an endpoint's first: those that hang cannot hold up those that answer.
 """
 
 import queue
@@ -16,17 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 from django.utils import timezone
-from requests.structures import CaseInsensitiveDict
 from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
@@ -110,6 +109,16 @@ class _Sent:
     at: datetime
     response: Response
 
+    def reduced(self) -> "_Sent":
+        """The same, with nothing of what the receiver said but that it took the event."""
+        status = self.response.status if self.response.ok else None
+        reduced = replace(_internal_error(), status=status, total_ms=self.response.total_ms)
+        return replace(self, response=reduced)
+
+
+def _internal_error() -> Response:
+    return Response(error="internal_error", detail=ERRORS["internal_error"])
+
 
 class _Run:
     """One run of the pump, in one process."""
@@ -123,8 +132,8 @@ class _Run:
         self.attempts = 0
         self.lanes: dict[int, _Lane] = {}
         self.runners = 0
-        # From the threads: what was sent, a lane whose runner ended, or a defect of ours.
-        self.reports: queue.SimpleQueue[_Sent | _Lane | Exception] = queue.SimpleQueue()
+        # From the threads: what was sent, and a lane whose runner ended.
+        self.reports: queue.SimpleQueue[_Sent | _Lane] = queue.SimpleQueue()
 
     def run(self) -> None:
         with self._transaction() as cursor:
@@ -142,7 +151,9 @@ class _Run:
                 self._leave()
                 if not self.hold.has_slot:
                     break
-            self._record(self._collect())
+            sent = self._collect()
+            if sent:
+                self._record(sent)
 
     @contextmanager
     def _transaction(self) -> Iterator[CursorWrapper]:
@@ -197,7 +208,7 @@ class _Run:
                 pump=self.pump,
                 rooms={lane.endpoint_id: lane.room for lane in self.lanes.values()},
                 first_room=FIRST_WINDOW * 2,
-                also_failing=self._failing_runners() < settings.WEBHOOK_THREADS // 2,
+                also_failing=self._failing_runners() < _half_of_the_threads(),
                 most_endpoints=settings.WEBHOOK_THREADS,
                 now=now,
                 until=now + LEASE,
@@ -254,7 +265,8 @@ class _Run:
 
     def _start_runners(self) -> None:
         """A runner for each request that may be in flight, endpoint by endpoint in turn."""
-        failing = self._failing_runners()
+        failing, half = self._failing_runners(), _half_of_the_threads()
+        busy = sum(lane.runners > 0 for lane in self.lanes.values())
         wanted = {
             lane.endpoint_id: min(lane.window - lane.runners, len(lane.waiting))
             for lane in self.lanes.values()
@@ -263,13 +275,17 @@ class _Run:
             for endpoint_id in list(wanted):
                 lane = self.lanes[endpoint_id]
                 wanted[endpoint_id] -= 1
-                full = lane.failing and failing >= settings.WEBHOOK_THREADS // 2
+                full = lane.failing and failing >= half
+                # Nobody knows yet which of the requests under way will hang. So each endpoint has
+                # one at once, as long as fewer than half as many as there are threads have any.
+                full |= lane.runners > 0 and self.runners - busy >= half
                 if wanted[endpoint_id] < 0 or full:
                     del wanted[endpoint_id]
                     continue
                 if self.runners >= settings.WEBHOOK_THREADS:
                     return
                 failing += lane.failing
+                busy += lane.runners == 0
                 lane.runners += 1
                 self.runners += 1
                 _threads().run(_runner(lane, self.reports))
@@ -283,8 +299,6 @@ class _Run:
                 report = self.reports.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-            if isinstance(report, Exception):
-                raise report
             if isinstance(report, _Lane):
                 report.runners -= 1
                 self.runners -= 1
@@ -296,10 +310,30 @@ class _Run:
     # --- Recording --------------------------------------------------------------------
 
     def _record(self, sent: list[_Sent]) -> None:
+        """Write down attempts; one that cannot be written takes none of the others with it."""
+        try:
+            self._write(sent)
+        except (OperationalError, InterfaceError):
+            raise  # the database is not there; it has nothing against what it was told
+        except Exception:  # whatever is wrong with one of them: by halves, it is found
+            if len(sent) == 1:
+                self._record_reduced(sent[0])
+            else:
+                self._record(sent[: len(sent) // 2])
+                self._record(sent[len(sent) // 2 :])
+
+    def _record_reduced(self, sent: _Sent) -> None:
+        """Within the handling of the error that kept it from being written."""
+        logger.exception("attempt_not_recorded", **_ids(sent.claimed))
+        try:
+            self._write([sent.reduced()])
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:  # its lease will end, and MOST_CLAIMS of them end the delivery
+            logger.exception("attempt_lost", **_ids(sent.claimed))
+
+    def _write(self, sent: list[_Sent]) -> None:
         """Write down attempts in one transaction, and what they tell of their endpoints."""
-        if not sent:
-            return
-        self.attempts += len(sent)
         now = timezone.now()
         real = [one for one in sent if not one.claimed.is_test]
         good = {one.claimed.endpoint_id for one in real if one.response.ok}
@@ -317,6 +351,7 @@ class _Run:
                 reason = "It answered 410 Gone, which asks for no more deliveries."
                 _disable(Endpoint.objects.filter(pk__in=gone), reason, now)
             tally.add(_tallies(sent, outcomes))
+        self.attempts += len(sent)
         for one, outcome in zip(sent, outcomes, strict=True):
             logger.info("delivery_attempted", **_ids(one.claimed), **_figures(outcome))
 
@@ -375,8 +410,7 @@ def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
     if not response.ok:
         delay = None
         if not claimed.is_test and response.status != 410:
-            headers = CaseInsensitiveDict(response.headers)
-            asked = schedule.parse_retry_after(headers.get("Retry-After", ""), now)
+            asked = schedule.parse_retry_after(response.retry_after, now)
             delay = schedule.delay_after(claimed.tries + 1, retry_after=asked)
         state = Delivery.State.FAILED if delay is None else Delivery.State.PENDING
         again = None if delay is None else now + delay
@@ -402,9 +436,11 @@ def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
 # --- Threads --------------------------------------------------------------------------
 
 
-def _runner(
-    lane: _Lane, reports: "queue.SimpleQueue[_Sent | _Lane | Exception]"
-) -> Callable[[], None]:
+def _half_of_the_threads() -> int:
+    return max(1, settings.WEBHOOK_THREADS // 2)
+
+
+def _runner(lane: _Lane, reports: "queue.SimpleQueue[_Sent | _Lane]") -> Callable[[], None]:
     """Sends what waits for an endpoint, one after the other, as long as its window allows."""
 
     def run() -> None:
@@ -415,12 +451,20 @@ def _runner(
                 except IndexError:
                     break
                 with bound_contextvars(**_ids(claimed)):  # this thread has no other context
-                    reports.put(_send(claimed, lane.url, lane.secrets))
+                    reports.put(_attempt(claimed, lane))
+        finally:
             reports.put(lane)
-        except Exception as error:
-            reports.put(error)  # the sender lets nothing through: a defect, which the run raises
 
     return run
+
+
+def _attempt(claimed: sql.Claimed, lane: _Lane) -> _Sent:
+    at = timezone.now()
+    try:
+        return _send(claimed, lane.url, lane.secrets)
+    except Exception:  # the sender lets nothing through: a defect, but of this attempt alone
+        logger.exception("attempt_broke")
+        return _Sent(claimed, at, _internal_error())
 
 
 def _send(claimed: sql.Claimed, url: str, secrets: list[str]) -> _Sent:

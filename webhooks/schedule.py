@@ -39,7 +39,7 @@ def parse_retry_after(value: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=min(int(value[:9]), int(RETRY_AFTER_MOST.total_seconds())))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except Exception:  # a stranger's text; besides ValueError the parser raises what befalls it
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -32,6 +32,9 @@ from webhooks import guard
 CONNECT_SECONDS = 5.0  # look-up, connection and TLS together
 TOTAL_SECONDS = 15.0  # the whole exchange
 BODY_BYTES = 16 * 1024  # of the response that are kept
+HEADER_BYTES = 16 * 1024  # of the response's headers that are kept, names and values in UTF-8
+CUT = "(cut)"  # in place of a name: no header's has parentheses
+CUT_SENTENCE = f"Of the headers, the first {HEADER_BYTES // 1024} kB are kept."
 WIRE_BYTES = 256 * 1024  # of the response, head included, that are read at all
 IDLE_SECONDS = 2.0  # a connection that was quiet for longer may be closing just now
 USER_AGENT = "Product-Importer-Webhooks/1"
@@ -49,6 +52,7 @@ ERRORS = {
     "too_large": "The response has more than its head and body may have.",
     "bad_response": "The answer is not HTTP.",
     "no_secret": "The signing secret cannot be read. Rotate it.",
+    "internal_error": "The product failed at this try, or at writing it down; its log says how.",
     "worker_lost": "A worker ended again and again while it sent this.",
 }
 
@@ -77,6 +81,7 @@ class Response:
     """What came of one attempt. Times are in milliseconds; ``status`` or ``error`` is set.
 
     ``lookup_ms`` and ``connect_ms`` (TLS included) are ``None`` on a connection that was kept.
+    ``retry_after`` is that header, whether or not ``headers`` go that far.
     """
 
     status: int | None = None
@@ -84,6 +89,7 @@ class Response:
     detail: str = ""
     address: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    retry_after: str = ""
     body: bytes = b""
     lookup_ms: float | None = None
     connect_ms: float | None = None
@@ -321,16 +327,27 @@ class Sender:
         raw: Any = answer.raw
         response = exchange.response
         response.first_byte_ms = exchange.ms()
-        response.headers = {
-            name.replace("\0", ""): value.replace("\0", "")  # no database text can hold it
-            for name, value in answer.headers.items()
-        }
+        response.headers = _kept_headers(answer.headers)
+        response.retry_after = answer.headers.get("Retry-After", "")
         response.body, complete = _read_body(raw)
         response.status = answer.status_code
         if complete:
             raw.release_conn()
         else:
             raw.close()  # more is on its way, and it would be read as the next response
+
+
+def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The first ``HEADER_BYTES`` of them, and whether more came: a sentence at ``CUT``."""
+    kept: dict[str, str] = {}
+    left = HEADER_BYTES - len(CUT + CUT_SENTENCE)
+    for line in headers.items():
+        name, value = (text.replace("\0", "") for text in line)  # no database text can hold it
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0:
+            return {**kept, CUT: CUT_SENTENCE}
+        kept[name] = value
+    return kept
 
 
 def _read_body(raw: Any) -> tuple[bytes, bool]:

@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg.types.json import Jsonb
 
 from webhooks import origin
+from webhooks.locks import AdvisoryLock
 from webhooks.models import MOST_CLAIMS
 
 # --- Outbox ---------------------------------------------------------------------------
@@ -128,12 +129,6 @@ def add_changed_products(
 
 # --- Pump -----------------------------------------------------------------------------
 
-# Advisory locks (webhooks.hold): who pumps, so many at a time, and who lives.
-SLOT_LOCKS = 7_236_002
-PUMP_LOCKS = 7_236_003
-CLAIM_LOCK = 7_236_004
-
-
 # Statistics lag behind a queue that fills and drains in seconds; the plan for it is always the
 # same: read the head of an index, in its order. And what a crash of the server takes back is
 # sent again, with the same webhook-id, so no commit waits for the disk.
@@ -166,7 +161,7 @@ WHERE locktype = 'advisory' AND classid = %(class)s AND objsubid = 2 AND granted
 
 def taken_slots(cursor: CursorWrapper) -> int:
     """How many pumps claim just now."""
-    cursor.execute(_TAKEN_SLOTS, {"class": SLOT_LOCKS})
+    cursor.execute(_TAKEN_SLOTS, {"class": AdvisoryLock.PUMP_SLOT})
     return int(cursor.fetchone()[0])
 
 
@@ -182,7 +177,7 @@ WHERE leased_by IS NOT NULL AND leased_by NOT IN (
 
 def free_lost(cursor: CursorWrapper, *, now: datetime) -> int:
     """Make due again what pumps hold that are gone; returns how many deliveries."""
-    cursor.execute(_FREE_LOST, {"now": now, "class": PUMP_LOCKS})
+    cursor.execute(_FREE_LOST, {"now": now, "class": AdvisoryLock.PUMP})
     return int(cursor.rowcount)
 
 
@@ -305,7 +300,7 @@ def claim(
     ``first_room``, failing ones one, and none unless ``also_failing``. Run inside a
     transaction: pumps claim one after the other, so that each sees what the others hold.
     """
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.CLAIM])
     cursor.execute(
         _CLAIM,
         {

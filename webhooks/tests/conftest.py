@@ -1,16 +1,19 @@
 """A real receiver on loopback, and makers of endpoints and events."""
 
 import ipaddress
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 
 from webhooks import endpoints, pump
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
 from webhooks.operations import record_event
 from webhooks.tests.receiver import Receiver, serve
+
+Maker = Callable[..., Endpoint]
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
@@ -25,7 +28,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def make_endpoint(receiver: Receiver) -> Callable[..., Endpoint]:
+def make_endpoint(receiver: Receiver) -> Maker:
     """Make an endpoint at the receiver; its secret is kept as ``endpoint.secret``."""
 
     def make(**values: Any) -> Endpoint:
@@ -51,6 +54,20 @@ def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if "site" not in request.fixturenames:
         monkeypatch.setattr("webhooks.operations.kick_once_after_commit", lambda *_, **__: None)
         monkeypatch.setattr("webhooks.pump.kick_after_commit", lambda *_: None)
+
+
+def elsewhere(work: Callable[[], Any]) -> threading.Thread:
+    """Run in a thread with a database connection of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
 
 
 def run_pump(**options: Any) -> int:

@@ -9,23 +9,22 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from standardwebhooks import Webhook
 
 from conftest import wait_for
 from webhooks import clearing, endpoints, pump, schedule, sql
+from webhooks.locks import AdvisoryLock
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import record_event
 from webhooks.sender import Sender
-from webhooks.tests.conftest import LOOPBACK, run_pump, tell
+from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 # For those in which two connections meet.
 committed = pytest.mark.django_db(transaction=True)
-
-Maker = Callable[..., Endpoint]
 
 
 class Clock:
@@ -50,20 +49,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def fail_with(receiver: Receiver, status: int = 500, **headers: str) -> None:
     receiver.answer = (status, {k.replace("_", "-"): v for k, v in headers.items()}, b"no")
-
-
-def elsewhere(work: Callable[[], Any]) -> threading.Thread:
-    """Run in a thread with a database connection of its own."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 # --- The way of a delivery ------------------------------------------------------------
@@ -546,7 +531,7 @@ def test_what_a_living_pump_holds_is_left_to_it_until_the_lease_ends(
 
     def live() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, 99)", [sql.PUMP_LOCKS])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, 99)", [AdvisoryLock.PUMP])
             alive.set()
             done.wait(20)
 
@@ -584,23 +569,6 @@ def test_what_ends_workers_again_and_again_is_parked(
     assert parked.attempts.get().error == "worker_lost"
     endpoints.resend(delivery_id=parked.pk)
     assert run_pump() == 1
-
-
-@committed
-def test_a_defect_in_a_thread_is_raised_and_nothing_is_lost(
-    receiver: Receiver, make_endpoint: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_endpoint()
-    tell(3)
-
-    def break_down(*args: Any) -> Any:
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pump, "_send", break_down)
-        with pytest.raises(ZeroDivisionError):
-            run_pump()
-    assert run_pump() == 3
 
 
 def test_a_secret_that_cannot_be_read_sends_nothing_unsigned(

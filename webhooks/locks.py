@@ -1,0 +1,17 @@
+"""Every advisory lock of the project. PostgreSQL knows them by their number alone.
+
+A number keeps its meaning for good: during a deploy, the release before locks by it too.
+"""
+
+from enum import IntEnum, unique
+
+
+@unique
+class AdvisoryLock(IntEnum):
+    """The whole key, or the first half of it where something with a number of its own is locked."""
+
+    TURN = 7_236_001  # the decision whose turn it is to write to the catalogue
+    JOB = 7_236_002  # an import, by its id: the reading of one file
+    PUMP = 7_236_003  # a pump, by its number: that it lives
+    CLAIM = 7_236_004  # the claims of all pumps, one after the other
+    PUMP_SLOT = 7_236_005  # a slot, by its place: a pump that claims
