@@ -140,6 +140,22 @@ class ImportJob(models.Model):
         blank=True,
         related_name="+",
     )
+    # Who did it the last time; each time is a line of the log.
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    retried_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    retried_at = models.DateTimeField(null=True, blank=True)
     applying_at = models.DateTimeField(null=True, blank=True)
     applying_from = models.PositiveIntegerField(
         default=0, help_text="records that were dealt with when applying began"
