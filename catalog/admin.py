@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.paginator import Page, Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,19 +13,19 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import urlencode
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from catalog import operations
 from catalog.asking import ask
-from catalog.filters import active_filters, filtered_products
+from catalog.filters import BadFilter, active_filters, filtered_products
 from catalog.forms import ProductForm
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.paging import ids_at
 from catalog.queries import count_products, estimated_rows
 from catalog.undo import undo_of, why_not
 from webhooks.actor import actor_of
-from webhooks.admin import ReadOnlyAdmin
+from webhooks.admin import ListAdmin, ReadOnlyAdmin
+from webhooks.parsing import whole_number
 
 
 class ProductPaginator(Paginator):  # type: ignore[type-arg]
@@ -60,7 +60,8 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):
+class ProductAdmin(ListAdmin):
+    not_listed = ("description",)
     form = ProductForm
     fields = ["sku", "name", "description", "price", "active", "seen_version"]
     list_display = ["shown_sku", "name", "price", "active", "updated_at", "page"]
@@ -88,7 +89,11 @@ class ProductAdmin(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Product], search_term: str
     ) -> tuple[QuerySet[Product], bool]:
-        return queryset & filtered_products({"q": search_term}), False
+        try:
+            return queryset & filtered_products({"q": search_term}), False
+        except BadFilter as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return queryset.none(), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """No others by hand in the address: an act on all that match has to know its filters."""
@@ -144,8 +149,8 @@ class ProductAdmin(ModelAdmin):
             wanted: dict[str, Any] = {"filters": _filters(request)}
         else:
             ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
-            ids = [int(text) for text in ticked if text.isascii() and text.isdigit()]
-            wanted = {"ids": ids}
+            ids = {number for text in ticked if (number := whole_number(text)) is not None}
+            wanted = {"ids": sorted(ids)}
         return ask(request, act, wanted, shell=self.admin_site.each_context(request))
 
 
@@ -172,11 +177,15 @@ class ChangeSetAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["kind", "status"]
     list_select_related = ["actor"]
+    not_listed = ("request", "error")
     readonly_fields = ["undo", "page"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeSet]:
         found: QuerySet[ChangeSet] = super().get_queryset(request)
-        return found.prefetch_related("undos__undos")
+        brief = ChangeSet.objects.defer("request", "error")
+        return found.prefetch_related(
+            Prefetch("undos", brief.prefetch_related(Prefetch("undos", brief)))
+        )
 
     @display(description="Page")
     def page(self, change_set: ChangeSet) -> str:
@@ -235,6 +244,7 @@ class RemovedProductAdmin(ReadOnlyAdmin):
 
     list_display = ["id", "sku", "name", "price", "active", "version", "in_change_set"]
     list_display_links = None
+    not_listed = ("description",)
     search_fields = ["=id", "=change_set__id"]
     search_help_text = "Number of the product or of the change set"
     sortable_by = ()
@@ -256,9 +266,10 @@ def _by_number(queryset: QuerySet[Any], text: str, *names: str) -> QuerySet[Any]
     """Rows where one of the columns is this number; a text that is none matches nothing."""
     if not text:
         return queryset
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = whole_number(text)
+    if number is None:
         return queryset.none()
     condition = Q()
     for name in names:
-        condition |= Q(**{name: int(text)})
+        condition |= Q(**{name: number})
     return queryset.filter(condition)

@@ -25,7 +25,7 @@ from rest_framework.utils.urls import replace_query_param
 from catalog import bulk, operations, queries
 from catalog.change_api import ChangeSetSerializer
 from catalog.export import export_response
-from catalog.filters import FILTERS, BadFilter, filtered_products, is_true
+from catalog.filters import FILTER_MAX_LENGTH, FILTERS, BadFilter, filtered_products, is_true
 from catalog.models import ChangeSet, Product
 from catalog.paging import ORDERINGS, check_ordering, get_page
 from catalog.values import (
@@ -44,13 +44,16 @@ from webhooks.api_base import (
     JSONParser,
     Refusal,
     StreamRenderer,
+    WholeNumber,
     asked_page_size,
     invalid,
     page_parameters,
     page_schema,
 )
+from webhooks.parsing import ROW_NUMBER, TEXT_MAX_LENGTH, whole_number
 
 PAGE_SIZE = 50
+VERSION_DIGITS = 9
 PAGING = ("ordering", "page_size", "cursor", "format")
 
 
@@ -102,7 +105,11 @@ PRODUCT_VALUES: dict[str, Any] = {
     "description": _text_or_number(maxLength=DESCRIPTION_MAX_LENGTH) | {"nullable": True},
     "price": {
         "oneOf": [
-            {"type": "string", "pattern": r"^\s*(0*[0-9]{1,10}(\.[0-9]{1,2})?)?\s*$"},
+            {
+                "type": "string",
+                "pattern": r"^\s*(0*[0-9]{1,10}(\.[0-9]{1,2})?)?\s*$",
+                "maxLength": TEXT_MAX_LENGTH,
+            },
             {"type": "number", "minimum": 0, "exclusiveMaximum": True, "maximum": 10**10},
         ],
         "nullable": True,
@@ -110,14 +117,21 @@ PRODUCT_VALUES: dict[str, Any] = {
         "description": "Plain digits with at most two decimals; null or blank: no price.",
     },
     "active": {
-        "oneOf": [{"type": "boolean"}, {"type": "string"}, {"type": "integer", "enum": [0, 1]}],
+        "oneOf": [
+            {"type": "boolean"},
+            {"type": "string", "maxLength": TEXT_MAX_LENGTH},
+            {"type": "integer", "enum": [0, 1]},
+        ],
         "nullable": True,
         "example": True,
         "description": "true or false (the words of a file do as well); null keeps it.",
     },
 }
 VERSION = {
-    "oneOf": [{"type": "integer", "minimum": 0, "maximum": 999_999_999}, {"type": "string"}],
+    "oneOf": [
+        {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+        {"type": "string", "maxLength": VERSION_DIGITS},
+    ],
     "nullable": True,
     "description": "The version that you have seen: 409 if the product has moved on.",
 }
@@ -149,7 +163,11 @@ class HistorySerializer(serializers.Serializer[Any]):
         "type": "object",
         "properties": {
             name: {
-                "oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "integer"}],
+                "oneOf": [
+                    {"type": "string", "maxLength": FILTER_MAX_LENGTH},
+                    {"type": "boolean"},
+                    {"type": "integer"},
+                ],
                 "nullable": True,
             }
             for name in FILTERS
@@ -166,7 +184,7 @@ class BulkSerializer(serializers.Serializer[Any]):
     confirm = JSONBoolean(default=False, help_text="Nothing happens without true.")
     filters = FiltersField(default=dict)
     ids = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        child=WholeNumber(min_value=1, max_value=2**63 - 1),
         required=False,
         max_length=bulk.MAX_IDS,
         help_text="These products, instead of filters.",
@@ -250,15 +268,19 @@ class RawFormRenderer(BrowsableAPIRenderer):
         return None
 
 
+_TEXT = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
 _FILTERS = [
-    OpenApiParameter("q", str, description="SKU, name or description contains this, in any case"),
-    OpenApiParameter("sku", str, description="contains this, in any case"),
-    OpenApiParameter("name", str, description="contains this, in any case"),
-    OpenApiParameter("description", str, description="contains this, in any case"),
+    OpenApiParameter("q", _TEXT, description="SKU, name or description contains this, in any case"),
+    OpenApiParameter("sku", _TEXT, description="contains this, in any case"),
+    OpenApiParameter("name", _TEXT, description="contains this, in any case"),
+    OpenApiParameter("description", _TEXT, description="contains this, in any case"),
     OpenApiParameter("active", bool),
 ]
 _IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="the version that you have seen"
+    "If-Match",
+    {"type": "string", "maxLength": TEXT_MAX_LENGTH},
+    OpenApiParameter.HEADER,
+    description="the version that you have seen",
 )
 _JSON: dict[str, Any] = {"pagination_class": None, "parser_classes": [JSONParser]}
 _ETAG = OpenApiParameter(
@@ -307,7 +329,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     pagination_class = ProductPagination
     filter_backends = []
     renderer_classes = [JSONRenderer, RawFormRenderer]
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
     permission_classes = [HasPermission]
     permissions_of = {
         "list": "catalog.view_product",
@@ -483,8 +505,9 @@ def _version(request: Request, data: dict[str, Any]) -> int | None:
         text = str(data["version"])
     if text in ("", "*"):
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    version = whole_number(text, digits=VERSION_DIGITS)
+    if version is None:
         raise serializers.ValidationError(
             {"version": ["Send the product's version, as you read it: a whole number."]}
         )
-    return int(text)
+    return version

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from catalog import bulk, queries
@@ -24,6 +24,11 @@ ACTS = {
 }
 
 
+def refused(error: BadFilter) -> HttpResponse:
+    """400 with what is wrong: no page of ours sends such filters."""
+    return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+
+
 def ask(
     request: HttpRequest,
     act: str,
@@ -41,7 +46,7 @@ def ask(
     try:
         products = bulk.chosen_products(wanted)
     except BadFilter as error:
-        raise Http404 from error
+        return refused(error)
     count = queries.count_products(products)
     return render(
         request,

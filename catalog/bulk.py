@@ -84,8 +84,18 @@ def _storable(filters: dict[str, Any]) -> dict[str, Any]:
 
 
 def chosen_products(request: dict[str, Any]) -> QuerySet[Product]:
-    """The products that a bulk act means, and those that came after it was asked for."""
+    """The products that a bulk act means, and those that came after it was asked for.
+
+    Raises ``BadFilter``.
+    """
     if "ids" in request:
+        if len(request["ids"]) > MAX_IDS:
+            raise BadFilter(
+                {
+                    "ids": f"These are {len(request['ids']):,} products; at most {MAX_IDS:,} can "
+                    "be named one by one. Use filters, or fewer at once."
+                }
+            )
         return Product.objects.filter(pk__in=request["ids"])
     return filtered_products(request["filters"])
 

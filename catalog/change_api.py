@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from catalog import undo
 from catalog.models import ChangeSet, UndoConflict
+from catalog.queries import listed_change_sets
 from webhooks.actor import actor_of
 from webhooks.api_base import (
     CountedCursorPagination,
@@ -18,6 +19,7 @@ from webhooks.api_base import (
     NewestFirst,
     Refusal,
 )
+from webhooks.parsing import ROW_NUMBER
 
 
 class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
@@ -77,10 +79,10 @@ class InOrder(CountedCursorPagination):
     retrieve=extend_schema(summary="One change set"),
 )
 class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
-    queryset = ChangeSet.objects.select_related("actor").prefetch_related("undos__undos")
+    queryset = listed_change_sets()
     serializer_class = ChangeSetSerializer
     pagination_class = NewestFirst
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
     permission_classes = [HasPermission]
     permissions_of = {
         "list": "catalog.view_changeset",
@@ -111,7 +113,7 @@ class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
     )
     @action(detail=True, pagination_class=InOrder, serializer_class=ConflictSerializer)
     def conflicts(self, request: Request, pk: str) -> Response:
-        kept: Any = self.get_object().kept.select_related("other__actor")
+        kept: Any = self.get_object().kept.select_related("other__actor").defer("other__request")
         page: Any = self.paginate_queryset(kept)
         return self.get_paginated_response(ConflictSerializer(page, many=True).data)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from catalog import queries, undo
 from catalog.models import ChangeSet, UndoConflict
 from webhooks.actor import actor_of
+from webhooks.parsing import whole_number
 
 PAGE_SIZE = 50
 ACTIONS = ("created", "updated", "deleted")
@@ -24,8 +26,8 @@ may_see = permission_required("catalog.view_changeset", raise_exception=True)
 def change_list(request: HttpRequest) -> HttpResponse:
     """The change sets, newest first; older ones by the number that the page ended with."""
     found = (
-        ChangeSet.objects.select_related("actor", "importjob")
-        .prefetch_related("undos__undos")
+        queries.listed_change_sets()
+        .annotate(file_name=F("importjob__file_name"))  # all of a job may be a megabyte
         .order_by("-id")
     )
     kind = request.GET.get("kind", "")
@@ -85,6 +87,7 @@ def _kept(request: HttpRequest, change_set: ChangeSet, page: int) -> HttpRespons
     """The page of an undo, with the products that it left alone."""
     start = (page - 1) * PAGE_SIZE
     kept = UndoConflict.objects.filter(change_set=change_set).select_related("other__actor")
+    kept = kept.defer("other__request")
     rows = list(kept[start : start + PAGE_SIZE + 1])
     return render(
         request,
@@ -162,5 +165,4 @@ def _panel_context(change_set: ChangeSet, request: HttpRequest) -> dict[str, Any
 
 
 def _number(request: HttpRequest, name: str) -> int | None:
-    value = request.GET.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+    return whole_number(request.GET.get(name, ""), digits=9)

@@ -19,14 +19,23 @@ class BadFilter(Exception):
         self.errors = errors
 
 
+FILTER_MAX_LENGTH = 1_000  # of a text; a bulk act keeps the ones that it was asked for with
+
+
+def _contains(**options: Any) -> django_filters.CharFilter:
+    return django_filters.CharFilter(
+        lookup_expr="icontains", max_length=FILTER_MAX_LENGTH, **options
+    )
+
+
 class ProductFilter(django_filters.FilterSet):
     """``sku``, ``name``, ``description``: contains, in any case; ``q``: any of the three."""
 
-    sku = django_filters.CharFilter(lookup_expr="icontains", label="SKU")
-    name = django_filters.CharFilter(lookup_expr="icontains")
-    description = django_filters.CharFilter(lookup_expr="icontains")
+    sku = _contains(label="SKU")
+    name = _contains()
+    description = _contains()
     active = django_filters.BooleanFilter()
-    q = django_filters.CharFilter(method="search", label="SKU, name or description")
+    q = _contains(method="search", label="SKU, name or description")
 
     class Meta:
         model = Product
@@ -49,7 +58,7 @@ def is_true(name: str, text: str) -> bool | None:
     try:
         return _WORDS[text.strip().lower()]
     except KeyError:
-        raise BadFilter({name: f"“{text}” is not {name}: write true or false."}) from None
+        raise BadFilter({name: f"“{text[:40]}” is not {name}: write true or false."}) from None
 
 
 def filtered_products(
@@ -76,10 +85,15 @@ def filtered_products(
                 errors[name] = f"The filter {name} has to be a text."
             if any("\ud800" <= character <= "\udfff" for character in text):
                 errors[name] = f"The filter {name} contains half a character."
+            if len(text) > FILTER_MAX_LENGTH:
+                errors[name] = (
+                    f"The filter {name} has {len(text):,} characters; at most "
+                    f"{FILTER_MAX_LENGTH:,} are allowed. A part of the text is enough."
+                )
             wanted[name] = text
         elif strict and name not in also:
             errors[name] = (
-                f"There is no filter “{name}”. There are: {', '.join([*FILTERS, *also])}."
+                f"There is no filter “{name[:40]}”. There are: {', '.join([*FILTERS, *also])}."
             )
     if errors:
         raise BadFilter(errors)

@@ -13,11 +13,14 @@ from unfold.widgets import (
 
 from catalog import operations, queries
 from catalog.models import Product
+from catalog.values import DESCRIPTION_MAX_LENGTH
+from webhooks.parsing import TEXT_MAX_LENGTH
 
 
 def _text(**options: Any) -> forms.CharField:
     """A field that takes text as it was typed: the operation cleans it, and says what is wrong."""
     options.setdefault("widget", UnfoldAdminTextInputWidget())
+    options.setdefault("max_length", TEXT_MAX_LENGTH)
     return forms.CharField(required=False, strip=False, **options)
 
 
@@ -32,7 +35,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
     sku = _text(label="SKU", help_text="Upper and lower case are the same.")
     name = _text()
-    description = _text(widget=UnfoldAdminTextareaWidget())
+    description = _text(
+        widget=UnfoldAdminTextareaWidget(), max_length=2 * DESCRIPTION_MAX_LENGTH
+    )  # with line breaks as a browser sends them
     price = _text(help_text="Like 1299.90; blank for none.")
     active = forms.BooleanField(required=False, widget=UnfoldBooleanSwitchWidget(), initial=True)
     seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput())

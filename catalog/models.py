@@ -52,6 +52,8 @@ class ChangeSet(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
+    # Somebody else had begun it: ``actor`` is who went on with it, and not all of it is his.
+    is_shared = models.BooleanField(default=False, db_default=False)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
     deleted = models.PositiveIntegerField(default=0)

@@ -25,6 +25,7 @@ from webhooks.kick import kick_after_commit
 from webhooks.locks import AdvisoryLock
 from webhooks.models import Event
 from webhooks.operations import record_changed_products, record_event
+from webhooks.parsing import TEXT_MAX_LENGTH
 
 logger = get_logger(__name__)
 
@@ -128,14 +129,20 @@ def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str
     transaction.on_commit(partial(logger.info, "change_set_closed", **ended))
 
 
-def reopen_change_set(change_set_id: int) -> bool:
-    """Let an act that was ended too early go on, in the same change set.
+@transaction.atomic
+def reopen_change_set(change_set_id: int, *, actor: User | None) -> bool:
+    """Let an act that was ended too early go on under the name of ``actor``, or as it was.
 
-    Not if what it changed is too old to be undone: returns whether it goes on.
+    In the same change set, so that all of it is still undone at once. Where another one has
+    changed something in it before, it is shared (``ChangeSet.is_shared``), and nobody can undo it
+    as his own. Not if what it changed is too old to be undone: returns whether it goes on.
     """
-    reopened = ChangeSet.objects.filter(pk=change_set_id, expired_at=None).update(
-        status=ChangeSet.Status.WAITING, error="", attempts=0, finished_at=None
-    )
+    ended = ChangeSet.objects.filter(pk=change_set_id, expired_at=None)
+    if actor is not None:
+        begun = ended.exclude(created=0, updated=0, deleted=0)
+        begun.exclude(actor=actor).update(is_shared=True)
+        ended.update(actor=actor)
+    reopened = ended.update(status=ChangeSet.Status.WAITING, error="", attempts=0, finished_at=None)
     return bool(reopened)
 
 
@@ -208,6 +215,8 @@ def _clean_value(field: str, value: Any) -> Any:
         value = str(value)
     if not isinstance(value, str):
         raise ValueError("This has to be a text.")
+    if field != "description" and len(value) > TEXT_MAX_LENGTH:  # whatever becomes of it trimmed
+        raise ValueError(f"The text has {len(value):,} characters, far too many.")
     if "\0" in value:
         raise ValueError("The text contains a NUL byte. Type it again.")
     if any("\ud800" <= character <= "\udfff" for character in value):

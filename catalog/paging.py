@@ -7,9 +7,10 @@ order total, so that no product is shown twice or left out.
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,6 +20,7 @@ from django.db.models.functions import Coalesce, Lower
 from catalog.filters import BadFilter
 from catalog.models import Product
 from catalog.sql import prefer_whole_table
+from webhooks.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
 _KEYS: dict[str, Any] = {
@@ -33,6 +35,8 @@ _KEYS: dict[str, Any] = {
 ORDERINGS = tuple(_KEYS)
 INDEXED = ("id", "sku")  # orders that an index gives
 LAST = "last"
+# A stored price, or what stands for none in the order.
+_price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
 PROBE_ROWS = 20_000  # looked at in the order of an index before all of the table is
 
 
@@ -55,7 +59,7 @@ def check_ordering(text: str) -> str:
     if ordering.removeprefix("-") not in _KEYS:
         raise BadFilter(
             {
-                "ordering": f"There is no ordering “{ordering}”. There are: "
+                "ordering": f"There is no ordering “{ordering[:40]}”. There are: "
                 f"{', '.join(ORDERINGS)}; a minus before it turns it round."
             }
         )
@@ -173,12 +177,14 @@ def _decode(cursor: str, ordering: str) -> tuple[bool, list[Any] | None]:
         return True, None
     name = ordering.removeprefix("-")
     try:
+        if len(cursor) > CURSOR_MAX_LENGTH:
+            raise ValueError
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
         direction, key, number = json.loads(raw)
         if direction not in ("f", "b") or type(number) is not int or abs(number) >= 2**63:
             raise ValueError
         return direction == "b", [_key(name, key), number]
-    except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise BadFilter(
             {
                 "cursor": "This cursor is not one of this list. Follow the links “next” and "
@@ -193,12 +199,11 @@ def _key(name: str, key: Any) -> Any:
         moment = datetime.fromisoformat(key)
         if moment.tzinfo is None:
             raise ValueError
-        return moment
+        return moment.astimezone(UTC)  # PostgreSQL knows no zone as far from it as Python does
     if name == "price":
-        price = Decimal(key)
-        if not price.is_finite() or abs(price) >= Decimal(10) ** 12:
+        if not _price(key):
             raise ValueError
-        return price
+        return Decimal(key)
     if type(key) is not {"id": int, "active": bool}.get(name, str):
         raise ValueError
     if isinstance(key, int) and abs(key) >= 2**63:

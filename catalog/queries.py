@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, Model, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -226,8 +226,10 @@ def _change_sets(product: Product, steps: list[Change | RemovedProduct]) -> dict
     """The change sets of a history, and those that may have brought the product back."""
     ids = {step.change_set_id for step in steps} | {product.created_in_id or 0}
     removals = [step.change_set_id for step in steps if isinstance(step, RemovedProduct)]
-    found = ChangeSet.objects.select_related("actor").filter(
-        Q(pk__in=ids) | Q(undo_of__in=removals, created__gt=0)
+    found = (
+        ChangeSet.objects.select_related("actor")
+        .defer("request")
+        .filter(Q(pk__in=ids) | Q(undo_of__in=removals, created__gt=0))
     )
     return {change_set.pk: change_set for change_set in found}
 
@@ -313,11 +315,23 @@ def acts_before(change_set: ChangeSet) -> int:
     return ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED, pk__lt=change_set.pk).count()
 
 
+def listed_change_sets() -> QuerySet[ChangeSet]:
+    """The change sets with their undos, without what a bulk act was asked for.
+
+    That is up to 10,000 ids, and no list shows it.
+    """
+    brief = ChangeSet.objects.defer("request")
+    undos = Prefetch("undos", brief.prefetch_related(Prefetch("undos", brief)))
+    return brief.select_related("actor").prefetch_related(undos)
+
+
 def unfinished_bulk_acts() -> QuerySet[ChangeSet]:
-    """The bulk acts that a worker has still to do something for."""
-    return ChangeSet.objects.filter(
-        status__in=ChangeSet.UNFINISHED, kind__in=ChangeSet.BULK
-    ).order_by("id")
+    """The bulk acts that a worker has still to do something for, as for a list."""
+    return (
+        ChangeSet.objects.defer("request")
+        .filter(status__in=ChangeSet.UNFINISHED, kind__in=ChangeSet.BULK)
+        .order_by("id")
+    )
 
 
 CHANGES_PAGE = 50

@@ -72,8 +72,9 @@ def why_not(change_set: ChangeSet) -> str:
 
 
 def may_undo(change_set: ChangeSet, user: Any) -> bool:
-    """Whether a user has the permission: for what others did it is another one."""
+    """Whether a user has the permission: for what others did, in part too, it is another one."""
     own = change_set.actor_id is not None and change_set.actor_id == user.pk
+    own = own and not change_set.is_shared
     if own and user.has_perm("catalog.undo_changeset"):
         return True
     return bool(user.has_perm("catalog.undo_others_changeset"))
@@ -99,7 +100,8 @@ def forecast(change_set: ChangeSet) -> Forecast:
 def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
     """Have a change set undone by a worker, when its turn has come; return the undo.
 
-    An undo that failed half-way goes on instead. Raises ``NotUndoable``.
+    An undo that failed half-way goes on instead, under the name of ``actor``. Raises
+    ``NotUndoable``.
     """
     locked = ChangeSet.objects.select_for_update(of=("self",)).order_by("pk")
     change_set = locked.get(pk=change_set_id)
@@ -107,7 +109,7 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
         raise NotUndoable(reason)
     undo = change_set.undos.filter(status=ChangeSet.Status.FAILED).order_by("-id").first()
     if undo is not None and undo_of(undo) is None:
-        if not operations.reopen_change_set(undo.pk):
+        if not operations.reopen_change_set(undo.pk, actor=actor):
             raise NotUndoable(TOO_OLD)
     else:
         undo = operations.open_change_set(

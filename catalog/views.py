@@ -13,13 +13,14 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog import bulk, operations, queries
-from catalog.asking import ACTS, FILTER_LABELS, ask
+from catalog.asking import ACTS, FILTER_LABELS, ask, refused
 from catalog.export import export_response
 from catalog.filters import FILTERS, BadFilter, active_filters, filtered_products
 from catalog.models import ChangeSet, Product
 from catalog.paging import LAST, check_ordering, get_page
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
 from webhooks.actor import actor_of
+from webhooks.parsing import whole_number
 
 PAGE_SIZES = (25, 50, 100, 200)
 HISTORY_SHOWN = 20
@@ -157,7 +158,7 @@ def product_export(request: HttpRequest) -> HttpResponseBase:
     try:
         products = filtered_products(active_filters(request.GET))
     except BadFilter as error:
-        return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+        return refused(error)
     return export_response(products, spreadsheet=bool(request.GET.get("spreadsheet")))
 
 
@@ -319,8 +320,7 @@ def _typed(request: HttpRequest) -> dict[str, Any]:
 
 
 def _version(request: HttpRequest) -> int | None:
-    text = request.POST.get("version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return whole_number(request.POST.get("version", ""), digits=9)
 
 
 def _sentences(error: operations.Invalid) -> dict[str, str]:
@@ -363,7 +363,7 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
             **wanted,
         )
     except BadFilter as error:
-        raise Http404 from error
+        return refused(error)
     return redirect("change-detail", change_set.pk)
 
 
@@ -381,5 +381,5 @@ def _wanted(request: HttpRequest) -> dict[str, Any]:
     if request.POST.get("everything"):
         return {"filters": active_filters(request.POST)}
     texts = [*request.POST.getlist("id"), *request.POST.get("ids", "").split(",")]
-    ids = {int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19}
-    return {"ids": sorted(ids)[: bulk.MAX_IDS]} if ids else {}
+    ids = {number for text in texts if (number := whole_number(text)) is not None}
+    return {"ids": sorted(ids)} if ids else {}

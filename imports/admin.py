@@ -7,8 +7,10 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from catalog.admin import EstimatingPaginator
-from imports.models import ImportJob, RowError
+from imports.models import INNER, ImportJob, RowError
 from webhooks.admin import ReadOnlyAdmin
+
+LONG = (*INNER, "warnings", "error", "trouble")
 
 
 @admin.register(ImportJob)
@@ -32,6 +34,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
     list_filter = ["status", "created_at"]
     search_fields = ["file_name", "sha256"]
     list_select_related = ["created_by"]
+    not_listed = LONG
     readonly_fields = ["in_change_set", "page", "chunk_figures"]
 
     @display(
@@ -81,6 +84,7 @@ class RowErrorAdmin(ReadOnlyAdmin):
     list_display = ["line", "column", "code", "message", "page"]
     list_filter = ["code"]
     list_select_related = ["job"]
+    not_listed = ("record", *(f"job__{name}" for name in LONG))
     search_fields = ["=job__id"]
     search_help_text = "Number of the import"
     show_full_result_count = False

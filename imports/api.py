@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -27,7 +28,7 @@ from catalog.filters import BadFilter
 from catalog.values import FIELDS
 from imports import operations
 from imports.live import event_stream
-from imports.models import ImportJob, RowError, job_snapshot
+from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
 from webhooks.actor import actor_of
@@ -40,6 +41,7 @@ from webhooks.api_base import (
     StreamRenderer,
     page_parameters,
 )
+from webhooks.parsing import ROW_NUMBER
 
 
 class NoRoom(exceptions.APIException):
@@ -107,7 +109,14 @@ class Flag(serializers.BooleanField):
     """True or false, or a word for it."""
 
 
-@extend_schema_field({"type": "string", "pattern": f"^({'|'.join(_WORDS)})?$", "default": "false"})
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": f"^({'|'.join(_WORDS)})?$",
+        "maxLength": max(map(len, _WORDS)),
+        "default": "false",
+    }
+)
 class FormFlag(Flag):
     """True or false in a form, where it is a word; a field that was left empty is false."""
 
@@ -196,7 +205,11 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         "undo": "imports.view_importjob",  # and undo_changeset or undo_others_changeset
     }
     heavy_actions = ("create", "rejects", "undo")
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
+
+    def get_queryset(self) -> QuerySet[ImportJob]:
+        jobs = ImportJob.objects.all()
+        return jobs.defer(*INNER) if self.action == "list" else jobs
 
     @extend_schema(
         summary="Upload a CSV and import it",
@@ -333,7 +346,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def cancel(self, request: Request, pk: str) -> Response:
-        return self._act(operations.cancel_import)
+        return self._act(operations.cancel_import, user=actor_of(request))
 
     @extend_schema(
         summary="Let a failed or cancelled import go on where it stopped",
@@ -342,7 +355,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     )
     @action(detail=True, methods=["post"], pagination_class=None)
     def retry(self, request: Request, pk: str) -> Response:
-        return self._act(operations.retry_import)
+        return self._act(operations.retry_import, user=actor_of(request))
 
     def _act(self, operation: Callable[..., ImportJob], **options: Any) -> Response:
         try:

@@ -36,7 +36,8 @@ def begin_applying(job: ImportJob) -> bool:
             locked = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
             if locked.change_set_id is None:
                 locked.change_set = catalog.open_change_set(
-                    kind=ChangeSet.Kind.IMPORT, actor=job.approved_by or job.created_by
+                    kind=ChangeSet.Kind.IMPORT,
+                    actor=job.retried_by or job.approved_by or job.created_by,
                 )
                 locked.save(update_fields=["change_set"])
         job.refresh_from_db()

@@ -22,6 +22,7 @@ logger = get_logger(__name__)
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
+ERROR_MAX_LENGTH = 2_000  # it may quote the file
 ATTEMPTS = 5  # runs without progress before a job fails
 
 
@@ -42,25 +43,39 @@ def finish_import(job_id: int) -> None:
             f"{job.accounted_records:,} are accounted for. Please report this.",
         )
         return
-    if job.differing:
-        job.warnings.append(_difference(job))
+    if told := _difference(job):
+        job.warnings.append(told)
     job.stage = Stage.FINISHING
     _end(job, Status.COMPLETED)
 
 
+COUNTS = ("created", "updated", "unchanged", "skipped", "rejected")
+
+
 def _difference(job: ImportJob) -> str:
-    """What was applied, against what the review had shown."""
+    """What was applied, against what the review had shown; nothing if it is the same.
+
+    ``differing`` are the records whose change is another one. Some of those that change nothing
+    have another reason than was shown (skipped, because the product was not there; unchanged,
+    because it came, just as in the file): only the counts tell of them.
+    """
+    if not job.review or not job.shown:
+        return ""
     shown = job.shown["counts"]
+    moved = sum(max(0, getattr(job, name) - shown[name]) for name in COUNTS)
+    number = max(job.differing, moved)
+    if not number:
+        return ""
     counts = ", ".join(
         f"{getattr(job, name):,} {name} ({shown[name]:,} shown)"
-        for name in ("created", "updated", "unchanged", "skipped", "rejected")
+        for name in COUNTS
         if getattr(job, name) or shown[name]
     )
-    examples = ", ".join(job.differing_skus)
+    examples = f" For example: {', '.join(job.differing_skus)}." if job.differing_skus else ""
     return (
-        f"{job.differing:,} record{'s' if job.differing > 1 else ''} turned out differently than "
+        f"{number:,} record{'s' if number > 1 else ''} turned out differently than "
         f"shown, because the catalogue changed after the review: they were compared again and "
-        f"applied as it is now. Applied: {counts}. For example: {examples}."
+        f"applied as it is now. Applied: {counts}.{examples}"
     )
 
 
@@ -70,7 +85,7 @@ def fail_import(job_id: int, message: str) -> None:
     job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
     if job.is_final:
         return
-    job.error = message
+    job.error = message[:ERROR_MAX_LENGTH]
     _end(job, Status.FAILED)
 
 
@@ -102,7 +117,10 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
         else:
             catalog.close_change_set(job.change_set_id, status=change_set_status)
     job.save(
-        update_fields=["status", "stage", "error", "warnings", "finished_at", "progress_at"],
+        update_fields=[
+            *("status", "stage", "error", "warnings", "finished_at", "progress_at"),
+            "cancelled_by",
+        ],
     )
     # Whoever cancels a job is in a request of his own: the event goes back to the upload.
     with bound_contextvars(**job.log_context):
@@ -156,7 +174,7 @@ def _drop_staging(job_id: int) -> None:
 
 def note_trouble(job_id: int, error: Exception) -> None:
     """Keep why an attempt failed, for the sentence that a job fails with in the end."""
-    ImportJob.objects.filter(pk=job_id).update(trouble=str(error).strip()[:2000])
+    ImportJob.objects.filter(pk=job_id).update(trouble=str(error).strip()[:ERROR_MAX_LENGTH])
 
 
 def still_reading(job_id: int) -> None:

@@ -10,6 +10,9 @@ from django.utils import timezone
 from catalog.models import ChangeSet
 from webhooks import origin
 
+# What only the work itself and the page of one job need: a header alone may be a megabyte.
+INNER = ("layout", "checkpoint", "shown", "differing_skus")
+
 
 def uploads() -> Storage:
     """Where uploaded files are kept (``STORAGES["uploads"]``)."""
@@ -110,8 +113,8 @@ class ImportJob(models.Model):
     skipped = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
 
-    # What the review showed (imports.comparing.Shown); how many records turned out differently
-    # when they were applied, because the catalogue had changed, and some of them.
+    # What the review showed (imports.comparing.finish_comparing); how many records turned out
+    # differently when they were applied, because the catalogue had changed, and some of them.
     shown = models.JSONField(default=dict)
     compared_records = models.PositiveIntegerField(default=0)
     differing = models.PositiveIntegerField(default=0)
@@ -137,6 +140,22 @@ class ImportJob(models.Model):
         blank=True,
         related_name="+",
     )
+    # Who did it the last time; each time is a line of the log.
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    retried_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    retried_at = models.DateTimeField(null=True, blank=True)
     applying_at = models.DateTimeField(null=True, blank=True)
     applying_from = models.PositiveIntegerField(
         default=0, help_text="records that were dealt with when applying began"
@@ -174,9 +193,14 @@ class ImportJob(models.Model):
         return f"{self.file_name} ({self.pk})"
 
     @classmethod
+    def listed(cls) -> models.QuerySet["ImportJob"]:
+        """The jobs with what a list shows of them, and without what is long."""
+        return cls.objects.defer(*INNER, "warnings", "error")
+
+    @classmethod
     def unfinished(cls) -> models.QuerySet["ImportJob"]:
-        """The jobs that a worker has still to do something for."""
-        return cls.objects.filter(status__in=cls.ACTIVE)
+        """The jobs that a worker has still to do something for, as for a list."""
+        return cls.listed().filter(status__in=cls.ACTIVE)
 
     @property
     def is_final(self) -> bool:

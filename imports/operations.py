@@ -10,8 +10,8 @@ is in the job's row, in the same transaction as the work that it tells of. Whoev
 job's row and its change set's locks them in this order; chunks lock both last.
 """
 
-import errno
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +29,7 @@ from catalog.models import ChangeSet
 from imports import applying, chunks, comparing, reading, same_file
 from imports.ending import end_cancelled, sweep_leftovers
 from imports.models import ImportJob
-from imports.received import StoredFile, clear_old_uploads
+from imports.received import StoredFile, clear_old_uploads, is_disk_full
 from imports.task_names import ADVANCE, TAKE_TURN
 from webhooks.kick import kick_after_commit
 
@@ -128,11 +128,11 @@ def _begin(job: ImportJob) -> None:
 
 
 def _store(job: ImportJob, file: "File[Any]", file_name: str) -> None:
-    """Keep the uploaded file; one on the same disk is renamed, so that no half of it is left."""
+    """Keep the uploaded file. Raises ``NoRoom``; no half of it is left then."""
     try:
         job.file.save(file_name, file, save=False)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         raise NoRoom(NO_ROOM) from error
 
@@ -194,23 +194,28 @@ def apply_import(*, job_id: int, user: User | None) -> ImportJob:
 
 
 @transaction.atomic
-def cancel_import(*, job_id: int) -> ImportJob:
-    """Stop a job. What it applied stays, counted and recorded, and can be undone.
+def cancel_import(*, job_id: int, user: User | None) -> ImportJob:
+    """Stop a job, and keep who did. What it applied stays, counted, and can be undone.
 
     Nothing more of it is committed after this. Raises ``Refused`` for a job that has ended.
     """
     job = _locked(job_id)
     if job.is_final:
         raise Refused(f"Only an import that has not ended can be cancelled. {_state(job)}")
+    job.cancelled_by = user
     end_cancelled(job)
+    _log("import_cancelled", job, user)
     return job
 
 
 @transaction.atomic
-def retry_import(*, job_id: int) -> ImportJob:
-    """Let a failed or cancelled job go on where it stopped, in the same change set.
+def retry_import(*, job_id: int, user: User | None) -> ImportJob:
+    """Let a failed or cancelled job go on where it stopped, under the name of ``user``.
 
-    Raises ``Refused`` for one that goes on by itself, or is completed, or was undone.
+    It goes on in the same change set, if it has changed anything: an import is undone as a whole.
+    That is ``user``'s from now on, but not his alone if another one's changes are in it, and then
+    undoing it takes the permission for what others did. Whose upload it was, ``created_by``
+    keeps. Raises ``Refused`` for one that goes on by itself, or is completed, or was undone.
     """
     job = _locked(job_id)
     if job.status not in (Status.FAILED, Status.CANCELLED):
@@ -220,23 +225,32 @@ def retry_import(*, job_id: int) -> ImportJob:
     if job.change_set is not None:
         if undo.undo_of(job.change_set) is not None:
             raise Refused("What it had applied was undone. Upload the file again.")
-        if not catalog.reopen_change_set(job.change_set.pk):
+        if not catalog.reopen_change_set(job.change_set.pk, actor=user):
             raise Refused("What it had applied is too old to go on with. Upload the file again.")
     elif job.is_approved:
-        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
+        who = user or job.approved_by or job.created_by
+        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
+    job.retried_by, job.retried_at = user, timezone.now()
     if job.stage == Stage.FINISHING:
         job.stage = Stage.APPLYING
     status = Status.PROCESSING if job.stage else Status.PENDING
     if job.stage in (Stage.COMPARING, Stage.APPLYING):
         job.stage = Stage.RESOLVING  # its turn, or its review, begins anew
     _go_on(job, since=job.finished_at, status=status)
+    _log("import_retried", job, user)
     return job
+
+
+def _log(event: str, job: ImportJob, user: User | None) -> None:
+    """Tell what somebody did with a job, once it holds."""
+    who = {"job_id": job.pk, "by": user.pk if user else None}
+    transaction.on_commit(partial(logger.info, event, **who))
 
 
 def _locked(job_id: int) -> ImportJob:
     return (
         ImportJob.objects.select_for_update(of=("self",))
-        .select_related("change_set", "created_by")
+        .select_related("change_set", "created_by", "approved_by")
         .get(pk=job_id)
     )
 

@@ -29,6 +29,7 @@ Stage = ImportJob.Stage
 
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
+COLUMN_NAME_MAX_LENGTH = 1_000
 PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
 
 
@@ -123,9 +124,21 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
             ):
                 return layout, checkpoint
     layout = inspect(file)
+    _check_names(layout)
     checkpoint = Checkpoint(layout.offset, layout.line)
     restart_staging(job, layout=layout.as_json(), checkpoint=asdict(checkpoint))
     return layout, checkpoint
+
+
+def _check_names(layout: Layout) -> None:
+    """Raise ``UnreadableFile`` for names of columns that are none: the job keeps them all."""
+    for number, name in enumerate(layout.header, start=1):
+        if len(name) > COLUMN_NAME_MAX_LENGTH:
+            raise UnreadableFile(
+                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
+                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
+                "file names its columns."
+            )
 
 
 @transaction.atomic

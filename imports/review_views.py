@@ -38,13 +38,13 @@ def job_apply(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @may_import
 def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    return _act(request, pk, operations.cancel_import)
+    return _act(request, pk, operations.cancel_import, user=actor_of(request))
 
 
 @require_POST
 @may_import
 def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
-    return _act(request, pk, operations.retry_import)
+    return _act(request, pk, operations.retry_import, user=actor_of(request))
 
 
 def _act(

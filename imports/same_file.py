@@ -76,8 +76,10 @@ def _compare(job: ImportJob) -> None:
 
 def _same_file(job: ImportJob) -> ImportJob | None:
     """The last earlier import of the very same file, unless it came to nothing or was undone."""
-    earlier = ImportJob.objects.filter(sha256=job.sha256).exclude(
-        status__in=(Status.FAILED, Status.CANCELLED)
+    earlier = (
+        ImportJob.listed()
+        .filter(sha256=job.sha256)
+        .exclude(status__in=(Status.FAILED, Status.CANCELLED))
     )
     if job.pk is not None:
         earlier = earlier.filter(pk__lt=job.pk)

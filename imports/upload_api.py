@@ -16,7 +16,8 @@ from imports.api import JobOptionsSerializer, JobSerializer
 from imports.bucket import BucketAway
 from imports.models import Upload, job_snapshot
 from webhooks.actor import actor_of
-from webhooks.api_base import ErrorSerializer, HasPermission, Refusal
+from webhooks.api_base import ErrorSerializer, HasPermission, Refusal, WholeNumber
+from webhooks.parsing import ROW_NUMBER
 
 MAX_SIGNED = 100  # addresses in one answer
 
@@ -49,7 +50,7 @@ class UploadSerializer(serializers.Serializer[Upload]):
 
     id = serializers.IntegerField(read_only=True)
     file_name = serializers.CharField(max_length=255)
-    file_size = serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="bytes")
+    file_size = WholeNumber(min_value=1, max_value=2**63 - 1, help_text="bytes")
     part_size = serializers.IntegerField(
         read_only=True, help_text="bytes of each part; the last has the rest"
     )
@@ -63,7 +64,7 @@ class UploadSerializer(serializers.Serializer[Upload]):
 
 class PartsSerializer(serializers.Serializer[Any]):
     numbers = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=direct.MAX_PARTS),
+        child=WholeNumber(min_value=1, max_value=direct.MAX_PARTS),
         min_length=1,
         max_length=MAX_SIGNED,
         help_text="parts, from 1",
@@ -92,7 +93,7 @@ class UploadViewSet(viewsets.GenericViewSet[Upload]):
     )
     filter_backends: list[Any] = []
     pagination_class = None
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
 
     def get_queryset(self) -> QuerySet[Upload]:
         if not (settings.UPLOADS_BUCKET and self.request.user.is_authenticated):

@@ -21,6 +21,7 @@ from imports.progress import Progress, progress_of
 from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import review_context
 from webhooks.actor import actor_of
+from webhooks.parsing import page_number, whole_number
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
 
@@ -40,8 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def _home_context() -> dict[str, Any]:
     view = glance()
     awaiting = ImportJob.Status.AWAITING_REVIEW
-    open_jobs = ImportJob.objects.filter(status__in=(*ImportJob.ACTIVE, awaiting))
-    ended = ImportJob.objects.filter(status__in=ImportJob.FINAL)
+    open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, awaiting))
+    ended = ImportJob.listed().filter(status__in=ImportJob.FINAL)
     jobs = list(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
     running = _with_progress([job for job in jobs if not job.is_final])
     recent = [job for job in jobs if job.is_final]
@@ -75,8 +76,8 @@ def job_list(request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("imports.add_importjob"):
             raise PermissionDenied
         return _upload(request)
-    page = Paginator(ImportJob.objects.select_related("created_by"), 50).get_page(
-        request.GET.get("page")
+    page = Paginator(ImportJob.listed().select_related("created_by"), 50).get_page(
+        page_number(request)
     )
     return render(
         request,
@@ -163,10 +164,10 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 def running(request: HttpRequest) -> HttpResponse:
     """The thin bar on top of every page, while something runs."""
     jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
-    if (shown := request.GET.get("except", "")).isdecimal():
-        jobs = jobs.exclude(pk=int(shown[:18]))
-    if (shown := request.GET.get("except_change", "")).isdecimal():
-        acts = acts.exclude(pk=int(shown[:18]))
+    if (shown := whole_number(request.GET.get("except", ""))) is not None:
+        jobs = jobs.exclude(pk=shown)
+    if (shown := whole_number(request.GET.get("except_change", ""))) is not None:
+        acts = acts.exclude(pk=shown)
     context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
     return render(request, "imports/_running.html", context)
 
@@ -179,7 +180,7 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
     errors = job.errors.order_by("line", "id")
     if code := request.GET.get("code", ""):
         errors = errors.filter(code=code.replace("\0", ""))
-    page = Paginator(errors, 100).get_page(request.GET.get("page"))
+    page = Paginator(errors, 100).get_page(page_number(request))
     return render(
         request,
         "imports/rejected.html",
@@ -199,7 +200,7 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
 def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
     """The records that a later one with the same SKU replaced."""
     job = _job(pk)
-    page = Paginator(job.superseded_records.order_by("line"), 100).get_page(request.GET.get("page"))
+    page = Paginator(job.superseded_records.order_by("line"), 100).get_page(page_number(request))
     return render(
         request,
         "imports/superseded.html",
@@ -233,7 +234,9 @@ def _not_kept(job: ImportJob) -> str:
 
 
 def _job(pk: int) -> ImportJob:
-    jobs = ImportJob.objects.select_related("created_by", "approved_by", "change_set")
+    jobs = ImportJob.objects.select_related(
+        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set"
+    )
     return get_object_or_404(jobs, pk=pk)
 
 

@@ -95,6 +95,7 @@ class TaskAdmin(TaskResultAdmin, ReadOnlyAdmin):
     list_display = ("task_name", "task_args", "status", "worker", "date_created", "date_done")
     # The other filters and the days would read a table that grows by a row per task.
     list_filter = ("status",)  # type: ignore[assignment]
+    not_listed = ("task_kwargs", "result", "traceback", "meta")
     date_hierarchy = None  # type: ignore[assignment]
     show_full_result_count = False
     paginator = EstimatingPaginator

@@ -1,19 +1,27 @@
 """What all API calls share: errors as JSON with a sentence that says what to do."""
 
-import errno
 import math
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import DataError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+from structlog import get_logger
 
 from catalog.values import DESCRIPTION_MAX_LENGTH
 from imports.operations import NO_ROOM
+from imports.received import is_disk_full
+
+logger = get_logger(__name__)
 
 NOTHING_HERE = "There is nothing at this address. It may have been deleted."
+BAD_VALUE = (
+    "A value that was sent can be neither stored nor looked for: a number or a date is out of "
+    "range, or a text contains what no text may. Change it, and send it again."
+)
 SENTENCES: dict[type[Exception], str] = {
     exceptions.NotAuthenticated: "Log in, or send the header “Authorization: Token ...” "
     "(the page “API tokens” makes one).",
@@ -24,8 +32,11 @@ SENTENCES: dict[type[Exception], str] = {
 
 def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's error answer, in the shape of ``webhooks.api_base.ErrorSerializer``."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return Response({"detail": NO_ROOM, "code": "no_room"}, status=507)
+    if isinstance(error, DataError):
+        note_bad_value(error)
+        return Response({"detail": BAD_VALUE, "code": "invalid"}, status=400)
     if isinstance(error, RequestDataTooBig):
         detail = "What you sent is too long to be read as one product. A description has at most "
         detail += f"{DESCRIPTION_MAX_LENGTH:,} characters; send many products as a file."
@@ -49,6 +60,11 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     detail = SENTENCES.get(type(error)) or str(getattr(error, "detail", error))
     response.data = {"detail": detail, "code": code}
     return response
+
+
+def note_bad_value(error: DataError) -> None:
+    """Leave a trace of what the database refused: it may be a defect of ours as well."""
+    logger.warning("value_refused_by_database", exc_info=error)
 
 
 def _by_field(details: Any, field: str = "") -> dict[str, list[Any]]:

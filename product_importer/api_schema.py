@@ -8,6 +8,8 @@ large or not allowed are the same for all, new views included, and are added her
 from collections.abc import Iterator
 from typing import Any
 
+from webhooks.parsing import ROW_NUMBER
+
 ERROR = "Error"  # the component of webhooks.api_base.ErrorSerializer
 
 # Of every operation. A name from outside (?format=) can make any address one that is not there.
@@ -29,7 +31,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "429": {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "seconds"}},
 }
 WITH_BODY = ("post", "put", "patch")
-NUMBER = r"^\d{1,18}$"  # ``lookup_value_regex`` of all views whose rows have numbers
+NUMBER = f"^{ROW_NUMBER}$"  # ``lookup_value_regex`` of all views whose rows have numbers
 
 
 def describe_errors(result: dict[str, Any], **options: Any) -> dict[str, Any]:

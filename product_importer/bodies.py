@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from imports.received import is_disk_full
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -17,6 +19,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 MULTIPART_BYTES = 64 * 1024  # boundaries, headers and the other fields around a file
+NO_ROOM = (
+    "The server has no room for what you send: its disk is full. Nothing was changed. Tell your "
+    "ops staff, and send it again."
+)
 OTHER_BYTES = 8 * 1024**2  # more than Django lets through in a form or as JSON (2.5 MB)
 LINGER_SECONDS = 5.0  # that a client may go on sending after it was refused
 
@@ -74,9 +80,21 @@ class LimitBodies:
                     return {"type": "http.disconnect"}  # Django gives up, and deletes its file
             return message
 
+        answered = False
+
+        async def told(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
         refusal = await look(_announced(scope))
         if not refusal:
-            await self.app(scope, counted, send)
+            try:
+                await self.app(scope, counted, told)
+            except OSError as error:  # Django keeps the body on the disk before it makes a request
+                if answered or not is_disk_full(error):
+                    raise
+                refusal = _Refusal(507, "no_room", NO_ROOM)
         if refusal:
             await _refuse(refusal, scope, None if ended else receive, send)
 

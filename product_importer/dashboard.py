@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 
 from catalog.models import ChangeSet
 from catalog.queries import glance
-from imports.models import ImportJob
+from imports.models import INNER, ImportJob
 
 DAYS = 30  # of the charts
 RECENT = timedelta(days=7)  # of failures that want attention
@@ -113,9 +113,11 @@ def import_days() -> list[ImportDay]:
 
 
 def failed_jobs() -> list[Trouble]:
-    failed = ImportJob.objects.filter(
-        status=Status.FAILED, created_at__gte=timezone.now() - RECENT
-    ).order_by("-id")
+    failed = (
+        ImportJob.objects.defer(*INNER)
+        .filter(status=Status.FAILED, created_at__gte=timezone.now() - RECENT)
+        .order_by("-id")
+    )
     return [
         Trouble(
             f"Import failed: {job.file_name}",
@@ -146,9 +148,8 @@ def quiet_jobs() -> list[Trouble]:
 def failed_acts() -> list[Trouble]:
     """Failed change sets; those of imports stand there as jobs."""
     failed = (
-        ChangeSet.objects.filter(
-            status=ChangeSet.Status.FAILED, created_at__gte=timezone.now() - RECENT
-        )
+        ChangeSet.objects.defer("request")
+        .filter(status=ChangeSet.Status.FAILED, created_at__gte=timezone.now() - RECENT)
         .exclude(kind=ChangeSet.Kind.IMPORT)
         .order_by("-id")
     )
@@ -163,11 +164,15 @@ def failed_acts() -> list[Trouble]:
 def quiet_acts() -> list[Trouble]:
     if _somebody_writes():
         return []
-    quiet = ChangeSet.objects.filter(
-        status__in=ChangeSet.UNFINISHED,
-        kind__in=ChangeSet.BULK,
-        progress_at__lt=timezone.now() - QUIET,
-    ).order_by("id")
+    quiet = (
+        ChangeSet.objects.defer("request")
+        .filter(
+            status__in=ChangeSet.UNFINISHED,
+            kind__in=ChangeSet.BULK,
+            progress_at__lt=timezone.now() - QUIET,
+        )
+        .order_by("id")
+    )
     return [
         Trouble(
             f"{act} waits",

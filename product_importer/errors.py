@@ -1,10 +1,16 @@
 """Answers to requests that reach no view: JSON for the API, a page for the rest."""
 
+import sys
+
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import get_template
+from django.utils.deprecation import MiddlewareMixin
 from django.views import defaults
 
-from product_importer.api import NOTHING_HERE
+from imports.operations import NO_ROOM
+from imports.received import is_disk_full
+from product_importer.api import BAD_VALUE, NOTHING_HERE, note_bad_value
 
 BAD_REQUEST = (
     "The request could not be read: an address, a header or a form is damaged, or too long."
@@ -27,7 +33,25 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(404)
 
 
+class RefuseValues(MiddlewareMixin):
+    """400 where the database refuses a value, whose check before it was forgotten."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DataError):
+            return None
+        note_bad_value(exception)
+        return _told(400, "invalid", BAD_VALUE) if _is_api(request) else _page(400, BAD_VALUE)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
+    """500; or 507 if the disk is full.
+
+    A form is received wherever it is looked into first, in a middleware too, so that no view and
+    no ``process_exception`` sees that there was no room for its file. Django calls this while it
+    handles the exception.
+    """
+    if is_disk_full(sys.exception()):
+        return _told(507, "no_room", NO_ROOM) if _is_api(request) else _page(507, NO_ROOM)
     if _is_api(request):
         return _told(500, "error", OUR_FAULT)
     return defaults.server_error(request)
@@ -37,9 +61,10 @@ def _is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
-def _page(status: int) -> HttpResponse:
+def _page(status: int, sentence: str = "") -> HttpResponse:
     """Not Django's own, which looks into the form again: that may be what cannot be read."""
-    return HttpResponse(get_template(f"{status}.html").render(), status=status)
+    page = get_template(f"{status}.html").render({"sentence": sentence})
+    return HttpResponse(page, status=status)
 
 
 def _told(status: int, code: str, detail: str) -> HttpResponse:

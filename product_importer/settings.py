@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "product_importer.unreadable.refuse_unreadable",
+    "product_importer.errors.RefuseValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -309,14 +310,14 @@ STORAGES: dict[str, Any] = {
     )
     if UPLOADS_BUCKET
     else {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "imports.received.UploadFolder",
         "OPTIONS": {"location": DATA_DIR / "uploads"},
     },
 }
 # On the same disk as the uploads: a received file is renamed into place, not copied.
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["imports.received.UploadHandler"]
 IMPORT_MAX_FILE_SIZE = env.integer("IMPORT_MAX_FILE_SIZE", 1024**3)
 IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)
 

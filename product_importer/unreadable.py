@@ -6,7 +6,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.decorators import sync_and_async_middleware
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -15,6 +15,8 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 @sync_and_async_middleware
 def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
     """400 for a form that is not in UTF-8, a body in no encoding at all, a NUL for the admin.
+
+    404 for an address with a number in the digits of another script, which Python takes for ours.
 
     Django takes any codec that Python has for an encoding (``charset=hex``), and the filters of
     its admin hand a NUL on to the database.
@@ -32,7 +34,10 @@ def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..
 
 
 def _check(request: HttpRequest) -> None:
-    """Raises ``BadRequest``."""
+    """Raises ``BadRequest`` and ``Http404``."""
+    parts = request.path_info.split("/")
+    if any(part.isdecimal() and not part.isascii() for part in parts):
+        raise Http404
     if request.encoding is not None:
         if request.content_type in FORMS:
             # Django takes forms in UTF-8 alone, and says so only when one is looked into: in the

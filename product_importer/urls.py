@@ -19,7 +19,17 @@ from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
 
-router = DefaultRouter()
+
+class Router(DefaultRouter):
+    """DRF's, without addresses that end in a format (``.json``): no view of ours knows it.
+
+    Which format is wanted is told by ``Accept``, or by ``?format=``.
+    """
+
+    include_format_suffixes = False
+
+
+router = Router()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("uploads", UploadViewSet, basename="api-upload")
 router.register("products", ProductViewSet, basename="api-product")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -11,7 +12,18 @@ from unfold.decorators import display
 from webhooks.models import Attempt, Delivery, Endpoint, Event
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ListAdmin(ModelAdmin):
+    """For rows with long values: its list does not load those that it does not show."""
+
+    # Names of fields, also of what ``list_select_related`` has; the page of one row loads them.
+    not_listed: tuple[str, ...] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request)
+        return found.defer(*self.not_listed) if self.not_listed else found
+
+
+class ReadOnlyAdmin(ListAdmin):
     """For rows that only operations write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -28,6 +40,7 @@ class ReadOnlyAdmin(ModelAdmin):
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["id", "type", "created_at"]
     list_filter = ["type"]
+    not_listed = ("body",)
     show_full_result_count = False
     fields = ["id", "type", "message_id", "created_at", "text"]
     readonly_fields = ["id", "type", "message_id", "created_at", "text"]
@@ -61,6 +74,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["id", "event", "endpoint", "shown_state", "tries", "next_attempt_at", "page"]
     list_filter = ["state", "is_test", "event__type"]
     list_select_related = ["event", "endpoint"]
+    not_listed = ("event__body",)
     search_fields = ["=endpoint__id", "=event__id"]
     search_help_text = "Number of the endpoint or of the event"
     show_full_result_count = False
@@ -87,6 +101,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     list_display = ["id", "delivery", "at", "response_status", "error", "latency_ms", "address"]
     list_filter = ["error", "at"]
     list_select_related = ["delivery"]
+    not_listed = ("response_headers", "response_body")
     search_fields = ["=delivery__id", "=endpoint__id"]
     search_help_text = "Number of the delivery or of the endpoint"
     show_full_result_count = False

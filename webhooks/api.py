@@ -27,9 +27,19 @@ from webhooks.api_base import (
     Refusal,
     invalid,
 )
-from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
+from webhooks.models import (
+    DESCRIPTION_MAX_LENGTH,
+    SUBSCRIBABLE,
+    Attempt,
+    Delivery,
+    Endpoint,
+    Event,
+)
+from webhooks.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
 
 HIDDEN = "whsec_…"
+EVENT_MAX_LENGTH = 100  # of a name; the operation says which there are
+EVENTS_MAX = 100  # named at once, some of them twice
 
 
 @extend_schema_field({"type": "string", "format": "uri", "example": "https://example.com/hook"})
@@ -42,12 +52,13 @@ class AddressField(JSONText):
         "type": "array",
         "items": {"type": "string", "enum": list(SUBSCRIBABLE)},
         "minItems": 1,
+        "maxItems": EVENTS_MAX,
     }
 )
 class EventsField(serializers.ListField):
     """Names of events; the operation knows which there are."""
 
-    child = JSONText()
+    child = JSONText(max_length=EVENT_MAX_LENGTH)
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -68,9 +79,9 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         read_only_fields = ["id", "disabled_reason", "created_at"]
 
     # The rules are the operation's, which the pages share; here are only the kinds.
-    url = AddressField(max_length=10_000, help_text="http:// or https://, public")
-    description = JSONText(required=False, allow_blank=True, help_text="at most 200 characters")
-    events = EventsField()
+    url = AddressField(max_length=TEXT_MAX_LENGTH, help_text="http:// or https://, public")
+    description = JSONText(required=False, allow_blank=True, max_length=DESCRIPTION_MAX_LENGTH)
+    events = EventsField(max_length=EVENTS_MAX)
     enabled = JSONBoolean(required=False)
     secret = serializers.SerializerMethodField()
 
@@ -172,7 +183,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         "recover": "webhooks.change_endpoint",
     }
     heavy_actions = ("test", "recover")
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
 
     def get_queryset(self) -> QuerySet[Endpoint]:
         return Endpoint.objects.all()
@@ -279,7 +290,7 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
     permission_classes = [HasPermission]
     permissions_of = {"retrieve": "webhooks.view_endpoint", "resend": "webhooks.change_endpoint"}
     heavy_actions = ("resend",)
-    lookup_value_regex = r"\d{1,18}"
+    lookup_value_regex = ROW_NUMBER
 
     def get_queryset(self) -> QuerySet[Delivery]:
         return _with_attempts(Delivery.objects.filter(endpoint__deleted_at=None))

@@ -10,6 +10,8 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webhooks.parsing import CURSOR_MAX_LENGTH, whole_number
+
 MAX_PAGE_SIZE = 200
 
 
@@ -87,6 +89,15 @@ class JSONBoolean(serializers.BooleanField):
         return data
 
 
+class WholeNumber(serializers.IntegerField):
+    """A whole number; as a text, of ASCII digits alone."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and whole_number(data) is None:
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
 # --- Paging ---------------------------------------------------------------------------
 
 
@@ -114,7 +125,7 @@ def page_parameters(*, usual: int, most: int) -> list[dict[str, Any]]:
             "name": "cursor",
             "in": "query",
             "description": "A place in the list, from `next` or `previous`.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "maxLength": CURSOR_MAX_LENGTH},
         },
     ]
 
@@ -161,8 +172,11 @@ class CountedCursorPagination(CursorPagination):
                 ]
             }
         )
-        if not request.query_params.get("cursor"):
+        text = request.query_params.get("cursor", "")
+        if not text:
             return None
+        if len(text) > CURSOR_MAX_LENGTH:
+            raise refused
         try:
             cursor: Any = super().decode_cursor(request)
         except (exceptions.NotFound, ValueError):

@@ -10,7 +10,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from webhooks import guard, sql, vault
-from webhooks.models import SUBSCRIBABLE, Delivery, Endpoint, EndpointSecret, Event
+from webhooks.models import (
+    DESCRIPTION_MAX_LENGTH,
+    SUBSCRIBABLE,
+    Delivery,
+    Endpoint,
+    EndpointSecret,
+    Event,
+)
 from webhooks.operations import add_event, wake_pump
 from webhooks.signing import new_secret
 
@@ -117,7 +124,7 @@ def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
         cleaned["events"] = [name for name in SUBSCRIBABLE if name in wanted]
     if "description" in values:
         text = cleaned["description"] = str(values["description"]).strip()
-        if len(text) > 200 or "\0" in text:
+        if len(text) > DESCRIPTION_MAX_LENGTH or "\0" in text:
             errors["description"] = ("invalid", "A description has at most 200 characters.")
     if errors:
         raise Invalid(errors)

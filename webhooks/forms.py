@@ -6,7 +6,7 @@ from django import forms
 
 from webhooks.endpoints import Invalid
 from webhooks.guard import MAX_LENGTH
-from webhooks.models import SUBSCRIBABLE
+from webhooks.models import DESCRIPTION_MAX_LENGTH, SUBSCRIBABLE
 
 MEANINGS = {
     "product.created": "one product was created in a form or by API",
@@ -28,7 +28,7 @@ class EndpointForm(forms.Form):
         widget=forms.URLInput(attrs={"placeholder": "https://example.com/hook"}),
         help_text="Where each message goes by POST. Public addresses only.",
     )
-    description = forms.CharField(required=False, max_length=200)
+    description = forms.CharField(required=False, max_length=DESCRIPTION_MAX_LENGTH)
     events = forms.MultipleChoiceField(
         choices=[(name, name) for name in SUBSCRIBABLE],
         widget=forms.CheckboxSelectMultiple,

@@ -16,6 +16,8 @@ from webhooks.guard import MAX_LENGTH
 # because it might be what ends the workers.
 MOST_CLAIMS = 10
 
+DESCRIPTION_MAX_LENGTH = 200
+
 
 class Event(models.Model):
     """A fact that outsiders may hear. ``id`` is its sequence number; ``body`` the exact bytes.
@@ -81,7 +83,7 @@ class Endpoint(models.Model):
     """A subscriber's URL, and the event types that it wants to hear of."""
 
     url = models.CharField("URL", max_length=MAX_LENGTH)
-    description = models.CharField(max_length=200, blank=True, default="")
+    description = models.CharField(max_length=DESCRIPTION_MAX_LENGTH, blank=True, default="")
     events = ArrayField(models.CharField(max_length=40))
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True, default="")

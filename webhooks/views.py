@@ -1,6 +1,6 @@
 """The pages of the webhooks."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -18,6 +18,7 @@ from webhooks import endpoints
 from webhooks.actor import actor_of
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
+from webhooks.parsing import page_number
 from webhooks.queries import days_of, events_kept
 
 may_see = permission_required("webhooks.view_endpoint", raise_exception=True)
@@ -29,7 +30,7 @@ may_delete = permission_required("webhooks.delete_endpoint", raise_exception=Tru
 @require_GET
 @may_see
 def endpoint_list(request: HttpRequest) -> HttpResponse:
-    page = Paginator(Endpoint.objects.order_by("-id"), 50).get_page(request.GET.get("page"))
+    page = Paginator(Endpoint.objects.order_by("-id"), 50).get_page(page_number(request))
     shown = list(page.object_list)
     days = days_of(shown)
     return render(
@@ -109,7 +110,7 @@ def endpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if event_type in Event.Type.values:
         deliveries = deliveries.filter(event__type=event_type)
     page = Paginator(deliveries.prefetch_related(brief).order_by("-event_id"), 50).get_page(
-        request.GET.get("page")
+        page_number(request)
     )
     return render(
         request,
@@ -197,7 +198,12 @@ def _moment(text: str) -> datetime | None:
         return None
     if moment is None:
         return None
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    if timezone.is_naive(moment):
+        return timezone.make_aware(moment)
+    try:
+        return moment.astimezone(UTC)  # PostgreSQL knows no zone as far from it as Python does
+    except OverflowError:
+        return None
 
 
 @require_POST

@@ -2,14 +2,18 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, connections
+from django.test import Client
 from django.utils import timezone
+from structlog.testing import capture_logs
 
+from catalog import undo
 from catalog.models import Change, ChangeSet, Product
 from catalog.sql import upsert
 from conftest import Messages
@@ -99,7 +103,7 @@ def test_a_job_that_ended_too_early_goes_on_to_the_same_end(
     job = import_into_some_products(upload, make_product)
     stop_after(steps, job, messages)
     if how == "cancelled":
-        operations.cancel_import(job_id=job.pk)
+        operations.cancel_import(job_id=job.pk, user=None)
     else:
         fail_import(job.pk, "for a test")
     messages.run_all()
@@ -110,7 +114,7 @@ def test_a_job_that_ended_too_early_goes_on_to_the_same_end(
     if job.change_set:
         assert job.change_set.status == how
         assert (job.change_set.created, job.change_set.updated) == (job.created, job.updated)
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     assert result(job) == undisturbed
 
@@ -123,11 +127,11 @@ def test_a_retry_after_the_staging_is_cleared_away_reads_the_file_again(
 ) -> None:
     job = import_into_some_products(upload, make_product)
     stop_after(4, job, messages)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     sweep_leftovers()
     with connection.cursor() as cursor:
         assert not sql.staging_exists(cursor, job.pk)
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     assert result(job) == undisturbed
 
@@ -150,7 +154,7 @@ def test_a_chunk_at_work_commits_nothing_after_the_cancel(
 
     def cancelled_meanwhile(*args: Any, **options: Any) -> Any:
         written = upsert(*args, **options)
-        in_another_connection(lambda: operations.cancel_import(job_id=job.pk))
+        in_another_connection(lambda: operations.cancel_import(job_id=job.pk, user=None))
         return written
 
     monkeypatch.setattr(applying, "upsert", cancelled_meanwhile)
@@ -180,7 +184,7 @@ def test_reading_stops_at_the_cancel_and_leaves_nothing(
     real = reading._stage_slice
 
     def cancelled_before(*args: Any) -> Any:
-        in_another_connection(lambda: operations.cancel_import(job_id=job.pk))
+        in_another_connection(lambda: operations.cancel_import(job_id=job.pk, user=None))
         return real(*args)
 
     monkeypatch.setattr(reading, "_stage_slice", cancelled_before)
@@ -194,7 +198,7 @@ def test_a_cancelled_job_gives_up_its_turn_and_tells_of_it(
 ) -> None:
     first, second = upload(FILE), upload(HEADER + "A-1,Lamp,1\n")
     stop_after(3, first, messages)
-    operations.cancel_import(job_id=first.pk)
+    operations.cancel_import(job_id=first.pk, user=None)
     messages.run_all()
     second.refresh_from_db()
     assert second.status == "completed"
@@ -206,9 +210,9 @@ def test_a_retried_job_goes_next_and_does_not_interrupt_the_one_that_writes(
 ) -> None:
     first, second, third = upload(FILE), upload(FILE), upload(FILE)
     stop_after(3, first, messages)
-    operations.cancel_import(job_id=first.pk)
+    operations.cancel_import(job_id=first.pk, user=None)
     stop_after(2, second, messages)
-    operations.retry_import(job_id=first.pk)
+    operations.retry_import(job_id=first.pk, user=None)
     messages.run_all()
     for job in (first, second, third):
         job.refresh_from_db()
@@ -241,10 +245,10 @@ def test_every_state_but_completed_can_be_cancelled_or_retried(
         job = upload(FILE)
         ImportJob.objects.filter(pk=job.pk).update(status=status)
         if allowed:
-            act(job_id=job.pk)
+            act(job_id=job.pk, user=None)
         else:
             with pytest.raises(operations.Refused, match="can be"):
-                act(job_id=job.pk)
+                act(job_id=job.pk, user=None)
 
 
 def test_the_clock_stands_still_between_an_end_and_a_retry(
@@ -252,7 +256,7 @@ def test_the_clock_stands_still_between_an_end_and_a_retry(
 ) -> None:
     job = upload(FILE)
     stop_after(3, job, messages)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     hour = timedelta(hours=1)
     job.refresh_from_db()
     assert job.started_at
@@ -260,7 +264,7 @@ def test_the_clock_stands_still_between_an_end_and_a_retry(
     ImportJob.objects.filter(pk=job.pk).update(
         started_at=job.started_at - hour, finished_at=job.finished_at - hour
     )
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert progress_of(job, timezone.now()).elapsed < 60
@@ -287,7 +291,7 @@ def test_a_record_that_the_database_refuses_fails_the_job_with_its_line_and_reas
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE catalog_product DROP CONSTRAINT no_poison")
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.created, job.superseded, job.rejected) == ("completed", 100, 1, 1)
@@ -313,6 +317,143 @@ def test_a_file_whose_import_came_to_nothing_is_new(
     upload: Callable[..., ImportJob], messages: Messages
 ) -> None:
     first = upload(FILE)
-    operations.cancel_import(job_id=first.pk)
+    operations.cancel_import(job_id=first.pk, user=None)
     assert upload(FILE, review_if_known=True).same_as is None
     assert not ChangeSet.objects.filter(importjob=first).exists()
+
+
+# --- Who did it -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def mara(make_user: Callable[..., User]) -> User:
+    return make_user("mara", "editor")
+
+
+@pytest.fixture
+def noah(make_user: Callable[..., User]) -> User:
+    return make_user("noah", "editor")
+
+
+def acts(logs: Sequence[Any]) -> list[tuple[str, int | None]]:
+    """What the log tells of who did what."""
+    return [
+        (line["event"], line["by"])
+        for line in logs
+        if line["event"] in ("import_cancelled", "import_retried")
+    ]
+
+
+def test_who_cancelled_and_who_retried_is_kept_shown_and_logged(
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    mara: User,
+    noah: User,
+    client: Client,
+    static_files: None,
+) -> None:
+    job = upload(FILE, user=mara)
+    client.force_login(noah)
+    with capture_logs() as logs:
+        assert client.post(f"/imports/{job.pk}/cancel/").status_code == 302
+    job.refresh_from_db()
+    assert (job.created_by, job.cancelled_by, job.retried_by) == (mara, noah, None)
+    assert "The import was cancelled by noah." in client.get(f"/imports/{job.pk}/").content.decode()
+    client.force_login(mara)
+    with capture_logs() as more:
+        assert client.post(f"/api/v1/imports/{job.pk}/retry/").status_code == 202
+    job.refresh_from_db()
+    assert (job.cancelled_by, job.retried_by) == (noah, mara)
+    assert job.retried_at is not None
+    assert "tried again by mara" in client.get(f"/imports/{job.pk}/").content.decode()
+    assert acts([*logs, *more]) == [("import_cancelled", noah.pk), ("import_retried", mara.pk)]
+    noah.is_staff = noah.is_superuser = True
+    noah.save()
+    client.force_login(noah)
+    shown = client.get(f"/admin/imports/importjob/{job.pk}/change/").content.decode()
+    assert "Cancelled by" in shown
+    assert "Retried by" in shown
+
+
+def test_a_retry_of_what_changed_nothing_is_all_its_own(
+    upload: Callable[..., ImportJob], messages: Messages, mara: User, noah: User
+) -> None:
+    job = upload(FILE, user=mara)
+    operations.cancel_import(job_id=job.pk, user=mara)
+    operations.retry_import(job_id=job.pk, user=noah)
+    messages.run_all()
+    job.refresh_from_db()
+    change_set = job.change_set
+    assert change_set is not None
+    assert (job.created_by, change_set.actor, change_set.is_shared) == (mara, noah, False)
+    assert undo.may_undo(change_set, noah)
+    assert not undo.may_undo(change_set, mara)
+
+
+def test_a_retry_of_what_changed_something_is_shared_and_nobodys_own_to_undo(
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    mara: User,
+    noah: User,
+    make_user: Callable[..., User],
+    client: Client,
+    static_files: None,
+) -> None:
+    job = upload(FILE, user=mara)
+    stop_after(4, job, messages)
+    operations.cancel_import(job_id=job.pk, user=mara)
+    operations.retry_import(job_id=job.pk, user=noah)
+    messages.run_all()
+    job.refresh_from_db()
+    change_set = job.change_set
+    assert change_set is not None
+    assert (job.status, change_set.actor, change_set.is_shared) == ("completed", noah, True)
+    assert not undo.may_undo(change_set, noah)
+    assert not undo.may_undo(change_set, mara)
+    manager = make_user("kim", "manager")
+    assert undo.may_undo(change_set, manager)
+    client.force_login(manager)
+    for path in ("/changes/", f"/changes/{change_set.pk}/", f"/changes/{change_set.pk}/undo/"):
+        assert "noah and others" in client.get(path).content.decode()
+    client.force_login(noah)
+    assert client.post(f"/api/v1/imports/{job.pk}/undo/").status_code == 403
+
+
+def test_who_retries_his_own_import_keeps_it(
+    upload: Callable[..., ImportJob], messages: Messages, mara: User
+) -> None:
+    job = upload(FILE, user=mara)
+    stop_after(4, job, messages)
+    operations.cancel_import(job_id=job.pk, user=mara)
+    operations.retry_import(job_id=job.pk, user=mara)
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.change_set is not None
+    assert (job.change_set.actor, job.change_set.is_shared) == (mara, False)
+    assert undo.may_undo(job.change_set, mara)
+
+
+def test_what_was_shared_once_stays_so(
+    upload: Callable[..., ImportJob], messages: Messages, mara: User, noah: User
+) -> None:
+    job = upload(FILE, user=mara)
+    stop_after(4, job, messages)
+    for user in (noah, mara):
+        operations.cancel_import(job_id=job.pk, user=user)
+        operations.retry_import(job_id=job.pk, user=user)
+    job.refresh_from_db()
+    assert job.change_set is not None
+    assert (job.change_set.actor, job.change_set.is_shared) == (mara, True)
+
+
+def test_what_a_deleted_user_began_is_shared_too(
+    upload: Callable[..., ImportJob], messages: Messages, mara: User, noah: User
+) -> None:
+    job = upload(FILE, user=mara)
+    stop_after(4, job, messages)
+    operations.cancel_import(job_id=job.pk, user=mara)
+    mara.delete()
+    operations.retry_import(job_id=job.pk, user=noah)
+    job.refresh_from_db()
+    assert job.change_set is not None
+    assert not undo.may_undo(job.change_set, noah)

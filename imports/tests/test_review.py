@@ -1,5 +1,6 @@
 """Reviews: what is shown is what is applied, and what is different then is told."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -13,8 +14,9 @@ from catalog.filters import BadFilter
 from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports import applying, chunks, comparing, operations, sql
-from imports.models import ImportJob
+from imports.models import ImportJob, job_snapshot
 from imports.review import NoReview, ReviewRow, read_page
+from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -240,6 +242,76 @@ def test_what_changed_after_the_review_is_compared_again_and_told(
     }
 
 
+CREATED = {"action": "create", "price": "1.00"}  # just as in the file
+OTHERWISE = [
+    # mode, the file's header, there before, what happens, shown and applied
+    ("update_only", "sku,name,price", False, CREATED, {"skipped": 1}, {"unchanged": 1}),
+    (
+        "update_only",
+        "sku,name,price",
+        False,
+        {**CREATED, "price": "7"},
+        {"skipped": 1},
+        {"updated": 1},
+    ),
+    ("update_only", "sku,name,price", True, {"action": "delete"}, {"unchanged": 1}, {"skipped": 1}),
+    ("update_only", "sku,name,price", True, {"action": "edit"}, {"unchanged": 1}, {"updated": 1}),
+    ("create_only", "sku,name,price", False, CREATED, {"created": 1}, {"skipped": 1}),
+    ("create_only", "sku,name,price", True, {"action": "delete"}, {"skipped": 1}, {"created": 1}),
+    ("upsert", "sku,name,price", False, CREATED, {"created": 1}, {"unchanged": 1}),
+    ("upsert", "sku,name,price", True, {"action": "delete"}, {"unchanged": 1}, {"created": 1}),
+    ("upsert", "sku,name,price", True, {"action": "edit"}, {"unchanged": 1}, {"updated": 1}),
+    ("upsert", "sku,price", False, CREATED, {"rejected": 1}, {"unchanged": 1}),
+    ("upsert", "sku,price", True, {"action": "delete"}, {"unchanged": 1}, {"rejected": 1}),
+]
+
+
+@pytest.mark.parametrize(("mode", "header", "there", "act", "shown", "applied"), OTHERWISE)
+def test_counts_that_turn_out_otherwise_are_told(
+    review: Callable[..., ImportJob],
+    messages: Messages,
+    mode: str,
+    header: str,
+    there: bool,
+    act: dict[str, str],
+    shown: dict[str, int],
+    applied: dict[str, int],
+) -> None:
+    lamp = {"sku": "A-1", "name": "Lamp", "price": "1.00"}
+    line = "A-1,Lamp,1.00" if "name" in header else "A-1,1.00"
+    product = catalog.create_product(actor=None, data=lamp) if there else None
+    job = review(f"{header}\n{line}\n", mode=mode)
+    assert {name: count for name, count in job.shown["counts"].items() if count} == {
+        "total": 1,
+        **shown,
+    }
+    if act["action"] == "create":
+        catalog.create_product(actor=None, data={**lamp, "price": act["price"]})
+    elif product and act["action"] == "delete":
+        catalog.delete_product(actor=None, product_id=product.pk)
+    elif product:
+        catalog.update_product(actor=None, product_id=product.pk, data={"price": "9"})
+    apply(job, messages)
+    told = job.warnings[-1]
+    assert told.startswith("1 record turned out differently than shown")
+    for name, count in applied.items():
+        assert f"{count} {name} (0 shown)" in told
+    for name, count in shown.items():
+        assert f"0 {name} ({count} shown)" in told
+    assert job_snapshot(job)["warnings"][-1] == told
+    event = Event.objects.get(type="import.completed")
+    assert json.loads(bytes(event.body))["data"]["warnings"][-1] == told
+
+
+def test_counts_that_turn_out_as_shown_are_not_told(
+    review: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = review("sku,name\nA-1,Lamp\nA-2,Lamp\n")
+    catalog.create_product(actor=None, data={"sku": "B-1", "name": "Another"})
+    apply(job, messages)
+    assert job.warnings == []
+
+
 def test_a_review_does_not_hold_up_other_imports_and_takes_its_place_when_applied(
     review: Callable[..., ImportJob], upload: Callable[..., ImportJob], messages: Messages
 ) -> None:
@@ -257,12 +329,12 @@ def test_a_discarded_review_changes_nothing_and_can_be_taken_up_again(
     review: Callable[..., ImportJob], messages: Messages
 ) -> None:
     job = review(HEADER + "A-1,Lamp,,1,\n")
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     job.refresh_from_db()
     assert (job.status, job.change_set) == ("cancelled", None)
     with pytest.raises(operations.Refused, match="cancelled"):
         operations.apply_import(job_id=job.pk, user=None)
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert job.status == "awaiting_review"
@@ -314,8 +386,8 @@ def test_a_cancelled_apply_goes_on_without_another_review(
     chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk
     applying.apply_chunk(chunk)
-    operations.cancel_import(job_id=job.pk)
-    operations.retry_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.created, job.differing) == ("completed", 50, 0)

@@ -115,7 +115,7 @@ def test_a_waiting_import_is_cancelled_and_tried_again(
     job = ImportJob.objects.get()
     assert page.post(f"/imports/{job.pk}/cancel/").status_code == 302
     text = text_of(page, f"/imports/{job.pk}/")
-    assert "The import was cancelled." in text
+    assert "The import was cancelled by mara." in text
     assert "Nothing in the catalogue was changed." in text
     assert "Try again" in text
     page.post(f"/imports/{job.pk}/retry/")

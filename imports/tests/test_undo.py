@@ -265,14 +265,14 @@ def test_what_a_cancelled_import_applied_is_taken_back_and_then_not_retried(
     applying.apply_chunk(chunk)
     with pytest.raises(operations.Refused, match="Cancel it first"):
         operations.undo_import(job_id=job.pk, user=None)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     job.refresh_from_db()
     assert 0 < job.created < 40
     assert job.change_set
     undone(job.change_set)
     assert catalogue() == []
     with pytest.raises(operations.Refused, match="undone"):
-        operations.retry_import(job_id=job.pk)
+        operations.retry_import(job_id=job.pk, user=None)
     with pytest.raises(operations.Refused, match="undone already"):
         operations.undo_import(job_id=job.pk, user=None)
 

@@ -1,6 +1,7 @@
 """A body that is too large, or from a stranger, is refused before it is kept."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -120,6 +121,30 @@ def test_a_put_to_the_address_of_files_is_no_file() -> None:
     exchange = Exchange("/up/", [MB] * 9)
     exchange.scope["method"] = "PUT"
     assert exchange.run() == 413
+
+
+@pytest.mark.parametrize("path", ["/up/", "/api/v1/up/"])
+def test_a_full_disk_while_a_body_arrives_is_told(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(exchange: Exchange, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Exchange, "app", app)
+    exchange = Exchange(path, [MB] * 4)
+    assert exchange.run() == 507
+    assert b"disk is full" in exchange.sent[1]["body"]
+    assert exchange.messages == []  # the rest was let go by, so that the answer is found
+
+
+def test_another_error_is_left_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(exchange: Exchange, scope: Any, receive: Any, send: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Exchange, "app", app)
+    with pytest.raises(OSError, match="Input/output"):
+        Exchange("/up/", [MB]).run()
 
 
 # --- The running web process ----------------------------------------------------------

@@ -155,7 +155,7 @@ def test_an_import_whose_file_is_gone_is_not_retried_and_says_why(
     messages: Messages,
 ) -> None:
     job = upload(REFUSED)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     address = f"/imports/{job.pk}/"
     assert "Try again" in page.get(address).content.decode()
     later(91)
@@ -253,10 +253,10 @@ def test_an_import_that_can_be_retried_keeps_its_records(
     settings.KEEP_UPLOADS = None
     job = upload(REFUSED)
     messages.run_all(until=lambda: ImportJob.objects.get(pk=job.pk).rejected)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     later(1000)
     printed()
-    operations.retry_import(job_id=job.pk)
+    operations.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.rejected, job.errors.count()) == ("completed", 1, 1)
@@ -380,11 +380,11 @@ def test_an_import_that_is_too_old_to_be_undone_does_not_go_on(
     messages.run_all(until=lambda: ImportJob.objects.get(pk=job.pk).stage == "applying")
     while not ImportJob.objects.get(pk=job.pk).updated:  # the first chunk may be an empty one
         chunks.run_chunks(job.pk, seconds=0)
-    operations.cancel_import(job_id=job.pk)
+    operations.cancel_import(job_id=job.pk, user=None)
     later(366)
     catalog_clearing.clear_changes()
     with pytest.raises(operations.Refused, match="too old"):
-        operations.retry_import(job_id=job.pk)
+        operations.retry_import(job_id=job.pk, user=None)
 
 
 def test_changes_go_in_small_transactions_and_from_the_first_on_there_is_no_undo(

@@ -10,6 +10,7 @@ from django.urls import get_resolver, reverse
 
 from catalog.models import Product
 from catalog.operations import create_product
+from webhooks.parsing import ROW_NUMBER
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 ROLES = ("none", "viewer", "editor", "manager")
@@ -124,7 +125,7 @@ def addresses(resolver: Any = None, before: str = "/") -> Iterator[tuple[str, st
         if hasattr(pattern, "url_patterns"):
             yield from addresses(pattern, before + part)
             continue
-        for parameter in ("<int:pk>", r"(?P<pk>\d{1,18})"):
+        for parameter in ("<int:pk>", f"(?P<pk>{ROW_NUMBER})"):
             part = part.replace(parameter, str(NOBODYS))
         if "format" not in part:
             path = before + part.strip("^$").replace("\\", "")

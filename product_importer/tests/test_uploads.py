@@ -1,18 +1,24 @@
 """Uploads that do not go well: no room, or a server that dies in the middle."""
 
 import errno
+import io
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files import File
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.db import OperationalError
 from django.test import Client
+from psycopg.errors import DiskFull
 
 from imports.models import ImportJob, uploads
-from imports.received import LEFTOVER_SECONDS, clear_old_uploads
+from imports.received import LEFTOVER_SECONDS, UploadFolder, clear_old_uploads
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +51,63 @@ def test_a_full_disk_while_receiving_is_told(page: Client, monkeypatch: pytest.M
     answer = page.post("/api/v1/imports/", {"file": file})
     assert answer.status_code == 507
     assert "upload it again" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/imports/", "/products/new/", "/api/v1/imports/"])
+def test_a_full_disk_while_receiving_a_form_is_told_and_leaves_nothing(
+    path: str, page: Client, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check for forgery is the first to look into a form: no view has been called by then."""
+
+    def receive(handler: TemporaryFileUploadHandler, data: bytes, start: int) -> None:
+        handler.file.write(data)
+        handler.file.flush()
+        assert list(tmp_path.iterdir()) != []
+        no_room()
+
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    monkeypatch.setattr(TemporaryFileUploadHandler, "receive_data_chunk", receive)
+    sender = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    sender.cookies = page.cookies
+    token = {"csrfmiddlewaretoken": "a" * 32}
+    sender.cookies["csrftoken"] = "a" * 32
+    file = SimpleUploadedFile("p.csv", b"sku,name\nA-1,Lamp\n")
+    answer = sender.post(path, {"file": file, **token})
+    assert answer.status_code == 507
+    assert "disk is full" in answer.content.decode()
+    assert "upload it again" in answer.content.decode()
+    assert list(tmp_path.iterdir()) == []
+    assert not ImportJob.objects.exists()
+
+
+class TooLarge(File):  # type: ignore[type-arg]
+    """A file of which only the beginning fits."""
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield b"sku,name\n"
+        no_room()
+
+
+def test_a_file_that_does_not_fit_leaves_no_half_in_the_folder(tmp_path: Path) -> None:
+    folder = UploadFolder(location=tmp_path)
+    first = folder.save("day/p.csv", ContentFile(b"sku,name\n"))
+    with pytest.raises(OSError, match="No space left"):
+        folder.save("day/p.csv", TooLarge(io.BytesIO(), name="p.csv"))
+    assert [file.name for file in (tmp_path / "day").iterdir()] == [Path(first).name]
+
+
+def test_a_full_disk_of_the_database_is_one_as_well(
+    page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OperationalError("could not extend file") from DiskFull("could not extend file")
+
+    monkeypatch.setattr(ImportJob, "save", full)
+    page.raise_request_exception = False
+    for path in ("/imports/", "/api/v1/imports/"):
+        file = SimpleUploadedFile("p.csv", b"sku,name\nA-1,Lamp\n")
+        assert page.post(path, {"file": file}).status_code == 507
+    assert [file for file in Path(uploads().path("")).rglob("p*") if file.is_file()] == []
 
 
 def test_the_halves_of_uploads_of_a_killed_server_are_cleared_away(tmp_path: Path) -> None:

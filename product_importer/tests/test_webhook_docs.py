@@ -44,7 +44,7 @@ def events(
     run_import("this is no header", file_name="wrong.csv")
     waiting = upload("sku,name\nLAMP-1,Lamp\n", review=True)
     wait_for(lambda: ImportJob.objects.filter(pk=waiting.pk, status="awaiting_review").exists())
-    imports.cancel_import(job_id=waiting.pk)
+    imports.cancel_import(job_id=waiting.pk, user=None)
     first = ImportJob.objects.get(status="completed")
     undo = imports.undo_import(job_id=first.pk, user=None)
     bulk.run_bulk_act(undo.pk)
