@@ -64,7 +64,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], int]:
             def __init__(self, *args: Any) -> None:
                 super().__init__(*args)
                 self.lines = held
-                self.ahead = Lookahead(held, ",", records.RECORD_LIMIT)
+                self.ahead = Lookahead(held, ",", lines.RECORD_LIMIT)
 
         monkeypatch.setattr(records, "_Parser", Counting)
         file = io.BytesIO(content)
@@ -123,7 +123,7 @@ def test_who_looks_for_a_record_holds_no_more_than_one(monkeypatch: pytest.Monke
     small_limits(monkeypatch)
     file = io.BytesIO(content)
     for batch in read_batches(file, inspect(file)):
-        assert file.tell() - batch.checkpoint.offset <= records.RECORD_LIMIT + 2 * lines.BLOCK_SIZE
+        assert file.tell() - batch.checkpoint.offset <= lines.RECORD_LIMIT + 2 * lines.BLOCK_SIZE
 
 
 pieces = st.lists(st.sampled_from(['"', '""', ",", "a", "b c", "aaaa"]), max_size=6).map("".join)
