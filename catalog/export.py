@@ -1,5 +1,6 @@
 """The catalogue as a CSV: streamed from a server-side cursor, in the columns an import takes."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
@@ -9,6 +10,7 @@ from django.http import StreamingHttpResponse
 
 from catalog.filters import where_of
 from catalog.models import Product
+from catalog.values import FORMULA_STARTS
 
 HEADER = "sku,name,description,price,active\n"
 BATCH_ROWS = 5000
@@ -16,13 +18,14 @@ BATCH_ROWS = 5000
 # One line of CSV (RFC 4180) per product, written by the database: as fast as it reads.
 _CELL = """CASE WHEN {value} ~ '[",\\n\\r]' OR {value} ~ '^\\s' OR {value} ~ '\\s$' THEN
     '"' || replace({value}, '"', '""') || '"' ELSE {value} END"""
-# An import takes one apostrophe off before = + - @, tab and CR (imports.reader.cells), so a cell
+# An import takes one apostrophe off before what starts a formula (imports.reader.cells), so a cell
 # that has one itself gets a second one. For a spreadsheet, which would run it as a formula, every
 # cell that begins so gets one, except a number.
-_GUARDED = """CASE WHEN {value} ~ '^''+[=+@\\t\\r-]' THEN '''' || {value} ELSE {value} END"""
-_GUARDED_FOR_SPREADSHEETS = """CASE
-    WHEN {value} ~ '^''*[=+@\\t\\r-]' AND {value} !~ '^[+-]?[0-9]+([.][0-9]+)?$'
-    THEN '''' || {value} ELSE {value} END"""
+_STARTS = f"[{re.escape(FORMULA_STARTS)}]"
+_GUARDED = f"""CASE WHEN {{value}} ~ '^''+{_STARTS}' THEN '''' || {{value}} ELSE {{value}} END"""
+_GUARDED_FOR_SPREADSHEETS = f"""CASE
+    WHEN {{value}} ~ '^''*{_STARTS}' AND {{value}} !~ '^[+-]?[0-9]+([.][0-9]+)?$'
+    THEN '''' || {{value}} ELSE {{value}} END"""
 
 
 def _line(spreadsheet: bool) -> str:

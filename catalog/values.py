@@ -32,6 +32,10 @@ _SKU_LOOKALIKES = str.maketrans(
         "\ufeff": None,  # zero-width no-break space (byte order mark)
     }
 )
+# What a cell begins with that a spreadsheet runs as a formula; the wide ones are those of East
+# Asian input. Files for spreadsheets have an apostrophe before it, and an import takes one off.
+FORMULA_STARTS = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+
 _price = re.compile(r"0*[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
 _ACTIVE = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "active"), True),
@@ -45,7 +49,8 @@ def clean_sku(text: str) -> str:
     Upper and lower case stay as they are: only the database decides which SKUs are the
     same without regard to case.
     """
-    sku = unicodedata.normalize("NFC", text).translate(_SKU_LOOKALIKES).strip()
+    # What cannot be seen goes first: it may stand between a letter and its accent.
+    sku = unicodedata.normalize("NFC", text.translate(_SKU_LOOKALIKES)).strip()
     if not sku:
         raise ValueError("The SKU is empty. Every product needs one.")
     if len(sku) > SKU_MAX_LENGTH:

@@ -139,7 +139,9 @@ class RowErrorSerializer(serializers.ModelSerializer[RowError]):
     """A refused record; ``column`` is blank where the whole record is meant."""
 
     record = serializers.ListField(
-        child=serializers.CharField(), read_only=True, help_text="the cells as read"
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="the cells as read, without blank ones at the end",
     )
 
     class Meta:
@@ -262,6 +264,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
 
     @extend_schema(
         summary="The refused records",
+        description="At most 10,000 of them, and 32 MB; the job's `rejected` counts all, and "
+        "`rejects.csv` has all.",
         responses={200: RowErrorSerializer(many=True), 410: ErrorSerializer},
     )
     @action(detail=True, pagination_class=ByLine, serializer_class=RowErrorSerializer)

@@ -16,7 +16,8 @@ from catalog.sql_compare import differing_skus
 from imports import sql
 from imports.comparing import comparison
 from imports.ending import Overtaken
-from imports.models import ImportChunk, ImportJob, RowError
+from imports.models import ImportChunk, ImportJob
+from imports.reader import Problem
 from imports.reading import stage_again
 from webhooks import tally
 
@@ -98,9 +99,9 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
             catalog.tell_changed(
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
             )
-    _refuse_nameless(job, result)
+    left_out = _refuse_nameless(job, result)
     seconds = time.monotonic() - started
-    mine.update(done_at=timezone.now(), seconds=seconds, error="")
+    mine.update(done_at=timezone.now(), seconds=seconds, error="", refused_lines=left_out)
     # Last, because from here to the commit the other workers' chunks wait for these rows.
     moved = ImportJob.objects.filter(
         pk=job.pk, status=Status.PROCESSING, stage=Stage.APPLYING
@@ -117,6 +118,10 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     )
     if not moved:
         raise Overtaken(f"job {job.pk} is no longer applied")
+    if left_out:
+        warnings = ImportJob.objects.values_list("warnings", flat=True).get(pk=job.pk)
+        if sql.PARTLY_KEPT not in warnings:
+            ImportJob.objects.filter(pk=job.pk).update(warnings=[*warnings, sql.PARTLY_KEPT])
     if differing:
         told = ImportJob.objects.values_list("differing_skus", flat=True).get(pk=job.pk)
         ImportJob.objects.filter(pk=job.pk).update(
@@ -144,7 +149,7 @@ def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:
             cursor,
             source=sql.chunk_source(job.pk),
             aside=sql.RECORD_SUPERSEDED,
-            params={"job": job.pk},
+            params={"job": job.pk, "details": sql.DETAILS_ROWS},
             fields=job.layout["fields"].keys(),
             change_set_id=cast(int, job.change_set_id),
             first_key=first_key,
@@ -164,21 +169,24 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
         return differing_skus(cursor, **comparison(job, chunk), against=sql.review_table(job.pk))
 
 
-def _refuse_nameless(job: ImportJob, result: Upserted) -> None:
-    """Products that are new, in a file without a name column: only the catalogue could tell."""
-    RowError.objects.bulk_create(
-        RowError(
-            job=job,
-            line=line,
-            column="",
-            code="name_required",
-            message="The product is not in the catalogue, and the file has no name column: "
-            "a new product needs a name.",
-            record=cells,
-            while_applying=True,
-        )
-        for line, cells in result.nameless
+def nameless(line: int, cells: list[str]) -> Problem:
+    """A product that is new, in a file without a name column: only the catalogue could tell."""
+    message = (
+        "The product is not in the catalogue, and the file has no name column: "
+        "a new product needs a name."
     )
+    return Problem(line, "", "name_required", message, cells)
+
+
+def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:
+    """Keep the refused records of a chunk; return the lines of those there was no room for."""
+    if not result.nameless:
+        return None
+    problems = [nameless(line, cells) for line, cells in sorted(result.nameless)]
+    width = len(job.layout["header"])
+    with connection.cursor() as cursor:
+        kept = sql.keep_problems(cursor, job.pk, problems, width=width, while_applying=True)
+    return [problem.line for problem in problems[kept:]] or None
 
 
 # --- Poison ---------------------------------------------------------------------------

@@ -293,6 +293,9 @@ class ImportChunk(models.Model):
     done_at = models.DateTimeField(null=True)
     seconds = models.FloatField(null=True)
     error = models.TextField(blank=True, default="", help_text="why the last attempt failed")
+    refused_lines = models.JSONField(
+        null=True, help_text="of the records it refused that are not kept as row errors"
+    )
 
     class Meta:
         ordering = ["number"]
@@ -314,7 +317,7 @@ class RowError(models.Model):
     column = models.TextField(blank=True, default="", help_text="as the file names it")
     code = models.CharField(max_length=40)
     message = models.TextField()
-    record = models.JSONField(help_text="the cells as read")
+    record = models.JSONField(help_text="the cells as read")  # without blank ones at the end
     while_applying = models.BooleanField(
         default=False, help_text="refused by the catalogue, not by the reader"
     )

@@ -163,15 +163,16 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
         raise Overtaken(f"job {job.pk} is not where this worker would read it from")
     read_errors = RowError.objects.filter(job=job, while_applying=False)
-    count = read_errors._raw_delete(read_errors.db)
+    read_errors._raw_delete(read_errors.db)
+    refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
     moved.update(
         layout=layout,
         checkpoint=checkpoint,
         bytes_read=0,
         staged_records=0,
         total_records=0,
-        rejected=F("rejected") - count,
-        processed_records=F("processed_records") - count,
+        rejected=F("rejected") - refused,
+        processed_records=F("processed_records") - refused,
         warnings=[*same_file_warning(job), *layout["warnings"]],
         progress_at=timezone.now(),
     )
@@ -205,7 +206,10 @@ def _stage_slice(
                     ended = False
                     break
         if problems:
-            sql.copy_problems(cursor, job.pk, problems)
+            width = len(job.layout["header"])
+            kept = sql.keep_problems(cursor, job.pk, problems, width=width)
+            if kept < len(problems) and sql.PARTLY_KEPT not in job.warnings:
+                warnings.append(sql.PARTLY_KEPT)
         moved = ImportJob.objects.filter(
             pk=job.pk,
             status=Status.PROCESSING,

@@ -2,13 +2,18 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
+from typing import BinaryIO, cast
 
 from django.db.models import Q
 from django.http import StreamingHttpResponse
 
 from catalog.export import in_request_thread
+from imports.applying import nameless
 from imports.models import ImportJob, RowError
+from imports.reader import Layout, Problem, read_batches
+from imports.reader.cells import guarded
 from imports.reader.header import ERROR_COLUMN, LINE_COLUMN
 
 PAGE_ROWS = 1000
@@ -32,23 +37,70 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
 
     UTF-8 with the file's own delimiter. A record with too few fields is filled up with blank
     cells, so that the two columns stand where they belong; the reader refuses it again as long
-    as it is not mended. Fields too many stand behind them.
+    as it is not mended. Fields too many stand behind them. What a spreadsheet would run as a
+    formula has an apostrophe before it, which an import takes off.
     """
     header: list[str] = job.layout.get("header", [])
     kept = [i for i, name in enumerate(header) if name not in (LINE_COLUMN, ERROR_COLUMN)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=job.layout.get("delimiter", ","))
-    writer.writerow([*(header[i] for i in kept), LINE_COLUMN, ERROR_COLUMN])
-    for error in _errors(job):
-        cells = error.record
+    writer.writerow([*(guarded(header[i]) for i in kept), LINE_COLUMN, ERROR_COLUMN])
+    for problem in _problems(job):
+        cells = [guarded(cell) for cell in problem.record]
         row = [cells[i] if i < len(cells) else "" for i in kept]
-        reason = f"{error.code}: {error.message}"
-        writer.writerow([*row, error.line, reason, *cells[len(header) :]])
+        reason = f"{problem.code}: {problem.message}"
+        writer.writerow([*row, problem.line, reason, *cells[len(header) :]])
         if buffer.tell() > 1 << 16:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
+
+
+def _problems(job: ImportJob) -> Iterator[Problem]:
+    """All refused records by line: those that are kept, or all of them from the file itself."""
+    if job.rejected > job.errors.count() and job.has_file and job.layout:
+        try:
+            handle = job.file.open("rb")
+        except FileNotFoundError:
+            pass  # what is kept is better than nothing
+        else:
+            with handle:
+                yield from _read_again(job, cast(BinaryIO, handle.file))
+            return
+    for error in _errors(job):
+        yield Problem(error.line, error.column, error.code, error.message, error.record)
+
+
+def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem]:
+    """The refused records as the file has them, in the memory of a bit per line."""
+    applied = _refused_while_applying(job)
+    for batch in read_batches(file, Layout(**job.layout)):
+        problems = batch.problems
+        if applied:
+            for row in batch.rows:
+                line = int(row.partition("\t")[0])
+                if line >> 3 < len(applied) and applied[line >> 3] >> (line & 7) & 1:
+                    record = row.rpartition("\t")[2].replace("\\\\", "\\")  # as COPY reads it
+                    problems.append(nameless(line, json.loads(record)))
+            problems.sort(key=lambda problem: problem.line)
+        yield from problems
+
+
+def _refused_while_applying(job: ImportJob) -> bytearray:
+    """A bit for each line whose record the catalogue refused; the reader cannot know them."""
+    bits = bytearray()
+
+    def mark(line: int) -> None:
+        bits.extend(bytes(max(0, (line >> 3) + 1 - len(bits))))
+        bits[line >> 3] |= 1 << (line & 7)
+
+    for line in job.errors.filter(while_applying=True).values_list("line", flat=True):
+        mark(line)
+    for number in job.chunks.filter(refused_lines__isnull=False).values_list("number", flat=True):
+        for line in job.chunks.get(number=number).refused_lines or ():
+            mark(line)
+    return bits
 
 
 def _errors(job: ImportJob) -> Iterator[RowError]:

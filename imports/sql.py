@@ -5,7 +5,7 @@ it is empty, which ``holds_rows`` finds out, and the file is read again.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
@@ -160,6 +160,13 @@ def count_review(
 
 # What is kept of a job's records, besides their counts.
 DETAILS = ("imports_rowerror", "imports_supersededrecord")
+# How much of each, per job: a file of 2 MB may have a million records to refuse.
+DETAILS_ROWS = 10_000
+DETAILS_BYTES = 32 << 20  # of refused records, as they are stored
+PARTLY_KEPT = (
+    f"Not every refused record is listed (at most {DETAILS_ROWS:,} are). rejects.csv has all of "
+    "them, as long as the uploaded file is kept."
+)
 
 
 def delete_details(cursor: CursorWrapper, table: str, job_id: int, *, most: int) -> int:
@@ -193,13 +200,35 @@ def encode_rows(rows: list[Row]) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
-def copy_problems(cursor: CursorWrapper, job_id: int, problems: Iterable[Problem]) -> None:
-    """Store refused records; a file may hold as many of them as of good ones."""
+def keep_problems(
+    cursor: CursorWrapper,
+    job_id: int,
+    problems: Sequence[Problem],
+    *,
+    width: int,
+    while_applying: bool = False,
+) -> int:
+    """Store refused records in detail, as long as there is room; return how many of them.
+
+    Blank cells at the end are left out, but for those beyond the header's ``width``.
+    """
+    cursor.execute(
+        "SELECT count(*), COALESCE(sum(pg_column_size(record)), 0) FROM imports_rowerror"
+        " WHERE job_id = %s",
+        [job_id],
+    )
+    rows, size = cursor.fetchone()
+    kept = 0
     with cursor.copy(
         'COPY imports_rowerror (job_id, line, "column", code, message, record, while_applying)'
         " FROM STDIN"
     ) as copy:
-        for problem in problems:
+        for problem in problems[: max(0, DETAILS_ROWS - rows)]:
+            if size >= DETAILS_BYTES:
+                break
+            record = json.dumps(_without_blanks(problem.record, width), ensure_ascii=False)
+            size += len(record)
+            kept += 1
             copy.write_row(
                 (
                     job_id,
@@ -207,10 +236,19 @@ def copy_problems(cursor: CursorWrapper, job_id: int, problems: Iterable[Problem
                     problem.column,
                     problem.code,
                     problem.message,
-                    json.dumps(problem.record, ensure_ascii=False),
-                    False,
+                    record,
+                    while_applying,
                 )
             )
+    return kept
+
+
+def _without_blanks(cells: list[str], width: int) -> list[str]:
+    """A record without the blank cells at its end; of one that is too wide nothing is lost."""
+    count = len(cells)
+    while count and count <= width and not cells[count - 1]:
+        count -= 1
+    return cells[:count]
 
 
 def index_staging(cursor: CursorWrapper, job_id: int) -> None:
@@ -271,8 +309,10 @@ def chunk_source(job_id: int) -> str:
     """
 
 
-# Keeps which record was replaced by which line; reads chunk_source.
+# Keeps which record was replaced by which line, as long as there is room; reads chunk_source.
 RECORD_SUPERSEDED = """superseded AS (
     INSERT INTO imports_supersededrecord (job_id, line, sku, by_line)
     SELECT %(job)s, line, sku, next_line FROM source WHERE next_line IS NOT NULL
+    ORDER BY line LIMIT greatest(0, %(details)s - (
+        SELECT count(*) FROM imports_supersededrecord WHERE job_id = %(job)s))
 )"""

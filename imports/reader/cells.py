@@ -4,7 +4,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from catalog.values import clean_active, clean_description, clean_name, clean_price, clean_sku
+from catalog.values import (
+    FORMULA_STARTS,
+    clean_active,
+    clean_description,
+    clean_name,
+    clean_price,
+    clean_sku,
+)
 
 # One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
 # name, description, price, active ("t", "f"), record. Blank and absent values are empty; which
@@ -14,7 +21,7 @@ Row = str
 surrogates = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why a record is refused. ``column`` is the column's name in the file, if it is one cell."""
 
@@ -32,7 +39,9 @@ class CellProblem:
     message: str
 
 
-_guarded = re.compile(r"'+[=+@\t\r-]").match
+_guarded = re.compile(f"'+[{re.escape(FORMULA_STARTS)}]").match
+_formula = re.compile(f"'*[{re.escape(FORMULA_STARTS)}]").match
+_number = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?").fullmatch
 
 
 def unguarded(cell: str) -> str:
@@ -41,6 +50,15 @@ def unguarded(cell: str) -> str:
     The export puts it there (``catalog.export``), and spreadsheets show none of it.
     """
     return cell[1:] if _guarded(cell) else cell
+
+
+def guarded(cell: str) -> str:
+    """A cell as read, for a file that a spreadsheet opens: with one apostrophe where it needs it.
+
+    An import takes the same value from both; a cell that had its apostrophe gets no second one.
+    """
+    value = unguarded(cell)
+    return "'" + value if _formula(value) and not _number(value) else value
 
 
 def _bool(text: str) -> str:

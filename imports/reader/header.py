@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
+from imports.reader.cells import unguarded
 from imports.reader.encoding import Encoding, Transcoder, detect_encoding
 from imports.reader.lines import RECORD_LIMIT, Readable, read_blocks
 
@@ -166,14 +167,18 @@ def _find_header(texts: list[str], declared: str | None) -> tuple[str, list[str]
     best: tuple[int, str, list[str], int] | None = None
     for delimiter in (declared,) if declared else DELIMITERS:
         reader = csv.reader(texts, delimiter=delimiter)
-        header: list[str] = next((row for row in reader if any(c.strip() for c in row)), [])
+        try:
+            first = next((row for row in reader if any(cell.strip() for cell in row)), [])
+        except csv.Error:  # a name longer than a record may be
+            continue
+        header = [unguarded(name.strip()) for name in first]
         matched = {field_of(normalised(name)) for name in header} - {None}
         if "sku" in matched and (best is None or len(matched) > best[0]):
             best = (len(matched), delimiter, header, reader.line_num)
     if best is None:
         # Nothing matched: show the columns under the delimiter that gives the most of them.
         delimiter = max(DELIMITERS, key=lambda d: texts[0].count(d))
-        header = next(csv.reader(texts, delimiter=delimiter), [])
+        header = next(csv.reader([texts[0][:RECORD_LIMIT]], delimiter=delimiter), [])
         found = ", ".join(f"“{name.strip()[:40]}”" for name in header[:20])
         raise UnreadableFile(
             "The file has no SKU column. Its first line must name the columns, and one of them "
@@ -185,7 +190,7 @@ def _find_header(texts: list[str], declared: str | None) -> tuple[str, list[str]
             f"The file has {len(header):,} columns; at most {COLUMN_LIMIT} are allowed. "
             "Remove the columns that are not needed."
         )
-    return delimiter, [name.strip() for name in header], used
+    return delimiter, header, used
 
 
 def normalised(name: str) -> str:

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from catalog.values import FORMULA_STARTS
+
 BLOCK_SIZE = 1 << 18
 RECORD_LIMIT = 1 << 20  # bytes; docs/csv.md, "Limits"
 KEPT_OF_OVERLONG = 4096  # bytes of an overlong line that are kept, to show it
 
 
-_guard = re.compile(rb"'[=+@\t\r-]").search
+_guard = re.compile(
+    b"'(?:" + b"|".join(re.escape(start.encode()) for start in FORMULA_STARTS) + b")"
+).search
 
 
 class Readable(Protocol):

@@ -13,16 +13,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
 from imports.reader import recovery
 from imports.reader.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
 from imports.reader.header import ERROR_COLUMN, Layout, open_text
 from imports.reader.lines import RECORD_LIMIT, Block, Readable, read_blocks
-
-if TYPE_CHECKING:
-    import _csv
+from imports.reader.lookahead import Lookahead
 
 csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
 
@@ -47,6 +45,7 @@ TOO_FEW_FIELDS = "too_few_fields"
 # What csv.reader says in strict mode (CPython's Modules/_csv.c).
 _UNEXPECTED_END = "unexpected end of data"
 _FIELD_TOO_LARGE = f"field larger than field limit ({RECORD_LIMIT})"
+_BROKEN = "an error, or a wrong number of fields"  # what a look ahead tells
 
 
 class _NeedsMore(enum.Enum):
@@ -114,11 +113,12 @@ class _Parser:
         self.layout = layout
         self.codec = layout.codec
         self.width = len(layout.header)
-        self.offset = start.offset
         self.line = start.line
         self.lost = start.lost
         self.lines: list[str] = []
-        self.sizes: list[int] = []  # of the lines, in bytes
+        self.offsets = [start.offset]  # where each line starts, in bytes, and where the last ends
+        self.ahead = Lookahead(self.lines, layout.delimiter, RECORD_LIMIT)
+        self.troubled = 0  # up to this line, one record is read at a time: see _read
         self.overlong: set[int] = set()  # indices into lines
         self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
         self.escapes = False  # whether backslashes or tabs are
@@ -133,10 +133,11 @@ class _Parser:
 
     def feed(self, block: Block) -> Batch:
         known = len(self.lines)
-        self.sizes += map(len, block.lines)
+        sizes = [*map(len, block.lines)]
         for index, size in block.overlong.items():
             self.overlong.add(known + index)
-            self.sizes[known + index] = size
+            sizes[index] = size
+        self.offsets += itertools.accumulate(sizes, initial=self.offsets.pop())
         try:
             self.lines += [line.decode(self.codec) for line in block.lines]
         except UnicodeDecodeError:
@@ -156,16 +157,16 @@ class _Parser:
         position = 0
         while position < len(self.lines):
             if self.lost:
-                found = self._find_record(position, len(self.lines), at_end)
-                if found is NEEDS_MORE:
+                found, sure = self._find_record(position, len(self.lines), at_end)
+                position = len(self.lines) if found is None else found
+                if not sure:
                     break
                 self.lost = found is None and not at_end
-                position = len(self.lines) if found is None else found
             elif position in self.overlong:
                 self._refuse_overlong(position, batch)
                 position += 1
             else:
-                stop = self._run(position, batch)
+                stop = self._read(position, batch)
                 if stop.reason is None:
                     position = stop.end
                     continue
@@ -175,12 +176,32 @@ class _Parser:
                     break
                 position = after
         self._drop(position)
-        batch.checkpoint = Checkpoint(self.offset, self.line, self.lost)
+        batch.checkpoint = Checkpoint(self.offsets[0], self.line, self.lost)
         return batch
 
-    def _run(self, position: int, batch: Batch) -> "_Stop":
-        """Read records from ``lines[position]`` on until one needs a closer look."""
-        reader, limit = self._reader_from(position)
+    def _read(self, position: int, batch: Batch) -> "_Stop":
+        """Read records from ``lines[position]`` on until one needs a closer look.
+
+        The lines of a record that needed one are read record by record, and a record over
+        several of them only if it reads well: else each might be parsed to the end of the block
+        and given back, as often as there are lines.
+        """
+        limit = self._limit(position)
+        if position >= self.troubled:
+            return self._run(position, limit, batch)
+        ending = self.ahead.ending(position, limit)
+        if ending is None:
+            return _Stop(position, limit, _UNEXPECTED_END, [])
+        # One cell may be a blank one, which is no record. No two such records share a line.
+        if ending.end - position > 1 and ending.fields not in (1, self.width):
+            return _Stop(position, ending.end, _BROKEN, [])
+        return self._run(position, ending.end, batch)
+
+    def _run(self, position: int, limit: int, batch: Batch) -> "_Stop":
+        """Read the records of ``lines[position:limit]`` until one needs a closer look."""
+        whole = position == 0 and limit == len(self.lines)
+        lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
+        reader = csv.reader(lines, delimiter=self.layout.delimiter, strict=True)
         width, pick, take_row = self.width, self.pick, batch.rows.append
         suspicious = self.suspicious or self.layout.error_column is not None
         shortest_name = 1 if "name" in self.layout.fields else 0
@@ -230,11 +251,16 @@ class _Parser:
             return _Stop(position + start, position + reader.line_num, str(error), [])
         return _Stop(limit, limit, None, [])
 
-    def _reader_from(self, position: int) -> "tuple[_csv.Reader, int]":
-        """A parser of the lines from ``position`` on, and where it ends: before an overlong."""
-        limit = min((i for i in self.overlong if i > position), default=len(self.lines))
-        lines = itertools.islice(self.lines, position, limit)
-        return csv.reader(lines, delimiter=self.layout.delimiter, strict=True), limit
+    def _limit(self, position: int) -> int:
+        """Where a record from ``position`` on ends at the latest: before an overlong line.
+
+        A block has at most one of those, and none is left of the blocks before.
+        """
+        return min((i for i in self.overlong if i > position), default=len(self.lines))
+
+    def _size(self, start: int, end: int) -> int:
+        """The bytes of ``lines[start:end]``."""
+        return self.offsets[end] - self.offsets[start]
 
     def _take(self, cells: list[str], line: int, batch: Batch) -> None:
         """Clean a record of the right width: a row, or a problem that names every bad cell."""
@@ -296,7 +322,7 @@ class _Parser:
         )
 
     def _refuse_overlong(self, position: int, batch: Batch) -> None:
-        size = self.sizes[position]
+        size = self._size(position, position + 1)
         batch.problems.append(
             Problem(
                 self.line + position + 1,
@@ -328,20 +354,25 @@ class _Parser:
         refused.
         """
         unfinished = stop.reason == _UNEXPECTED_END
-        size = sum(self.sizes[stop.start : stop.end])
+        size = self._size(stop.start, stop.end)
         if unfinished and not at_end and stop.end == len(self.lines) and size <= RECORD_LIMIT:
             return NEEDS_MORE
-        found: int | _NeedsMore | None = None
+        found: int | None = None
         if unfinished or stop.end - stop.start > 1:
-            found = self._find_record(stop.start + 1, stop.end, at_end)
-            if found is NEEDS_MORE and size <= RECORD_LIMIT:
+            self.troubled = max(self.troubled, stop.end)
+            self.ahead.begin(stop.start)
+            found, sure = self._find_record(stop.start + 1, stop.end, at_end)
+            if not sure and size <= RECORD_LIMIT:
                 return NEEDS_MORE
+            found = found if sure else None
         line = self.line + stop.start + 1
-        if isinstance(found, int) or unfinished or stop.reason == "hidden":
-            after = found if isinstance(found, int) else stop.end
+        if found is not None or unfinished or stop.reason == "hidden":
+            after = stop.end if found is None else found
             self._refuse_unclosed(stop.start, after, size, batch)
-            self.lost = not isinstance(found, int) and not at_end
+            self.lost = found is None and not at_end
             return after
+        if stop.reason == _BROKEN:  # reading goes on behind it: its lines are parsed only now
+            stop = self._run(stop.start, stop.end, batch)
         if stop.reason == "width":
             self._refuse_width(stop.cells, line, batch)
         elif stop.reason == _FIELD_TOO_LARGE:
@@ -384,26 +415,30 @@ class _Parser:
             )
         )
 
-    def _find_record(self, first: int, end: int, at_end: bool) -> "int | _NeedsMore | None":
-        """The first line in ``lines[first:end]`` that reads as a record of the right width."""
+    def _find_record(self, first: int, end: int, at_end: bool) -> tuple[int | None, bool]:
+        """The first line in ``lines[first:end]`` that reads as a record of the right width.
+
+        Not sure (the second value) is one that may become such a record in the next block.
+        """
         for index in range(first, end):
             if index in self.overlong:
                 continue
-            reader, limit = self._reader_from(index)
-            try:
-                if len(next(reader)) == self.width:
-                    return index
-            except csv.Error as error:
-                may_go_on = str(error) == _UNEXPECTED_END and limit == len(self.lines)
-                if may_go_on and not at_end and sum(self.sizes[index:]) <= RECORD_LIMIT:
-                    return NEEDS_MORE
-        return None
+            limit = self._limit(index)
+            ending = self.ahead.ending(index, limit)
+            if ending is None:
+                may_go_on = limit == len(self.lines) and not at_end
+                if may_go_on and self._size(index, limit) <= RECORD_LIMIT:
+                    return index, False
+            elif ending.fields == self.width:
+                return index, True
+        return None, True
 
     def _drop(self, count: int) -> None:
         """Forget the lines that are dealt with."""
-        self.offset += sum(self.sizes[:count])
         self.line += count
-        del self.lines[:count], self.sizes[:count]
+        del self.lines[:count], self.offsets[:count]
+        self.ahead.forget(count)
+        self.troubled = max(0, self.troubled - count)
         self.overlong = {index - count for index in self.overlong if index >= count}
         if not self.lines:
             self.suspicious = self.escapes = False

@@ -19,7 +19,7 @@ from imports.reader import inspect, read_batches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TRICKY = "='+-@\t\r\n\",; 1.é\u2028#\\|"
+TRICKY = "='+-@\uff1d\uff0b\uff0d\uff20\t\r\n\",; 1.é\u2028#\\|"
 text = st.text(st.one_of(st.sampled_from(TRICKY), st.characters(codec="utf-8")), max_size=12)
 real = text.filter(lambda value: "\0" not in value)
 
@@ -84,6 +84,10 @@ def test_whatever_is_stored_is_read_back_as_it_was(
         ("\tindented", "'\tindented"),
         ("\rreturned", "'\rreturned"),
         ("'=quoted", "''=quoted"),
+        ("\uff1dcmd", "'\uff1dcmd"),
+        ("\uff0b1", "'\uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20home", "'\uff20home"),
         ("-12.50", "-12.50"),
         ("+49", "+49"),
         ("plain", "plain"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imports.reader import Checkpoint, inspect, lines, read_batches
+from imports.reader import Checkpoint, UnreadableFile, inspect, lines, read_batches
 
 HEADER = "sku,name,description,price,active\n"
 
@@ -128,6 +128,12 @@ def test_memory_stays_flat_whatever_the_file() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 20_000_000
+
+
+def test_a_column_name_longer_than_a_record_may_be_fails_the_file() -> None:
+    content = b"sku," + b"x" * (lines.RECORD_LIMIT + 1000) + b"\nA-1,Lamp\n"
+    with pytest.raises(UnreadableFile, match="no SKU column"):
+        inspect(io.BytesIO(content))
 
 
 # Text that hurts: quotes, delimiters, line ends and characters that look like line ends.
