@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('imports', '0005_direct_uploads'),
+        ('imports', '0006_who_cancelled_and_retried'),
     ]
 
     operations = [
