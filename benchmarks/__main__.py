@@ -10,6 +10,7 @@ from benchmarks import (
     bench_import,
     bench_scale,
     bench_soak,
+    bench_stalled,
     bench_trust,
     bench_webhooks,
 )
@@ -26,6 +27,7 @@ def main() -> int:
         ("webhooks", bench_webhooks),
         ("scale", bench_scale),
         ("soak", bench_soak),
+        ("stalled", bench_stalled),
     ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)

@@ -24,6 +24,7 @@ from rest_framework.utils.urls import replace_query_param
 
 from catalog import bulk, operations, queries
 from catalog.change_api import ChangeSetSerializer
+from catalog.downloads import RETRY_SECONDS, TooManyDownloads
 from catalog.export import export_response
 from catalog.filters import FILTER_MAX_LENGTH, FILTERS, BadFilter, filtered_products, is_true
 from catalog.models import ChangeSet, Product
@@ -38,6 +39,7 @@ from catalog.values import (
 from webhooks.actor import actor_of
 from webhooks.api_base import (
     MAX_PAGE_SIZE,
+    Busy,
     ErrorSerializer,
     HasPermission,
     JSONBoolean,
@@ -488,7 +490,12 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
         except BadFilter as error:
             raise bad_filter(error) from error
-        return export_response(self.get_queryset(), spreadsheet=bool(safe))
+        try:
+            return export_response(
+                self.get_queryset(), spreadsheet=bool(safe), user_id=request.user.pk
+            )
+        except TooManyDownloads as error:
+            raise Busy(str(error), seconds=RETRY_SECONDS) from error
 
 
 def _object(request: Request) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from catalog import bulk, operations, queries
 from catalog.asking import ACTS, FILTER_LABELS, ask, refused
+from catalog.downloads import TooManyDownloads, too_many_downloads
 from catalog.export import export_response
 from catalog.filters import FILTERS, BadFilter, active_filters, filtered_products
 from catalog.models import ChangeSet, Product
@@ -159,7 +160,11 @@ def product_export(request: HttpRequest) -> HttpResponseBase:
         products = filtered_products(active_filters(request.GET))
     except BadFilter as error:
         return refused(error)
-    return export_response(products, spreadsheet=bool(request.GET.get("spreadsheet")))
+    spreadsheet = bool(request.GET.get("spreadsheet"))
+    try:
+        return export_response(products, spreadsheet=spreadsheet, user_id=request.user.pk)
+    except TooManyDownloads as error:
+        return too_many_downloads(error)
 
 
 # --- One product ----------------------------------------------------------------------

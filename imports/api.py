@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -24,15 +23,17 @@ from rest_framework.utils.urls import replace_query_param
 
 from catalog.api import bad_filter
 from catalog.change_api import ChangeSetSerializer, check_may_undo
+from catalog.downloads import RETRY_SECONDS, TooManyDownloads
 from catalog.filters import BadFilter
 from catalog.values import FIELDS
 from imports import operations
-from imports.live import event_stream
+from imports.live import event_stream, viewer_of
 from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.rejects import NotKept, check_kept, rejects_response
 from imports.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
 from webhooks.actor import actor_of
 from webhooks.api_base import (
+    Busy,
     CountedCursorPagination,
     ErrorSerializer,
     HasPermission,
@@ -255,9 +256,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     @action(detail=True, renderer_classes=[EventStreamRenderer, JSONRenderer])
     def events(self, request: Request, pk: str) -> StreamingHttpResponse:
         job = self.get_object()
-        connection.close()  # a stream may last for minutes, and must not keep a connection
         return StreamingHttpResponse(
-            event_stream(job.pk),
+            event_stream(job.pk, viewer_of(request)),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
@@ -393,6 +393,8 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     )
     def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
         try:
-            return rejects_response(self.get_object())
+            return rejects_response(self.get_object(), user_id=request.user.pk)
         except NotKept as error:
             raise Gone(str(error)) from error
+        except TooManyDownloads as error:
+            raise Busy(str(error), seconds=RETRY_SECONDS) from error

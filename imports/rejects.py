@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 from django.db.models import Q
 from django.http import StreamingHttpResponse
 
-from catalog.export import in_request_thread
+from catalog.downloads import download
 from imports.applying import nameless
 from imports.models import ImportJob, RowError
 from imports.reader import Layout, Problem, read_batches
@@ -116,11 +116,7 @@ def _errors(job: ImportJob) -> Iterator[RowError]:
         place = Q(line__gte=last.line) & (Q(line__gt=last.line) | Q(id__gt=last.pk))
 
 
-def rejects_response(job: ImportJob) -> StreamingHttpResponse:
-    """``rejects.csv`` as a download, streamed in constant memory. Raises ``NotKept``."""
+def rejects_response(job: ImportJob, *, user_id: int | None) -> StreamingHttpResponse:
+    """``rejects.csv`` as a download. Raises ``NotKept`` and ``TooManyDownloads``."""
     check_kept(job)
-    return StreamingHttpResponse(
-        in_request_thread(rejects_csv(job)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="rejects-{job.pk}.csv"'},
-    )
+    return download(rejects_csv(job), user_id=user_id, name=f"rejects-{job.pk}.csv")

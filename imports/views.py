@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
+from catalog.downloads import TooManyDownloads, too_many_downloads
 from catalog.queries import glance, unfinished_bulk_acts
 from catalog.undo import undo_of, why_not
 from imports import direct, operations
@@ -219,9 +220,11 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
 def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
     job = _job(pk)
     try:
-        return rejects_response(job)
+        return rejects_response(job, user_id=request.user.pk)
     except NotKept:
         return job_rejected(request, pk)  # the page says so
+    except TooManyDownloads as error:
+        return too_many_downloads(error)
 
 
 def _not_kept(job: ImportJob) -> str:

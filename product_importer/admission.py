@@ -9,17 +9,21 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.core.handlers.asgi import ASGIRequest
+from django.db import Error as DatabaseError
 from django.db import connections
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from product_importer.bodies import SenderUnknown
+from product_importer.database import is_away
 from product_importer.tokens import TokenAuthentication
 
 
 async def may_upload(scope: MutableMapping[str, Any]) -> bool:
     """Whether the request comes from somebody who may import, by session or by token.
 
-    The view asks again; this is to keep strangers from filling the disk.
+    The view asks again; this is to keep strangers from filling the disk. Raises ``SenderUnknown``
+    while the database is away.
     """
     return await sync_to_async(_may_upload, thread_sensitive=False)(scope)
 
@@ -36,5 +40,9 @@ def _may_upload(scope: MutableMapping[str, Any]) -> bool:
         return bool(user.has_perm("imports.add_importjob"))
     except APIException:
         return False  # a token that is wrong, has expired, or may only read
+    except DatabaseError as error:
+        if is_away(error):
+            raise SenderUnknown from error
+        raise
     finally:
         connections.close_all()  # this is no thread of a request

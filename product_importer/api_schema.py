@@ -20,15 +20,20 @@ SHARED = {
     "404": ("NotFound", "There is nothing at this address, or no longer."),
     "406": ("NotAcceptable", "It is not to be had in the media type that `Accept` asks for."),
     "429": ("TooManyRequests", "Wait for as long as `Retry-After` tells, then go on."),
+    "503": ("Unavailable", "The database does not answer; try again after `Retry-After`."),
 }
 # Of those that take a body, or may be sent one.
 OF_BODIES = {
     "413": ("TooLarge", "More was sent than may be sent at once."),
     "415": ("UnsupportedMediaType", "The body has a media type that is not understood here."),
 }
+_RETRY_AFTER = {
+    "Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "seconds"}
+}
 HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Token`"}},
-    "429": {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "seconds"}},
+    "429": _RETRY_AFTER,
+    "503": _RETRY_AFTER,
 }
 WITH_BODY = ("post", "put", "patch")
 NUMBER = f"^{ROW_NUMBER}$"  # ``lookup_value_regex`` of all views whose rows have numbers

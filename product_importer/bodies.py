@@ -25,6 +25,10 @@ NO_ROOM = (
 )
 OTHER_BYTES = 8 * 1024**2  # more than Django lets through in a form or as JSON (2.5 MB)
 LINGER_SECONDS = 5.0  # that a client may go on sending after it was refused
+# A body may take as long as it takes, but for so many bytes (or its end) no longer than that is
+# waited: 0.3 kB/s, so that a slow line is no reason, and one byte now and then no way to stay.
+PROGRESS_BYTES = 10_000
+PROGRESS_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,54 @@ class _Refusal:
     detail: str
 
 
+_LATE = _Refusal(
+    408,
+    "too_slow",
+    f"For {PROGRESS_SECONDS:.0f} s next to nothing of your request arrived, so it was given up. "
+    "Nothing was changed. Look at your connection, and send it again.",
+)
+
+
+_UNKNOWN = _Refusal(
+    503,
+    "unavailable",
+    "The database does not answer just now, so that nobody can tell whether you may send this. "
+    "Nothing was imported. Wait a little, and send it again.",
+)
+RETRY_SECONDS = 10
+
+
+class SenderUnknown(Exception):
+    """It cannot be found out just now who sends something."""
+
+
+class _Patience:
+    """Waits for a body as long as it gets on; the time that we need ourselves does not count."""
+
+    def __init__(self) -> None:
+        self.waited = 0.0
+        self.received = 0
+
+    async def wait_for(self, receive: Receive) -> Message:
+        """Raises ``TimeoutError`` where it does not."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        async with asyncio.timeout(max(0.0, PROGRESS_SECONDS - self.waited)):
+            message = await receive()
+        self.waited += clock() - started
+        self.received += len(message.get("body", b""))
+        if self.received >= PROGRESS_BYTES:
+            self.waited, self.received = 0.0, 0
+        return message
+
+
 class LimitBodies:
-    """ASGI middleware: refuses, with a sentence, a body that is too large, however it is sent.
+    """ASGI middleware: refuses a body that is too large, or stops coming, with a sentence.
 
     ``uploads`` are the addresses that take a file of up to ``max_file_bytes`` bytes by POST; all
     others take ``OTHER_BYTES``, and so do these from somebody of whom ``may_upload`` does not hold.
-    413, or 401 for those.
+    413, or 401 for those (503 where it raises ``SenderUnknown``); 408 for what does not get on
+    (``PROGRESS_BYTES``).
     """
 
     def __init__(
@@ -69,9 +115,17 @@ class LimitBodies:
             found, known = await self._look(scope, size, known)
             return found
 
+        patience = _Patience()
+
         async def counted() -> Message:
             nonlocal received, ended, refusal
-            message = await receive()
+            if ended:
+                return await receive()  # for the end of the connection, for as long as it takes
+            try:
+                message = await patience.wait_for(receive)
+            except TimeoutError:
+                ended, refusal = True, _LATE  # nothing more is waited for
+                return {"type": "http.disconnect"}
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 ended = not message.get("more_body", False)
@@ -109,7 +163,11 @@ class LimitBodies:
         if size > self.max_file_bytes + MULTIPART_BYTES:
             hint = "Nothing was imported. Split the file, or remove columns that are not needed."
             return _too_large(self.max_file_bytes, hint), known
-        if not known and not await self.may_upload(scope):
+        try:
+            known = known or await self.may_upload(scope)
+        except SenderUnknown:
+            return _UNKNOWN, False
+        if not known:
             detail = "Nothing was imported. Log in as somebody who may import, or send the header "
             detail += "“Authorization: Token ...” with such a user's token that may write."
             return _Refusal(401, "not_authenticated", detail), False
@@ -145,6 +203,8 @@ async def _refuse(refusal: _Refusal, scope: Scope, receive: Receive | None, send
     ]
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Token"))
+    if refusal.status == 503:
+        headers.append((b"retry-after", str(RETRY_SECONDS).encode()))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     if receive is not None:  # there is more to come

@@ -11,6 +11,7 @@ from django.views import defaults
 from imports.operations import NO_ROOM
 from imports.received import is_disk_full
 from product_importer.api import BAD_VALUE, NOTHING_HERE, note_bad_value
+from product_importer.database import is_away
 
 BAD_REQUEST = (
     "The request could not be read: an address, a header or a form is damaged, or too long."
@@ -19,6 +20,11 @@ OUR_FAULT = (
     "Something went wrong on the server, and stands in its log. Try again; if it goes on, tell "
     "your ops staff."
 )
+AWAY = (
+    "The database did not answer in time, or is not there. What you sent may not have been done: "
+    "wait a little, look, and try again. If it goes on, tell your ops staff."
+)
+AWAY_SECONDS = 10  # until to try again
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -44,14 +50,19 @@ class RefuseValues(MiddlewareMixin):
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; or 507 if the disk is full.
+    """500; or 507 if the disk is full, 503 if the database is away, which comes back.
 
     A form is received wherever it is looked into first, in a middleware too, so that no view and
     no ``process_exception`` sees that there was no room for its file. Django calls this while it
     handles the exception.
     """
-    if is_disk_full(sys.exception()):
+    error = sys.exception()
+    if is_disk_full(error):
         return _told(507, "no_room", NO_ROOM) if _is_api(request) else _page(507, NO_ROOM)
+    if is_away(error):
+        answer = _told(503, "unavailable", AWAY) if _is_api(request) else _page(503)
+        answer.headers["Retry-After"] = str(AWAY_SECONDS)
+        return answer
     if _is_api(request):
         return _told(500, "error", OUR_FAULT)
     return defaults.server_error(request)

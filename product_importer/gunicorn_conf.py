@@ -19,7 +19,7 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="product-importer-metrics-")
 
 wsgi_app = "product_importer.asgi:application"
-worker_class = "uvicorn_worker.UvicornWorker"
+worker_class = "product_importer.server.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 bind = os.environ.get("BIND", f"0.0.0.0:{os.environ.get('PORT', '8000')}").split(",")
 graceful_timeout = 5  # an open event stream must not hold a shutdown

@@ -15,10 +15,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
+from catalog.downloads import open_downloads
 from catalog.models import ChangeSet
 from catalog.operations import whose_turn
 from imports.models import ImportJob
 from product_importer.celery import BEAT_KEY, WORKER_KEY_PREFIX
+from product_importer.database import exhausted, pool_state
 from product_importer.probing import BROKER, DATABASE, SECONDS, own_connection
 from webhooks.queries import oldest_due_seconds
 
@@ -40,10 +42,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Each part by name: ``ok`` or what is wrong. 503 while one of them is missing.
 
     But not for beat: without it lost messages and later attempts of webhooks wait, while all
-    that the site is asked for goes on. Answers within ``probing.SECONDS``.
+    that the site is asked for goes on. ``connections`` are exhausted while requests of the process
+    that answers wait in vain for one. Answers within ``probing.SECONDS``.
     """
     due, signs = ask(due_work, signs_of_life)
     parts = {
+        "connections": "exhausted" if exhausted() else "ok",
         "database": "ok" if due else SILENT,
         "broker": "ok" if signs else SILENT,
         "worker": _reports(signs and signs.workers, "no worker reports"),
@@ -55,6 +59,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "beat": _reports(signs and signs.beat, "beat does not report"),
         "oldest_due_seconds": due and due["work"],
         "oldest_due_delivery_seconds": due and due["delivery"],
+        # Of the process that answers.
+        "pool": pool_state(),
+        "open_downloads": open_downloads(),
     }
     return JsonResponse(answer, status=200 if ready else 503)
 

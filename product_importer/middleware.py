@@ -1,20 +1,56 @@
-"""What every request leaves behind: a log line with its id, and its place in the metrics."""
+"""What every request leaves behind: a log line, its place in the metrics, and no connection."""
 
 import re
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
 from django.utils.functional import LazyObject, empty
 from django_prometheus import middleware as prometheus
 from django_structlog.middlewares import RequestMiddleware
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from catalog.downloads import give_back_connection
 from webhooks import origin
 
 REQUEST_ID = re.compile(rf"[A-Za-z0-9._-]{{1,{origin.LENGTH}}}")
+
+
+@sync_and_async_middleware
+def release(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
+    """Give the database connection back before the response is sent; HEAD draws no stream.
+
+    Django gives it back when the last byte was taken, by a client that may take none; and it
+    would draw all of a stream for HEAD, of which the server then sends nothing.
+    """
+
+    async def answer_async(request: HttpRequest) -> Any:
+        response = _without_stream(request, await get_response(request))
+        await sync_to_async(give_back_connection)()  # in the request's thread
+        return response
+
+    def answer(request: HttpRequest) -> Any:
+        response = _without_stream(request, get_response(request))
+        give_back_connection()
+        return response
+
+    return answer_async if iscoroutinefunction(get_response) else answer
+
+
+def _without_stream(request: HttpRequest, response: Any) -> Any:
+    if request.method == "HEAD" and response.streaming:
+        response.streaming_content = _nothing() if response.is_async else ()
+    return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 class LogRequests(RequestMiddleware):

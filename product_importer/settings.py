@@ -16,6 +16,7 @@ from django.urls import reverse_lazy
 from kombu import Queue
 
 from product_importer import logs
+from product_importer.database import LimitedConnection
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
 from product_importer.policy import bucket_origins, content_security_policy
 
@@ -99,6 +100,7 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
+    "product_importer.middleware.release",  # first: nothing after it may ask the database
     "product_importer.middleware.LogRequests",
     "product_importer.middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
@@ -162,7 +164,10 @@ if env.boolean("DATABASE_POOL", False):
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
         "max_size": env.integer("DATABASE_POOL_SIZE", 10),
-        "timeout": 10,
+        "timeout": 10,  # for a free one, then it is a 503 (product_importer.errors)
+        "connection_class": LimitedConnection,
+        # A server that is back is found by the next request, and not after minutes of backing off.
+        "reconnect_timeout": 5,
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60

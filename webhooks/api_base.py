@@ -36,6 +36,17 @@ class Refusal(exceptions.APIException):
     default_code = "conflict"
 
 
+class Busy(exceptions.APIException):
+    """As much is under way as may be at a time: 429, and after how many seconds to try again."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "busy"
+
+    def __init__(self, detail: str, *, seconds: int) -> None:
+        super().__init__(detail)
+        self.wait = seconds  # DRF makes Retry-After of it
+
+
 def invalid(errors: Mapping[str, tuple[str, str]]) -> exceptions.ValidationError:
     """The API's 400 for values that an operation refused: fields to a code and a sentence."""
     return exceptions.ValidationError(

@@ -246,7 +246,11 @@ def test_health_needs_no_login_and_tells_the_parts(api: Browserless) -> None:
         "beat": "ok",
         "oldest_due_seconds": 0.0,
         "oldest_due_delivery_seconds": 0.0,
+        "connections": "ok",
+        "open_downloads": 0,
+        "pool": ready["pool"],
     }
+    assert ready["pool"].keys() == {"most", "in_use", "waiting"}
 
 
 def test_a_killed_worker_child_loses_nothing(

@@ -193,7 +193,7 @@ def _use(hosting: Hosting, api: requests.Session, receiver: str) -> None:
 
 
 def export(base: str, api: requests.Session) -> list[str]:
-    """The lines of the export, which holds a session for as long as it lasts."""
+    """The lines of the export."""
     answer = api.get(f"{base}/products/export.csv", timeout=300)
     assert answer.status_code == 200
     return answer.text.splitlines()
