@@ -46,19 +46,24 @@ def rejects_csv(job: ImportJob) -> Iterator[str]:
     writer = csv.writer(buffer, delimiter=job.layout.get("delimiter", ","))
     writer.writerow([*(guarded(header[i]) for i in kept), LINE_COLUMN, ERROR_COLUMN])
     for problem in _problems(job):
-        cells = [guarded(cell) for cell in problem.record]
-        row = [cells[i] if i < len(cells) else "" for i in kept]
-        reason = f"{problem.code}: {problem.message}"
-        writer.writerow([*row, problem.line, reason, *cells[len(header) :]])
-        if buffer.tell() > 1 << 16:
+        if problem is not None:
+            cells = [guarded(cell) for cell in problem.record]
+            row = [cells[i] if i < len(cells) else "" for i in kept]
+            reason = f"{problem.code}: {problem.message}"
+            writer.writerow([*row, problem.line, reason, *cells[len(header) :]])
+        if problem is None or buffer.tell() > 1 << 16:
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue()
 
 
-def _problems(job: ImportJob) -> Iterator[Problem]:
-    """All refused records by line: those that are kept, or all of them from the file itself."""
+def _problems(job: ImportJob) -> Iterator[Problem | None]:
+    """All refused records by line: those that are kept, or all of them from the file itself.
+
+    ``None`` after each block of the file, for others to have their turn: a gigabyte in which
+    little was refused is a long way from one record to the next.
+    """
     if job.rejected > job.errors.count() and job.has_file and job.layout:
         try:
             handle = job.file.open("rb")
@@ -72,7 +77,7 @@ def _problems(job: ImportJob) -> Iterator[Problem]:
         yield Problem(error.line, error.column, error.code, error.message, error.record)
 
 
-def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem]:
+def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem | None]:
     """The refused records as the file has them, in the memory of a bit per line."""
     applied = _refused_while_applying(job)
     for batch in read_batches(file, Layout(**job.layout)):
@@ -85,6 +90,7 @@ def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem]:
                     problems.append(nameless(line, json.loads(record)))
             problems.sort(key=lambda problem: problem.line)
         yield from problems
+        yield None
 
 
 def _refused_while_applying(job: ImportJob) -> bytearray:
