@@ -2,8 +2,9 @@
 
 Answers every POST by its path: ``/200`` at once, ``/200/100`` after 100 ms, ``/500`` with an
 error, ``/hang`` never, ``/flaky`` with an error to the first try of every tenth message, which then
-does not count as seen. ``GET /count`` tells how many POSTs came to each path, and
-``GET /times/PATH`` when the first one of each ``webhook-id`` came (seconds since the epoch).
+does not count as seen, ``/poison/3`` with that one of ``benchmarks.poison.ANSWERS``, ``/poison``
+with each in turn. ``GET /count`` tells how many POSTs came to each path, and ``GET /times/PATH``
+when the first one of each ``webhook-id`` came (seconds since the epoch).
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import json
 import sys
 import time
 from collections import Counter
+
+from benchmarks import poison
 
 COUNTS: Counter[str] = Counter()
 REFUSED: set[str] = set()  # messages whose first try was refused
@@ -51,6 +54,11 @@ class Receiver(asyncio.Protocol):
         FIRST_SEEN.setdefault(path, {}).setdefault(message, time.time())
         _, what, *delay = path.split("/")
         if what == "hang":
+            return
+        if what == "poison" and self.transport is not None:
+            number = int(delay[0]) if delay else COUNTS[path] % len(poison.ANSWERS)
+            self.transport.write(poison.ANSWERS[number])
+            self.transport.close()
             return
         what = "200" if what == "flaky" else what
         if delay and delay[0].isdigit():

@@ -69,7 +69,7 @@ class Postgres:
             try:
                 wait_until(self._answers, seconds=60, what="PostgreSQL answers")
             except TimeoutError:
-                if self._ping() != pq.Ping.REJECT:
+                if not self._recovers():
                     raise
                 # Ended now, it would have to begin anew.
                 print("PostgreSQL still recovers what was not written ...", file=sys.stderr)
@@ -223,10 +223,10 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
-    def _ping(self) -> pq.Ping:
-        """``REJECT`` while the server is starting, recovering or stopping."""
+    def _recovers(self) -> bool:
+        """Whether the server is there and answers that it does not answer yet."""
         conninfo = make_conninfo(host=str(self.socket), dbname="postgres", connect_timeout=5)
-        return pq.PGconn.ping(conninfo.encode())
+        return pq.PGconn.ping(conninfo.encode()) == pq.Ping.REJECT
 
     def _create_database(self) -> None:
         with self._connect("postgres") as connection:

@@ -50,7 +50,7 @@ class Part:
     def _clear_away(self, child: subprocess.Popen[bytes]) -> None:
         self._say(f"ended with {_how(child.returncode)} (see {self.log}); {self._plan()}.")
         if left := self.left(child.pid):
-            self._say(f"left {len(left)} processes; waiting for them to end ...")
+            self._say(f"left processes: {len(left)}; waiting for them to end ...")
             end(left)
 
     def _start_again(self) -> None:
