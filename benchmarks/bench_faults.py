@@ -11,10 +11,12 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,14 @@ import psycopg
 import redis
 import requests
 
+from benchmarks import stalled_fault
+from benchmarks.bench_webhooks import FILL, Receiver
 from benchmarks.running import Client, clear, database_version, running_stack, sql
 from benchmarks.supplier_file import SupplierFile, write_supplier_file
-from product_importer.local.processes import stop, wait_until
+from product_importer.local.processes import left_in_group, stop, wait_until
 from product_importer.local.stack import Stack
+from product_importer.local.supervisor import Supervisor
+from webhooks.tests.poison import POISON
 
 END_SECONDS = 120.0  # within which an import has to end, whatever happened to it
 
@@ -86,7 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    with running_stack(folder=options.folder) as (stack, client):
+    environ = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8"}  # where the receivers are
+    with running_stack(folder=options.folder, environ=environ) as (stack, client):
         file = write_supplier_file(stack.folder / "faults.csv", options.rows)
         bench = Faults(stack, client, file, random.Random(options.seed))
         bench.prepare()
@@ -122,6 +129,7 @@ class Faults:
         self.client = client
         self.file = file
         self.chance = chance
+        self.supervisor = Supervisor(stack)
         self.seconds = 0.0
         self.expected: dict[str, str] = {}
         self.detail: dict[str, list[Any]] = {}
@@ -160,7 +168,7 @@ class Faults:
         try:
             job_id = FAULTS[name](self, moment)
             self.end(job_id)
-        except (TimeoutError, RuntimeError) as error:
+        except (TimeoutError, RuntimeError, requests.RequestException) as error:
             problem = str(error)
         seconds = time.perf_counter() - started
         differs = [problem] if problem else self.compare(job_id)
@@ -180,17 +188,23 @@ class Faults:
 
     def end(self, job_id: int) -> None:
         """Wait until a job has ended by itself."""
+        wait_until(lambda: self.ended(job_id), seconds=END_SECONDS, what="the import ends")
 
-        def ended() -> bool:
-            try:
-                job = self.job(job_id)
-            except (requests.RequestException, ValueError):
-                return False  # the web or the database is away
-            if job["status"] in ("failed", "cancelled"):
-                raise RuntimeError(f"{job['status']}: {job['error']}")
-            return bool(job["status"] == "completed")
+    def ended(self, job_id: int) -> bool:
+        """Whether a job is completed. Raises ``RuntimeError`` if it ended otherwise."""
+        self.look_after()
+        try:
+            job = self.job(job_id)
+        except (requests.RequestException, ValueError):
+            return False  # the web or the database is away
+        if job["status"] in ("failed", "cancelled"):
+            raise RuntimeError(f"{job['status']}: {job['error']}")
+        return bool(job["status"] == "completed")
 
-        wait_until(ended, seconds=END_SECONDS, what="the import ends")
+    def look_after(self) -> None:
+        """Start again what has ended, as ``bin/run`` does all the time."""
+        with redirect_stdout(sys.stderr):
+            self.supervisor.look_after()
 
     def job(self, job_id: int) -> dict[str, Any]:
         time.sleep(0.02)
@@ -234,6 +248,29 @@ class Faults:
 
     def restart_worker(self) -> None:
         self.stack.start_worker()
+
+    def kill_and_wait(self, child: Callable[[], subprocess.Popen[bytes] | None]) -> None:
+        """kill -9 of what ``bin/run`` has started, and a wait until it has started the next."""
+        killed = child()
+        assert killed is not None
+        killed.kill()
+
+        def started_again() -> bool:
+            self.look_after()
+            return child() is not killed
+
+        wait_until(started_again, seconds=120, what="it is started again")
+
+    def api(self, method: str, path: str, **data: Any) -> requests.Response:
+        answer = self.client.session.request(
+            method, f"{self.client.base}/api/v1/{path}", json=data or None, timeout=60
+        )
+        answer.raise_for_status()
+        return answer
+
+    def subscribe(self, url: str) -> int:
+        """An endpoint that hears of the import's end; its id."""
+        return int(self.api("post", "webhooks/", url=url, events=["import.completed"]).json()["id"])
 
     def pool_children(self) -> list[psutil.Process]:
         return psutil.Process(self.stack.processes["worker"].pid).children()
@@ -423,6 +460,102 @@ def web_in_the_middle_of_an_upload(bench: Faults, moment: float) -> int:
     return bench.client.upload(bench.file)
 
 
+def web_master(bench: Faults, moment: float) -> int:
+    """kill -9 of the first of the web processes; the others have the port until they are ended."""
+    master = bench.stack.processes["web"]
+    job_id = bench.upload_and(
+        moment, lambda: bench.kill_and_wait(lambda: bench.stack.processes["web"])
+    )
+    bench.stack.wait_for_web()
+    if left := left_in_group(master.pid):
+        raise RuntimeError(f"{len(left)} web processes were left")
+    return job_id
+
+
+def postmaster_twice(bench: Faults, moment: float) -> int:
+    """kill -9 of the database server at work, and of the next one while it recovers."""
+    postgres = bench.stack.postgres
+    assert postgres is not None
+
+    def kill_twice() -> None:
+        bench.kill_and_wait(lambda: postgres.child)
+        time.sleep(bench.chance.uniform(0, 0.3))
+        bench.kill_and_wait(lambda: postgres.child)
+
+    return bench.upload_and(moment, kill_twice)
+
+
+DELIVERED = """
+SELECT 'evt_' || replace(event.uid::text, '-', ''), delivery.state
+FROM webhooks_delivery AS delivery JOIN webhooks_event AS event ON event.id = delivery.event_id
+WHERE delivery.endpoint_id = %s
+"""
+UNTRIED = """
+SELECT count(*) FROM webhooks_delivery AS delivery
+WHERE endpoint_id = ANY (%s) AND NOT EXISTS (
+    SELECT FROM webhooks_attempt AS attempt WHERE attempt.delivery_id = delivery.id
+)
+"""
+LOST = "SELECT count(*) FROM webhooks_attempt WHERE error = 'worker_lost'"
+
+
+def poison_receiver(bench: Faults, moment: float) -> int:
+    """Two receivers answer what nobody can make sense of; a third one hears everything."""
+    receiver = Receiver()
+    paths = ("/poison", "/poison/0", "/200/20")
+    endpoints = [bench.subscribe(receiver.base + path) for path in paths]
+    try:
+        job_id = bench.upload_and(
+            moment,
+            lambda: sql(bench.stack, FILL, {"events": len(POISON), "endpoints": endpoints}),
+        )
+        bench.end(job_id)
+        _check_deliveries(bench, receiver, endpoints)
+        return job_id
+    finally:
+        for endpoint_id in endpoints:
+            bench.api("delete", f"webhooks/{endpoint_id}/")
+        receiver.stop()
+
+
+def _check_deliveries(bench: Faults, receiver: Receiver, endpoints: list[int]) -> None:
+    """Raise ``RuntimeError`` unless all has been tried, and all of the last one's arrived."""
+    good = endpoints[-1]
+    with psycopg.connect(bench.stack.environ["DATABASE_URL"], autocommit=True) as connection:
+
+        def found(query: str, *params: Any) -> list[tuple[Any, ...]]:
+            return connection.execute(query, params or None).fetchall()
+
+        wait_until(
+            lambda: (
+                found(UNTRIED, endpoints) == [(0,)]
+                and "pending" not in {state for _, state in found(DELIVERED, good)}
+            ),
+            seconds=90,
+            what="everything has been delivered",
+        )
+        delivered = found(DELIVERED, good)
+        lost = found(LOST)[0][0]
+    seen = receiver.first_seen("/200/20")
+    missing = [uid for uid, state in delivered if state != "succeeded" or uid not in seen]
+    if missing or lost or len(delivered) <= len(POISON):
+        raise RuntimeError(
+            f"{len(missing)} of {len(delivered)} deliveries did not arrive, {lost} worker_lost"
+        )
+
+
+def clients_that_do_not_read(bench: Faults, moment: float) -> int:
+    """A user's clients ask for downloads and lists and read nothing; others are answered."""
+    token = stalled_fault.token(bench.stack)
+    job_id = bench.upload_and(moment, lambda: None)
+    other = stalled_fault.refused_job(bench.stack, job_id)
+    with stalled_fault.stalled_clients(bench.client.base, token, other):
+        answers = stalled_fault.ask(bench.client, until=lambda: bench.ended(job_id))
+    if set(answers) != {"200"}:
+        raise RuntimeError(f"others were answered {dict(answers)}")
+    return job_id
+
+
 FAULTS: dict[str, Callable[[Faults, float], int]] = {
     "worker child": worker_child,
     "worker children, 3 times": worker_children_again_and_again,
@@ -436,5 +569,9 @@ FAULTS: dict[str, Callable[[Faults, float], int]] = {
     "cancel and retry": cancel_and_retry,
     "web during upload": web_in_the_middle_of_an_upload,
     "broker away at the upload": broker_away_at_the_upload,
+    "web master": web_master,
+    "postmaster twice": postmaster_twice,
+    "poison receiver": poison_receiver,
+    "stalled clients": clients_that_do_not_read,
     "broker down for 30 s": broker_down_for_30_seconds,
 }

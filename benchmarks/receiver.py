@@ -2,9 +2,9 @@
 
 Answers every POST by its path: ``/200`` at once, ``/200/100`` after 100 ms, ``/500`` with an
 error, ``/hang`` never, ``/flaky`` with an error to the first try of every tenth message, which then
-does not count as seen, ``/poison`` with what is hard to read and record. ``GET /count`` tells how
-many POSTs came to each path, and ``GET /times/PATH`` when the first one of each ``webhook-id`` came
-(seconds since the epoch).
+does not count as seen, ``/poison/3`` with that one of ``webhooks.tests.poison.POISON``, ``/poison``
+with each in turn. ``GET /count`` tells how many POSTs came to each path, and ``GET /times/PATH``
+when the first one of each ``webhook-id`` came (seconds since the epoch).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 
-from webhooks.tests.receiver import POISON
+from webhooks.tests.poison import POISON
 
 COUNTS: Counter[str] = Counter()
 REFUSED: set[str] = set()  # messages whose first try was refused
@@ -56,7 +56,8 @@ class Receiver(asyncio.Protocol):
         if what == "hang":
             return
         if what == "poison" and self.transport is not None:
-            self.transport.write(POISON[COUNTS[path] % len(POISON)])
+            number = int(delay[0]) if delay else COUNTS[path] % len(POISON)
+            self.transport.write(POISON[number])
             self.transport.close()
             return
         what = "200" if what == "flaky" else what

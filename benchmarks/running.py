@@ -110,10 +110,10 @@ def running_stack(
         stack.stop()
 
 
-def sql(stack: Stack, statement: str) -> None:
+def sql(stack: Stack, statement: str, params: dict[str, Any] | None = None) -> None:
     """Run one statement, outside any transaction."""
     with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(statement)
+        connection.execute(statement, params)
 
 
 def clear(stack: Stack) -> None:

@@ -7,18 +7,20 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
+
+import psycopg
 
 from product_importer.environment import BASE_DIR, data_dir
 from product_importer.local.processes import end_leftovers, free_port
 from product_importer.local.stack import Stack
+from product_importer.local.supervisor import Supervisor
 
 
-class _Stopped(Exception):
-    """SIGTERM or SIGINT arrived."""
+class _Stopped(BaseException):
+    """SIGTERM or SIGINT arrived. Like Ctrl-C no error, so that nobody takes it for one."""
 
 
 def main() -> int:
@@ -34,7 +36,7 @@ def main() -> int:
             signal.signal(signum, _raise_stopped)
         stack = Stack(folder, port=0)
         try:
-            return _run(stack)
+            _run(stack)
         except _Stopped:
             print("\nStopping ...", flush=True)
             return 0
@@ -46,7 +48,7 @@ def main() -> int:
             print("Stopped. The data stay in", folder, flush=True)
 
 
-def _run(stack: Stack) -> int:
+def _run(stack: Stack) -> NoReturn:
     folder = stack.folder
     end_leftovers(stack.pid_file)
     stack.port = free_port(int(os.environ.get("PORT") or 8000))
@@ -61,8 +63,10 @@ def _run(stack: Stack) -> int:
     stack.start_beat()
     _make_admin(stack)
     stack.wait_for_web()
+    # So far an error ends the start, because it will not mend itself; from now on nothing does.
+    stack.check_started()
     print(f"Ready: http://localhost:{stack.port}", flush=True)
-    return _watch(stack)
+    Supervisor(stack).run()
 
 
 def _collect_static(stack: Stack) -> None:
@@ -87,39 +91,6 @@ def _make_admin(stack: Stack) -> None:
         print(f"User: admin   Password: {shown}", flush=True)
 
 
-def _watch(stack: Stack) -> int:
-    """Wait for a signal; a part that ends by itself is started again, not too often."""
-    restarted: list[float] = []
-    start: dict[str, Callable[[], None]] = {
-        "web": stack.start_web,
-        "worker": stack.start_worker,
-        "beat": stack.start_beat,
-    }
-    while True:
-        time.sleep(0.5)
-        for store in (stack.postgres, stack.valkey):
-            if store and store.child and store.child.poll() is not None:
-                print(f"{type(store).__name__} ended; starting it again.", flush=True)
-                _note(restarted)
-                store.start()
-        for name, child in list(stack.processes.items()):
-            if child.poll() is not None:
-                print(
-                    f"{name} ended with code {child.returncode} (see {stack.log_of(name)}); "
-                    "starting it again.",
-                    flush=True,
-                )
-                _note(restarted)
-                start[name]()
-
-
-def _note(restarted: list[float]) -> None:
-    now = time.monotonic()
-    restarted.append(now)
-    if len([at for at in restarted if now - at < 60]) > 10:
-        raise RuntimeError("Parts keep ending. Their logs in the data folder say why.")
-
-
 def _raise_stopped(signum: int, frame: FrameType | None) -> None:
     raise _Stopped
 
@@ -127,6 +98,6 @@ def _raise_stopped(signum: int, frame: FrameType | None) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (RuntimeError, TimeoutError, subprocess.SubprocessError) as error:
+    except (RuntimeError, OSError, psycopg.Error, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)

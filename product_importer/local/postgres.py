@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from importlib.metadata import version
@@ -16,10 +17,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 
-from product_importer.local.processes import main_group, spawn, stop, wait_until
+from product_importer.local.processes import (
+    die_with_parent,
+    end,
+    main_group,
+    spawn,
+    stop,
+    wait_until,
+)
 
 USER = "product_importer"
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
@@ -58,7 +68,22 @@ class Postgres:
         return f"postgres://{USER}@{quote(str(self.socket), safe='')}/{database}"
 
     def start(self) -> None:
-        """Start the server, after making the data folder if there is none."""
+        """Start the server, and wait until it answers and has the product's database."""
+        self.launch()
+        while True:
+            try:
+                wait_until(self._answers, seconds=60, what="PostgreSQL answers")
+            except TimeoutError:
+                if not self._recovers():
+                    raise
+                # Ended now, it would have to begin anew.
+                print("PostgreSQL still recovers what was not written ...", file=sys.stderr)
+            else:
+                break
+        self._create_database()
+
+    def launch(self) -> None:
+        """Start the server, after making the data folder if there is none; no wait for it."""
         binaries = self._binaries()
         self._prepare_folders()
         if not (self.data / "PG_VERSION").exists():
@@ -66,7 +91,7 @@ class Postgres:
                 self._initdb(binaries)
             else:
                 self._run("cp", "-R", f"{self.like.data}/.", self.data)
-        self._stop_leftover(binaries)
+        self._end_leftovers(binaries)
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         self.child = spawn(
             [
@@ -82,8 +107,21 @@ class Postgres:
             death_signal=signal.SIGINT,  # fast shutdown: end sessions, then a clean stop
             user=self.user,
         )
-        wait_until(self._answers, seconds=60, what="PostgreSQL answers")
-        self._create_database()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that works on the data folder: the server and its sessions.
+
+        Sessions without a server live on until they notice, a busy one until it is done, and
+        before that no other server can start. Each has a process group of its own, but this is
+        the working directory of all.
+        """
+        data = str(self.data.resolve())
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # it has ended, or is not ours
+                if process.name() == "postgres" and process.cwd() == data:
+                    found.append(process)
+        return found
 
     def program(self, name: str) -> Path:
         """The path of one of its client programs, such as ``pg_dump``."""
@@ -92,6 +130,7 @@ class Postgres:
     def stop(self) -> None:
         if self.child is not None:
             stop(self.child, signal.SIGINT, seconds=20)
+            end(self.processes())
             with suppress(OSError):  # not empty: somebody else has something there
                 self.socket.rmdir()
 
@@ -123,10 +162,13 @@ class Postgres:
 
     def _prepare_folders(self) -> None:
         for folder in (self.data, self.socket):
-            folder.mkdir(parents=True, exist_ok=True)
-            if self.user:
-                shutil.chown(folder, self.user, main_group(self.user))
-            folder.chmod(0o700)
+            self._prepare(folder)
+
+    def _prepare(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.user:
+            shutil.chown(folder, self.user, main_group(self.user))
+        folder.chmod(0o700)
 
     def _run(self, *command: str | Path, may_fail: bool = False) -> None:
         """Run one of PostgreSQL's programs as the server's user, quietly if it may fail."""
@@ -137,16 +179,21 @@ class Postgres:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if may_fail else None,
             cwd=self.socket,
+            preexec_fn=die_with_parent(signal.SIGKILL),
             user=self.user,
             group=main_group(self.user),
             extra_groups=[] if self.user else None,
         )
 
     def _initdb(self, binaries: Path) -> None:
+        """Make the data folder, under another name until it is whole: this may be killed, too."""
+        half = self.data.with_name(f"{self.data.name}-half")
+        shutil.rmtree(half, ignore_errors=True)
+        self._prepare(half)
         self._run(
             binaries / "initdb",
             "-D",
-            self.data,
+            half,
             "--username",
             USER,
             "--auth=trust",  # over a socket in a folder that only this user may enter
@@ -156,20 +203,21 @@ class Postgres:
             "--builtin-locale=C.UTF-8",
             "--no-instructions",
         )
+        half.rename(self.data)
 
-    def _stop_leftover(self, binaries: Path) -> None:
-        """Stop a server that a killed start left on this data folder, where one is left."""
-        pid_file = self.data / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        pid = int(pid_file.read_text().splitlines()[0])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return  # the file of a server that is gone; the new one cleans up
-        # The number may be another program's by now: then there is no server to stop.
-        command = (binaries / "pg_ctl", "stop", "-D", self.data, "-m", "fast", "-w")
-        self._run(*command, may_fail=True)
+    def _end_leftovers(self, binaries: Path) -> None:
+        """End the server that a killed start left on this data folder, or what that one left."""
+        lock = self.data / "postmaster.pid"
+        if _owner(lock) in [process.pid for process in self.processes()]:
+            self._run(binaries / "pg_ctl", "stop", "-D", self.data, "-m", "fast", may_fail=True)
+        end(self.processes())
+        if self.processes():
+            return  # the new one will say that it cannot start beside them
+        for file in (lock, self.socket / ".s.PGSQL.5432.lock"):
+            # The server takes no lock whose number is a process by now, and none of a server that
+            # was killed before it wrote its own.
+            if file.exists() and ((owner := _owner(file)) is None or psutil.pid_exists(owner)):
+                file.unlink()
 
     def _connect(self, database: str) -> psycopg.Connection:
         return psycopg.connect(
@@ -187,6 +235,11 @@ class Postgres:
         except psycopg.OperationalError:
             return False
 
+    def _recovers(self) -> bool:
+        """Whether the server is there and answers that it does not answer yet."""
+        conninfo = make_conninfo(host=str(self.socket), dbname="postgres", connect_timeout=5)
+        return pq.PGconn.ping(conninfo.encode()) == pq.Ping.REJECT
+
     def _create_database(self) -> None:
         with self._connect("postgres") as connection:
             found = connection.execute(
@@ -194,6 +247,14 @@ class Postgres:
             ).fetchone()
             if not found:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(USER)))
+
+
+def _owner(lock: Path) -> int | None:
+    """The process id in a lock file of PostgreSQL; ``None`` if there is no file or no number."""
+    try:
+        return abs(int(lock.read_text().splitlines()[0]))
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _reachable(folder: Path, key: str) -> Path:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ import psutil
 T = TypeVar("T")
 
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+GRACE_SECONDS = 5.0  # for processes whose parent has ended to end by themselves
 
 
 def die_with_parent(signum: int) -> Callable[[], None] | None:
@@ -72,15 +74,56 @@ def main_group(user: str | None) -> int | None:
 
 
 def stop(child: subprocess.Popen[bytes], signum: int, *, seconds: float) -> None:
-    """Ask a child to end, and end it if it has not after ``seconds``."""
-    if child.poll() is not None:
-        return
-    child.send_signal(signum)
+    """Ask a child to end, and end it if it has not after ``seconds``; then what it left."""
+    if child.poll() is None:
+        child.send_signal(signum)
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    end(left_in_group(child.pid))
+
+
+def left_in_group(leader: int) -> list[psutil.Process]:
+    """What still runs of the process group of a child that has ended, by its process id.
+
+    Nothing, if there is a process of that number again: the kernel does not give a number away
+    that a group still has, so that one is another program's, and so is its group.
+    """
+    if psutil.pid_exists(leader):
+        return []
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError):  # it has ended, or we may not ask
+            if os.getpgid(process.pid) == leader and runs(process):
+                found.append(process)
+    return found
+
+
+def end(processes: Iterable[psutil.Process], *, seconds: float = GRACE_SECONDS) -> None:
+    """Ask processes to end, and kill those that have not after ``seconds``.
+
+    Any, not only children. Returns at the latest ``GRACE_SECONDS`` after the killing: one that
+    waits for a broken disk ends when the disk answers.
+    """
+    running = [process for process in processes if runs(process)]
+    for signum, limit in ((signal.SIGTERM, seconds), (signal.SIGKILL, GRACE_SECONDS)):
+        for process in running:
+            with suppress(psutil.Error):  # it ended between looking and acting, or is not ours
+                process.send_signal(signum)
+        deadline = time.monotonic() + limit
+        while running and time.monotonic() < deadline:
+            time.sleep(0.02)
+            running = [process for process in running if runs(process)]
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended. A zombie has: where nobody asks for its code, it stays for ever."""
     try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
@@ -121,7 +164,10 @@ def remember(children: Sequence[subprocess.Popen[bytes]], file: Path) -> None:
 
 
 def end_leftovers(file: Path) -> None:
-    """End what an earlier, killed start has left running; only what that start wrote down."""
+    """End what an earlier, killed start has left running; only what that start wrote down.
+
+    ``file`` is in that start's data folder.
+    """
     if not file.exists():
         return
     leftovers = []
@@ -132,18 +178,14 @@ def end_leftovers(file: Path) -> None:
             if abs(process.create_time() - float(started)) < 0.01:
                 leftovers += [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
-            continue
-    for process in leftovers:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(leftovers, timeout=15)
-    for process in alive:
-        _quietly(process.kill)
-    psutil.wait_procs(alive, timeout=5)
+            # Its workers may live on without it. So may, days later, a stranger's of that number.
+            leftovers += [p for p in left_in_group(int(pid)) if _works_on(p, file.parent)]
+    end(leftovers, seconds=15)
     file.unlink()
 
 
-def _quietly(act: Callable[[], None]) -> None:
+def _works_on(process: psutil.Process, folder: Path) -> bool:
     try:
-        act()
-    except psutil.NoSuchProcess:
-        return  # it ended between looking and acting
+        return process.environ().get("DATA_DIR") == str(folder)
+    except psutil.Error:
+        return False

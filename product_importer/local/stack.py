@@ -120,6 +120,18 @@ class Stack:
     def wait_for_web(self, *, seconds: float = 30) -> None:
         wait_until(self._web_answers, seconds=seconds, what="the web server answers")
 
+    def check_started(self) -> None:
+        """Raise ``RuntimeError`` if a process has ended with an error, with the end of its log."""
+        for name, child in self.processes.items():
+            if (child.poll() or 0) > 0:  # below 0 somebody has killed it
+                tail = self.log_of(name).read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"{name} did not start. The end of its log:\n{tail}")
+
+    def launch_again(self, store: Postgres | Valkey) -> None:
+        """Start a store that has ended, without a wait for its answer."""
+        store.launch()
+        self._remember()
+
     def stop(self) -> None:
         """End the processes, then the stores that they use."""
         self.stop_processes()

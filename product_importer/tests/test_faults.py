@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import spawn, stop
@@ -14,16 +16,21 @@ from product_importer.local.pytest_plugin import with_database, worker_number
 
 OWN_BROKER = 5  # the first of the databases that no process of the tests has
 FAULTS = ("worker child", "whole worker", "broker flush", "database crash", "cancel and retry")
+FIRST_PROCESSES = ("web master", "postmaster twice")
+HOSTILE = ("poison receiver", "stalled clients")
 
 
-def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("faults", [FAULTS, FIRST_PROCESSES, HOSTILE], ids=", ".join)
+def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(
+    faults: tuple[str, ...], tmp_path: Path
+) -> None:
     """On servers of its own, because it kills them."""
     tmp_path.chmod(0o755)
     environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks", "faults", "--rows", "20000"),
-            *("--runs", str(len(FAULTS)), "--only", ",".join(FAULTS), "--folder", str(tmp_path)),
+            *("--runs", str(len(faults)), "--only", ",".join(faults), "--folder", str(tmp_path)),
         ],
         cwd=BASE_DIR,
         env=environ,
@@ -35,7 +42,7 @@ def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(tmp_path: Pa
     assert done.returncode == 0, done.stderr[-4000:]
     result = json.loads(done.stdout)
     assert result["differing"] == []
-    assert result["identical"] == len(FAULTS)
+    assert result["identical"] == len(faults)
 
 
 def start_worker(code: str, name: str, log: Path) -> subprocess.Popen[bytes]:

@@ -1,21 +1,35 @@
 """``bin/run`` as a user meets it: start, use, kill, start again, stop."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
+import psycopg
 import pytest
 import requests
 
 from conftest import wait_for
 from product_importer.environment import BASE_DIR
+from product_importer.local import supervisor
 from product_importer.local.postgres import Postgres
-from product_importer.local.processes import free_port
+from product_importer.local.processes import (
+    end,
+    end_leftovers,
+    free_port,
+    remember,
+    runs,
+    spawn,
+)
+from product_importer.local.stack import Stack
 
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "DATA_DIR")
 
@@ -24,6 +38,8 @@ class Run:
     """One start of ``bin/run`` with its output."""
 
     def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.base = f"http://127.0.0.1:{port}"
         self.output = folder.parent / f"output-{os.urandom(4).hex()}"
         environ = {name: value for name, value in os.environ.items() if name not in OURS}
         self.environ = {**environ, "DATA_DIR": str(folder), "PORT": str(port)}
@@ -46,6 +62,41 @@ class Run:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
+    def part(self, program: str) -> psutil.Process | None:
+        """The child with this word in its command, if it runs."""
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if program in " ".join(child.cmdline()):
+                    return child
+        return None
+
+    def wait_for_another(self, than: psutil.Process, program: str) -> psutil.Process:
+        """Wait until this program runs in another process than before."""
+        found: psutil.Process = wait_for(
+            lambda: (part := self.part(program)) != than and part, seconds=120
+        )
+        return found
+
+    def wait_until_whole(self) -> None:
+        """Wait until everything answers, which it does by itself."""
+
+        def whole() -> bool:
+            assert self.process.poll() is None, self.text()
+            with suppress(requests.RequestException):
+                return requests.get(f"{self.base}/readyz", timeout=5).ok
+            return False
+
+        wait_for(whole, seconds=150)
+
+    def left(self) -> list[psutil.Process]:
+        """Whatever works on the data folder, as child of this start or of nobody."""
+        found = Postgres(self.folder).processes()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("DATA_DIR") == str(self.folder):
+                    found.append(process)
+        return found
+
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
@@ -58,12 +109,18 @@ class Run:
         )
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
+def opened(folder: Path) -> Path:
+    """A folder that the database's user can reach, which as root is another one."""
+    folder.chmod(0o755)
+    for parent in folder.parents:
         if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o011)
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    opened(tmp_path)
     runs: list[Run] = []
 
     def begin(port: int) -> Run:
@@ -151,3 +208,175 @@ def test_another_port_is_taken_where_the_usual_one_is_taken(start: Callable[...,
         address = start(port).wait_until_ready()
         assert not address.endswith(f":{port}")
         assert requests.get(f"{address}/healthz", timeout=5).text == "ok"
+
+
+# --- Parts of it die ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """One start for the tests that kill parts of it."""
+    run = Run(opened(tmp_path_factory.mktemp("running")) / "data", free_port(0))
+    try:
+        run.wait_until_ready()
+        yield run
+    finally:
+        run.process.terminate()
+        run.process.wait(60)
+
+
+def test_when_the_web_servers_master_is_killed_its_processes_give_way_to_new_ones(
+    running: Run,
+) -> None:
+    running.wait_until_whole()
+    master = running.part("gunicorn")
+    assert master is not None
+    served = wait_for(master.children)
+    master.kill()
+    master = running.wait_for_another(master, "gunicorn")
+    assert not any(map(runs, served))
+    wait_for(master.children)
+    running.wait_until_whole()
+    assert "web ended with signal 9" in running.text()
+
+
+# Computes without a look at anything around it, which is where a server's death would be seen.
+BUSY = "SELECT count(*) FROM (SELECT generate_series(1, 1000000000000)) AS numbers"
+
+
+def test_a_database_that_is_killed_at_work_and_again_while_it_recovers_comes_back(
+    running: Run,
+) -> None:
+    running.wait_until_whole()
+    server = running.part("postgres")
+    assert server is not None
+    with psycopg.connect(Postgres(running.folder).url()) as session:
+
+        def work() -> None:
+            with suppress(psycopg.OperationalError):  # the server was killed
+                session.execute(BUSY)
+
+        thread = threading.Thread(target=work)
+        busy = psutil.Process(session.info.backend_pid)
+        before = busy.cpu_times().user
+        thread.start()
+        wait_for(lambda: busy.cpu_times().user > before + 0.2)
+        server.kill()
+        server = running.wait_for_another(server, "postgres")
+        assert not runs(busy)
+        thread.join()
+    server.kill()
+    server = running.wait_for_another(server, "postgres")
+    running.wait_until_whole()
+    assert server == running.part("postgres")
+    assert re.search(r"^PostgreSQL left processes: \d+; waiting", running.text(), re.M)
+
+
+def test_when_all_parts_are_killed_again_and_again_only_a_stop_ends_it_and_leaves_nothing(
+    running: Run,
+) -> None:
+    running.wait_until_whole()
+    for _ in range(3):
+        parts = wait_for(psutil.Process(running.process.pid).children)
+        for part in parts:
+            part.kill()
+        psutil.wait_procs(parts, timeout=60)
+    running.wait_until_whole()
+    for part in psutil.Process(running.process.pid).children():
+        part.kill()
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(60) == 0
+    wait_for(lambda: not running.left())
+
+
+def test_a_part_that_cannot_start_is_tried_for_ever_after_waits_of_up_to_30_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(supervisor, "time", clock)
+    ended = spawn([sys.executable, "-c", "raise SystemExit(3)"], log=tmp_path / "log")
+    ended.wait(60)
+    starts: list[float] = []
+
+    def start() -> None:
+        starts.append(now)
+        raise OSError("No space left on device")
+
+    part = supervisor.Part("web", tmp_path / "log", child=lambda: ended, start=start)
+    while now < 600:
+        part.look_after()
+        now += 1
+    waits = [later - sooner for sooner, later in itertools.pairwise(starts)]
+    assert starts[0] == 0
+    assert waits[:6] == [1, 2, 4, 8, 16, 30]
+    assert set(waits[6:]) == {30}
+
+
+def test_a_worker_that_ends_at_the_first_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_CONCURRENCY", "many")
+    stack = Stack(tmp_path, port=0)
+    stack.start_worker()
+    stack.processes["worker"].wait(60)
+    with pytest.raises(RuntimeError, match=r"worker did not start(.|\n)*'many'"):
+        stack.check_started()
+
+
+def test_the_next_start_ends_what_a_killed_part_of_a_killed_start_has_left(tmp_path: Path) -> None:
+    def leave(folder: Path) -> psutil.Process:
+        environ = {**os.environ, "DATA_DIR": str(folder)}
+        parent = spawn(["sh", "-c", "sleep 1000 & wait"], log=tmp_path / "log", environ=environ)
+        [left] = wait_for(psutil.Process(parent.pid).children)
+        parents.append(parent)
+        return left  # type: ignore[no-any-return]
+
+    parents: list[subprocess.Popen[bytes]] = []
+    ours, anothers = leave(tmp_path), leave(tmp_path / "another")
+    try:
+        remember(parents, tmp_path / "processes")
+        for parent in parents:
+            parent.kill()
+            parent.wait(60)
+        end_leftovers(tmp_path / "processes")
+        assert not runs(ours)
+        assert runs(anothers)
+    finally:
+        end([ours, anothers])
+
+
+def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path: Path) -> None:
+    folder = opened(tmp_path) / "data"
+    folder.mkdir()
+    code = "import sys, pathlib; from product_importer.local.postgres import Postgres;"
+    code += "Postgres(pathlib.Path(sys.argv[1])).start()"
+    first = subprocess.Popen([sys.executable, "-c", code, folder], cwd=BASE_DIR)
+    wait_for(lambda: [*Postgres(folder).data.parent.glob("postgres*/PG_VERSION")])
+    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
+        process.kill()
+    first.wait(60)
+    postgres = Postgres(folder)
+    try:
+        postgres.start()
+    finally:
+        postgres.stop()
+
+
+def test_a_lock_of_a_database_server_that_is_gone_is_in_nobodys_way(tmp_path: Path) -> None:
+    folder = opened(tmp_path) / "data"
+    folder.mkdir()
+    postgres = Postgres(folder)
+    postgres.start()
+    postgres.stop()
+    # Its number is another program's by now, of the same user.
+    other = spawn(["sleep", "1000"], log=tmp_path / "log", user=postgres.user)
+    try:
+        for left in (f"{other.pid}\n{postgres.data}\n", ""):
+            (postgres.data / "postmaster.pid").write_text(left)
+            postgres.start()
+            postgres.stop()
+        assert other.poll() is None
+    finally:
+        end([psutil.Process(other.pid)])
+        other.wait(60)

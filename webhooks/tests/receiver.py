@@ -7,40 +7,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_RETRY_AFTER = (
-    b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
-    b"Mon, 01 Jan 0001 00:00:00 +2359",
-    b"Fri, 31 Dec 9999 23:59:59 -2359",
-    b"Mon, 01 Jan 2029 00:00:00 -99999999999999999999",
-    b"9" * 60_000,
-    b"\xb2\x00\xff",
-    b"",
-)
-_HEADS_AND_BODIES = (
-    *(b"Retry-After: " + value + b"\r\n\r\n" for value in _RETRY_AFTER),
-    b"X-\x00\xff\xed\xa0\x80: \x00\x01\x85\xed\xa0\x80\r\n\r\n\x00\xff\xed\xa0\x80",
-    b"X: " + b"\xff" * 65_000 + b"\r\n\r\n",
-    b"X: y\r\n" * 200 + b"\r\n",
-    b"no header\r\n: of no name\r\n folded\r\n\r\n",
-    b"Set-Cookie: a=b; expires=Mon, 01 Jan 99999999999999999999 00:00:00 GMT\r\n\r\n",
-    b"Content-Type: text/plain; charset=\x00\r\n\r\n",
-    b"Content-Encoding: gzip\r\n\r\nnone",
-    b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
-    b"Content-Length: -1\r\n\r\nx",
-    b"Transfer-Encoding: chunked\r\n\r\n" + b"F" * 5000 + b"\r\nx",
-    b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx",
-)
-# Whole responses that try what reads and records them; none of them is a success.
-POISON = (
-    *(b"HTTP/1.1 503 X\r\n" + rest for rest in _HEADS_AND_BODIES),
-    b"HTTP/1.1 999\r\n\r\n",
-    b"HTTP/1.1 301 X\r\nLocation: http://[\x00/\r\n\r\n",
-    b"HTTP/1.1 " + b"9" * 5000 + b" X\r\n\r\n",
-    b"HTTP/9.9 \xb2\xb3\xb3 X\r\n\r\n",
-    b"\x00\xff\r\n\r\n",
-    b"",
-)
-
 
 @dataclass
 class Received:

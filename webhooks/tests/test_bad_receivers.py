@@ -20,7 +20,8 @@ from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.operations import record_event
 from webhooks.sender import CUT, HEADER_BYTES, Response, Sender
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
-from webhooks.tests.receiver import POISON, Received, Receiver
+from webhooks.tests.poison import POISON
+from webhooks.tests.receiver import Received, Receiver
 
 pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)
