@@ -354,7 +354,8 @@ def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path
     first = subprocess.Popen([sys.executable, "-c", code, folder], cwd=BASE_DIR)
     wait_for(lambda: [*Postgres(folder).data.parent.glob("postgres*/PG_VERSION")])
     for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it has just ended by itself
+            process.kill()
     first.wait(60)
     postgres = Postgres(folder)
     try:
