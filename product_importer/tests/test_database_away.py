@@ -130,7 +130,7 @@ def test_a_frozen_database_is_a_sentence_and_over_when_it_is_back(
     def ask(number: int) -> int:
         address = f"{base}/api/v1/products/"
         headers = {"Authorization": "Token " + "a" * 64}
-        return requests.get(address, headers=headers, timeout=120).status_code
+        return requests.get(address, headers=headers, timeout=300).status_code
 
     assert ask(0) == 401  # who that is was looked up
     with silent(stack, "postgres"), ThreadPoolExecutor(15) as pool:

@@ -73,7 +73,7 @@ class Run:
     def wait_for_another(self, than: psutil.Process, program: str) -> psutil.Process:
         """Wait until this program runs in another process than before."""
         found: psutil.Process = wait_for(
-            lambda: (part := self.part(program)) != than and part, seconds=120
+            lambda: (part := self.part(program)) != than and part, seconds=600
         )
         return found
 
@@ -86,7 +86,7 @@ class Run:
                 return requests.get(f"{self.base}/readyz", timeout=5).ok
             return False
 
-        wait_for(whole, seconds=150)
+        wait_for(whole, seconds=600)
 
     def left(self) -> list[psutil.Process]:
         """Whatever works on the data folder, as child of this start or of nobody."""
@@ -131,7 +131,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     for run in runs:
         if run.process.poll() is None:
             run.process.send_signal(signal.SIGTERM)
-            run.process.wait(60)
+            run.process.wait(300)
 
 
 def test_a_start_a_crash_a_second_start_and_a_clean_stop(
@@ -222,7 +222,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run
     finally:
         run.process.terminate()
-        run.process.wait(60)
+        run.process.wait(300)
 
 
 def test_when_the_web_servers_master_is_killed_its_processes_give_way_to_new_ones(
@@ -280,12 +280,12 @@ def test_when_all_parts_are_killed_again_and_again_only_a_stop_ends_it_and_leave
         parts = wait_for(psutil.Process(running.process.pid).children)
         for part in parts:
             part.kill()
-        psutil.wait_procs(parts, timeout=60)
+        psutil.wait_procs(parts, timeout=300)
     running.wait_until_whole()
     for part in psutil.Process(running.process.pid).children():
         part.kill()
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(60) == 0
+    assert running.process.wait(300) == 0
     wait_for(lambda: not running.left())
 
 
@@ -296,7 +296,7 @@ def test_a_part_that_cannot_start_is_tried_for_ever_after_waits_of_up_to_30_seco
     clock = SimpleNamespace(monotonic=lambda: now)
     monkeypatch.setattr(supervisor, "time", clock)
     ended = spawn([sys.executable, "-c", "raise SystemExit(3)"], log=tmp_path / "log")
-    ended.wait(60)
+    ended.wait(300)
     starts: list[float] = []
 
     def start() -> None:
@@ -319,7 +319,7 @@ def test_a_worker_that_ends_at_the_first_start_says_why(
     monkeypatch.setenv("WORKER_CONCURRENCY", "many")
     stack = Stack(tmp_path, port=0)
     stack.start_worker()
-    stack.processes["worker"].wait(60)
+    stack.processes["worker"].wait(300)
     with pytest.raises(RuntimeError, match=r"worker did not start(.|\n)*'many'"):
         stack.check_started()
 
@@ -338,7 +338,7 @@ def test_the_next_start_ends_what_a_killed_part_of_a_killed_start_has_left(tmp_p
         remember(parents, tmp_path / "processes")
         for parent in parents:
             parent.kill()
-            parent.wait(60)
+            parent.wait(300)
         end_leftovers(tmp_path / "processes")
         assert not runs(ours)
         assert runs(anothers)
@@ -356,7 +356,7 @@ def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path
     for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):  # it has just ended by itself
             process.kill()
-    first.wait(60)
+    first.wait(300)
     postgres = Postgres(folder)
     try:
         postgres.start()
@@ -380,4 +380,4 @@ def test_a_lock_of_a_database_server_that_is_gone_is_in_nobodys_way(tmp_path: Pa
         assert other.poll() is None
     finally:
         end([psutil.Process(other.pid)])
-        other.wait(60)
+        other.wait(300)
