@@ -1,93 +1,28 @@
 """What other packages bring to the admin, in Unfold's dress; API tokens; and who did what."""
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, Permission, User
-from django.db.models import Model, QuerySet
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_celery_results.admin import TaskResultAdmin
 from django_celery_results.models import GroupResult, TaskResult
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+import product_importer.user_admin  # noqa: F401 (it registers users and groups)
 from catalog.admin import EstimatingPaginator
 from product_importer.models import ApiToken
 from product_importer.tokens import revoke_token
 from webhooks.admin import ReadOnlyAdmin
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
 admin.site.unregister(TaskResult)
 admin.site.unregister(GroupResult)
 admin.site.unregister(AuthToken)
-
-
-class AuditedAdmin(ModelAdmin):
-    """Tells in the log which rights were given and taken, not only that some were changed."""
-
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        message = super().construct_change_message(request, form, formsets, add)
-        rights = {name: told for name in form.changed_data if (told := _told(form, name))}
-        for part in message:
-            if "fields" in part.get("changed", {}) and "name" not in part["changed"]:
-                labels = zip(form.changed_data, part["changed"]["fields"], strict=True)
-                part["changed"]["fields"] = [
-                    f"{label} ({rights[name]})" if name in rights else label
-                    for name, label in labels
-                ]
-        if add and rights:
-            fields = [f"{form.fields[name].label} ({told})" for name, told in rights.items()]
-            message.append({"changed": {"fields": fields}})
-        return message
-
-
-def _told(form: Any, name: str) -> str:
-    """What became of a right or of a set of them; nothing for other fields."""
-    after = form.cleaned_data.get(name)
-    if name in ("is_active", "is_staff", "is_superuser"):
-        return f"now {'yes' if after else 'no'}"
-    if name not in ("groups", "user_permissions", "permissions"):
-        return ""
-    before, now = _names(form.initial.get(name) or ()), _names(after or ())
-    parts = (("added", now - before), ("removed", before - now))
-    return "; ".join(f"{verb} {', '.join(sorted(names))}" for verb, names in parts if names)
-
-
-def _names(held: Iterable[Model]) -> set[str]:
-    return {
-        f"{one.content_type.app_label}.{one.codename}" if isinstance(one, Permission) else str(one)
-        for one in held
-    }
-
-
-@admin.register(User)
-class PersonAdmin(UserAdmin, AuditedAdmin):  # type: ignore[type-arg]
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "email", "roles", "is_active", "is_staff", "last_login"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        found: QuerySet[User] = super().get_queryset(request)
-        return found.prefetch_related("groups")
-
-    @display(description="Roles")
-    def roles(self, user: User) -> str:
-        return ", ".join(group.name for group in user.groups.all()) or "—"
-
-
-@admin.register(Group)
-class RoleAdmin(GroupAdmin, AuditedAdmin):
-    pass
 
 
 @admin.register(TaskResult)

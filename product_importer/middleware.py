@@ -1,4 +1,4 @@
-"""What every request leaves behind: a log line, its place in the metrics, and no connection."""
+"""What every request leaves behind: a log line and a place in the metrics, and nothing else."""
 
 import re
 import time
@@ -100,6 +100,28 @@ class LoginRequired(LoginRequiredMiddleware):
         if not getattr(view_func, "login_required", True):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
+
+
+@sync_and_async_middleware
+def keep_nothing(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
+    """Have browsers and proxies store no answer: after a log-out, Back shows nothing private.
+
+    A view that wants its answer stored has no say in it; static files are answered before.
+    """
+
+    async def answer_async(request: HttpRequest) -> Any:
+        return _not_to_be_stored(await get_response(request))
+
+    def answer(request: HttpRequest) -> Any:
+        return _not_to_be_stored(get_response(request))
+
+    return answer_async if iscoroutinefunction(get_response) else answer
+
+
+def _not_to_be_stored(response: Any) -> Any:
+    if "no-store" not in response.headers.get("Cache-Control", ""):
+        response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 class _Nothing:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import dj_database_url
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
@@ -46,6 +47,8 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first: it refuses who is locked out
     "django.contrib.auth.backends.ModelBackend",
 ]
+# The first makes new hashes. The others are Django's, for hashes that come from elsewhere.
+PASSWORD_HASHERS = ["product_importer.hashing.Hasher", *global_settings.PASSWORD_HASHERS[1:]]
 # Log-ins that fail are counted in the database, for all web processes, by the pair of user and
 # address: so nobody can lock others out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -106,6 +109,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "product_importer.policy.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "product_importer.middleware.keep_nothing",  # of what comes after the static files
     "product_importer.unreadable.refuse_unreadable",
     "product_importer.errors.RefuseValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -117,6 +121,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "product_importer.hashing.TellTooManyHashes",
     "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 ]
 ROOT_URLCONF = "product_importer.urls"
@@ -406,6 +411,9 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": "product_importer.shell.icon"},
     ],
+    "ACCOUNT": {
+        "navigation": [{"title": "Change password", "link": reverse_lazy("password-change")}]
+    },
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

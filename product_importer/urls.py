@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
@@ -12,8 +13,10 @@ from catalog.change_api import ChangeSetViewSet
 from imports.api import ImportViewSet
 from imports.upload_api import UploadViewSet
 from product_importer.forms import LoginForm
+from product_importer.hashing import in_turn
 from product_importer.health import healthz, readyz
 from product_importer.metrics import metrics
+from product_importer.password_views import password_change
 from product_importer.token_views import token_list, token_new, token_revoke
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
@@ -47,13 +50,20 @@ urlpatterns = [
     path("webhooks/", include("webhooks.urls")),
     path(
         "login/",
-        LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm),
+        in_turn(
+            LoginView.as_view(template_name="product_importer/login.html", form_class=LoginForm)
+        ),
         name="login",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/", password_change, name="password-change"),
     path("tokens/", token_list, name="token-list"),
     path("tokens/new/", token_new, name="token-new"),
     path("tokens/<int:pk>/revoke/", token_revoke, name="token-revoke"),
+    path("admin/login/", in_turn(admin.site.login)),
+    # Unfold's menu of the user is on every page, and the admin's own views are for staff alone.
+    path("admin/logout/", LogoutView.as_view()),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password-change")),
     path("admin/", admin.site.urls),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(

@@ -1,5 +1,6 @@
 """In a browser: no page wants what its policy forbids, and the pages of the API tokens."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 
 from catalog.models import Product
-from conftest import violations
+from conftest import PASSWORD, violations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,4 +135,67 @@ def test_too_many_failed_log_ins_are_told_in_the_browser(
         page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("Wait 15 minutes, then try again.")).to_be_visible()
     page.get_by_role("link", name="Back to the log-in").click()
+    expect(page.get_by_label("Username")).to_be_visible()
+
+
+def _stored(page: Page) -> str:
+    """What the scripts of the pages have left in the browser."""
+    kept: str = page.evaluate(
+        "JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage)])"
+    )
+    return kept
+
+
+@pytest.mark.parametrize("staff_too", [True, False])
+def test_after_a_log_out_back_shows_nothing_and_nothing_stays_stored(
+    open_page: Callable[..., Page],
+    make_product: Callable[..., Product],
+    user: User,
+    staff_too: bool,
+) -> None:
+    User.objects.filter(pk=user.pk).update(is_staff=staff_too)
+    make_product("SECRET-1", "Secret lamp")
+    page = open_page()
+    page.goto("/products/")
+    page.get_by_label("Search").first.fill("secret")
+    expect(page).to_have_url(re.compile("secret"))
+    page.get_by_label("Select SECRET-1").check()
+    page.evaluate("localStorage.setItem('pi-upload:secret.csv:1:1', 'an id')")
+    assert "secret" in _stored(page)
+    page.get_by_text("mara", exact=True).click()  # the user's menu
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert "secret" not in _stored(page).lower()
+    page.go_back()
+    expect(page.get_by_label("Password")).to_be_visible()
+    expect(page.get_by_text("Secret lamp")).to_have_count(0)
+
+
+def test_a_password_is_changed_by_the_menu(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto("/products/")
+    page.get_by_text("mara", exact=True).click()
+    page.get_by_role("link", name="Change password").click()
+    expect(page.get_by_label("Old password")).to_be_focused()
+    page.keyboard.type("wrong")
+    page.get_by_label("New password", exact=True).fill("another-password-for-tests-2")
+    page.get_by_label("New password confirmation").fill("another-password-for-tests-2")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_role("alert")).to_contain_text("old password was entered incorrectly")
+    expect(page.get_by_label("Old password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.get_by_label("New password", exact=True).fill("another-password-for-tests-2")
+    page.get_by_label("New password confirmation").fill("another-password-for-tests-2")
+    page.get_by_label("Also revoke all API tokens").check()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+
+def test_without_scripts_there_is_a_way_to_the_password_and_out(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page(java_script_enabled=False)
+    page.get_by_role("link", name="Password").click()
+    expect(page.get_by_label("Old password")).to_be_visible()
+    page.get_by_role("navigation", name="Pages").get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Username")).to_be_visible()

@@ -213,6 +213,21 @@
     }, seconds(3));
   }
 
+  /* --- A log-out takes along what scripts have stored: searches, selections, names of files ---- */
+
+  document.addEventListener("submit", (event) => {
+    if (!event.target.getAttribute("action")?.endsWith("/logout/")) return;
+    sessionStorage.clear();
+    for (const name of Object.keys(localStorage)) {
+      if (name.startsWith("pi-upload:") || name === "commandHistory") localStorage.removeItem(name);
+    }
+  });
+
+  /* Unfold shows a page only when Alpine is there; before that, a field cannot take the focus. */
+  window.addEventListener("load", () => {
+    if (document.activeElement === document.body) document.querySelector("[autofocus]")?.focus();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".pi-drop").forEach(setUpDropZone);
     const panel = document.getElementById("job-panel");
