@@ -367,7 +367,7 @@ def test_undos_do_in_random_histories_what_the_model_says(play: Callable[[int, i
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(6))
 def test_undos_do_in_hundreds_of_random_histories_what_the_model_says(
     play: Callable[[int, int], None], block: int
 ) -> None:
