@@ -13,7 +13,14 @@ from django.db.models import Count, Exists, F, Model, OuterRef, Prefetch, Q, Que
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConflict
+from catalog.models import (
+    BulkSlice,
+    Change,
+    ChangeSet,
+    Product,
+    RemovedProduct,
+    UndoConflict,
+)
 from catalog.sql import catalogue_state
 from catalog.values import FIELDS
 
@@ -374,7 +381,16 @@ def _brought_back(undo: ChangeSet, window: slice) -> list[HistoryEntry]:
     """What an undo brought back has its old number, and still was created by what created it."""
     left_alone = UndoConflict.objects.filter(change_set=undo).values("product_id")
     there = Product.objects.filter(pk=OuterRef("id"))
-    removed = RemovedProduct.objects.filter(Exists(there), change_set=undo.undo_of_id)
+    not_reached = BulkSlice.objects.filter(
+        change_set=undo,
+        part="deleted",
+        done_at=None,
+        first_id__lte=OuterRef("id"),
+        last_id__gte=OuterRef("id"),
+    )
+    removed = RemovedProduct.objects.filter(
+        Exists(there), ~Exists(not_reached), change_set=undo.undo_of_id
+    )
     return [
         HistoryEntry(undo.created_at, "created", undo, product.sku, product.id)
         for product in removed.exclude(id__in=left_alone).order_by("id")[window]

@@ -265,8 +265,10 @@ WITH chosen AS MATERIALIZED (
     WHERE {where} AND active <> %s FOR UPDATE
 ), written AS (
     UPDATE catalog_product AS product
-    SET active = %s, version = chosen.version + 1, updated_at = now(), changed_in_id = %s
-    FROM chosen WHERE product.id = chosen.id
+    SET active = %s, version = product.version + 1, updated_at = now(), changed_in_id = %s
+    -- As an array, which leaves one plan: a join went through all that are chosen for every
+    -- product where the catalogue was cleared and analyzed before it came back.
+    WHERE product.id = ANY (ARRAY(SELECT id FROM chosen))
 ), recorded AS (
     INSERT INTO catalog_change (
         change_set_id, product_id, fields, old_active,

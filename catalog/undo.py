@@ -49,10 +49,16 @@ class Forecast:
 
 
 def undo_of(change_set: ChangeSet) -> ChangeSet | None:
-    """The undo that stands: neither failed without effect nor undone itself."""
+    """The undo that stands: under way, or it has changed something and was not undone itself.
+
+    One that failed goes on when it is asked for again. One that changed nothing, because all was
+    changed since, may find it otherwise the next time.
+    """
     for undo in change_set.undos.all():  # newest first
         failed = undo.status == ChangeSet.Status.FAILED
-        if not failed and undo_of(undo) is None:
+        if undo.is_final and (failed or not undo.changed):
+            continue
+        if undo_of(undo) is None:
             return undo
     return None
 
@@ -107,8 +113,8 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
     change_set = locked.get(pk=change_set_id)
     if reason := why_not(change_set):
         raise NotUndoable(reason)
-    undo = change_set.undos.filter(status=ChangeSet.Status.FAILED).order_by("-id").first()
-    if undo is not None and undo_of(undo) is None:
+    undo = change_set.undos.first()  # the newest
+    if undo and undo.status == ChangeSet.Status.FAILED and undo_of(undo) is None:
         if not operations.reopen_change_set(undo.pk, actor=actor):
             raise NotUndoable(TOO_OLD)
     else:
@@ -125,9 +131,9 @@ def undo_slices(undo: ChangeSet) -> list[BulkSlice]:
     undone = undo.undo_of
     if undone is None:
         return []
-    parts = [("updated", undone.updated), ("created", undone.created), ("deleted", undone.deleted)]
-    if undone.undo_of_id is not None:
-        parts.append(("brought_back", undone.created))
+    # What an undo counts as created it has brought back.
+    created = "created" if undone.undo_of_id is None else "brought_back"
+    parts = [("updated", undone.updated), (created, undone.created), ("deleted", undone.deleted)]
     with connection.cursor() as cursor:
         sql_undo.summarize(cursor)
         return [

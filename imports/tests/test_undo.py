@@ -27,45 +27,6 @@ HEADER = "sku,name,description,price,active\n"
 VALUES = ("id", "sku", "name", "description", "price", "active", "created_in_id", "changed_in_id")
 
 
-@pytest.fixture
-def imported(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., ChangeSet]:
-    """Import these records, and return the change set."""
-
-    def run(content: str, header: str = HEADER, **values: Any) -> ChangeSet:
-        job = upload(header + content, **values)
-        messages.run_all()
-        job.refresh_from_db()
-        assert job.status == "completed", job.error
-        assert job.change_set
-        return job.change_set
-
-    return run
-
-
-@pytest.fixture
-def undone(messages: Messages) -> Callable[..., ChangeSet]:
-    """Undo a change set, and return the undo."""
-
-    def run(change_set: ChangeSet, actor: User | None = None) -> ChangeSet:
-        change_set.refresh_from_db()
-        expected = undo.forecast(change_set)
-        started = undo.start_undo(change_set_id=change_set.pk, actor=actor)
-        messages.run_all()
-        started.refresh_from_db()
-        assert started.status == "completed", started.error
-        # The confirmation's numbers are what happens.
-        assert expected == undo.Forecast(
-            restore=started.updated,
-            delete=started.deleted,
-            bring_back=started.created,
-            keep=started.conflicts,
-        )
-        assert started.kept.count() == started.conflicts
-        return started
-
-    return run
-
-
 def catalogue() -> list[tuple[Any, ...]]:
     return list(Product.objects.order_by("id").values_list(*VALUES))
 
@@ -304,28 +265,17 @@ def test_an_undo_waits_for_its_turn(
 
 
 def test_an_undo_that_failed_half_way_goes_on(
-    imported: Callable[..., ChangeSet], messages: Messages, monkeypatch: pytest.MonkeyPatch
+    imported: Callable[..., ChangeSet],
+    broken_undo: Callable[..., ChangeSet],
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     imported("".join(f"S-{n:02d},Name,,,\n" for n in range(40)))
     before = catalogue()
     change_set = imported("".join(f"S-{n:02d},Other,,,\n" for n in range(40)))
     monkeypatch.setattr(sql_undo, "SLICE_ROWS", 10)
-    started = undo.start_undo(change_set_id=change_set.pk, actor=None)
-    messages.waiting.clear()
-    real = undo.undo_slice
-    done: list[int] = []
-
-    def two_slices(*args: Any) -> Any:
-        if len(done) == 2:
-            raise ZeroDivisionError("a defect")
-        done.append(1)
-        return real(*args)
-
-    monkeypatch.setattr(undo, "undo_slice", two_slices)
-    with pytest.raises(ZeroDivisionError):
-        bulk.run_bulk_act(started.pk)
-    catalog.close_change_set(started.pk, status=ChangeSet.Status.FAILED)
-    monkeypatch.setattr(undo, "undo_slice", real)
+    started = broken_undo(change_set, slices=2)
+    assert started.status == "failed"
     again = undo.start_undo(change_set_id=change_set.pk, actor=None)
     assert again == started
     messages.run_all()

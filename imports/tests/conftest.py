@@ -1,0 +1,83 @@
+"""Makers of change sets: imports and undos, done by the operations that the workers run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from catalog import bulk, undo
+from catalog import operations as catalog
+from catalog.models import ChangeSet
+from conftest import Messages
+from imports.models import ImportJob
+
+HEADER = "sku,name,description,price,active\n"
+
+
+@pytest.fixture
+def imported(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., ChangeSet]:
+    """Import these records, and return the change set."""
+
+    def run(content: str, header: str = HEADER, **values: Any) -> ChangeSet:
+        job = upload(header + content, **values)
+        messages.run_all()
+        job.refresh_from_db()
+        assert job.status == "completed", job.error
+        assert job.change_set
+        return job.change_set
+
+    return run
+
+
+@pytest.fixture
+def undone(messages: Messages) -> Callable[..., ChangeSet]:
+    """Undo a change set, and return the undo."""
+
+    def run(change_set: ChangeSet, actor: User | None = None) -> ChangeSet:
+        change_set.refresh_from_db()
+        expected = undo.forecast(change_set)
+        started = undo.start_undo(change_set_id=change_set.pk, actor=actor)
+        messages.run_all()
+        started.refresh_from_db()
+        assert started.status == "completed", started.error
+        # The confirmation's numbers are what happens.
+        assert expected == undo.Forecast(
+            restore=started.updated,
+            delete=started.deleted,
+            bring_back=started.created,
+            keep=started.conflicts,
+        )
+        assert started.kept.count() == started.conflicts
+        return started
+
+    return run
+
+
+@pytest.fixture
+def broken_undo(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ChangeSet]:
+    """Undo a change set by a worker that fails after so many slices; return the undo as it ends."""
+
+    def run(change_set: ChangeSet, *, slices: int) -> ChangeSet:
+        started = undo.start_undo(change_set_id=change_set.pk, actor=None)
+        messages.waiting.clear()
+        real = undo.undo_slice
+        done: list[Any] = []
+
+        def some_slices(*args: Any) -> Any:
+            if len(done) == slices:
+                raise ZeroDivisionError("a defect")
+            done.append(real(*args))
+            return done[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(undo, "undo_slice", some_slices)
+            try:
+                bulk.run_bulk_act(started.pk)
+            except ZeroDivisionError:
+                catalog.close_change_set(started.pk, status=ChangeSet.Status.FAILED)
+        messages.waiting.clear()
+        started.refresh_from_db()
+        return started
+
+    return run
