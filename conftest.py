@@ -31,14 +31,14 @@ from structlog.contextvars import clear_contextvars
 import product_importer.migrations
 from catalog.models import Product
 from imports.models import ImportJob
-from imports.operations import start_import
+from imports.operations.jobs import start_import
+from product_importer.accounts.tokens import make_token
+from product_importer.common import enqueue
 from product_importer.local import prepared
 from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
 from product_importer.local.stack import Stack
-from product_importer.tokens import make_token
-from webhooks import kick
 
 BROWSER_SECONDS = 120  # for what a page is to show
 PASSWORD = "a-password-for-tests-1"
@@ -338,7 +338,7 @@ def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Message
     """Messages are kept here instead of being sent: the test is the worker."""
     current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
-    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: kept.waiting.append((task, *args)))
+    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: kept.waiting.append((task, *args)))
     return kept
 
 

@@ -27,7 +27,7 @@ FROM generate_series(1, 30000) AS n
 # Made at once, and without passwords: each has a token only.
 USERS = """
 from django.contrib.auth.models import User
-from product_importer.tokens import make_token
+from product_importer.accounts.tokens import make_token
 for number in range({count}):
     user, _ = User.objects.get_or_create(username=f"stalled-{{number}}", is_superuser=True)
     print("token", make_token(user=user)[1])

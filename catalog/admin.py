@@ -15,17 +15,17 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.decorators import action, display
 
-from catalog import operations
-from catalog.asking import ask
-from catalog.filters import BadFilter, active_filters, filtered_products
-from catalog.forms import ProductForm
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
-from catalog.paging import ids_at
-from catalog.queries import count_products, estimated_rows
-from catalog.undo import undo_of, why_not
-from webhooks.actor import actor_of
+from catalog.operations import products as operations
+from catalog.operations.undo import undo_of, why_not
+from catalog.queries.filters import BadFilter, active_filters, filtered_products
+from catalog.queries.pagination import ids_at
+from catalog.queries.products import count_products, estimated_rows
+from catalog.views.bulk_confirm import ask
+from catalog.views.forms import ProductForm
+from product_importer.common.actor import actor_of
+from product_importer.common.parsing import whole_number
 from webhooks.admin import ListAdmin, ReadOnlyAdmin
-from webhooks.parsing import whole_number
 
 
 class ProductPaginator(Paginator):  # type: ignore[type-arg]
@@ -155,7 +155,7 @@ class ProductAdmin(ListAdmin):
 
 
 def _filters(request: HttpRequest) -> dict[str, str]:
-    """The list's address in the words of ``catalog.filters``."""
+    """The list's address in the words of ``catalog.queries.filters``."""
     given = request.GET
     return active_filters({"q": given.get("q"), "active": given.get("active__exact")})
 

@@ -7,10 +7,10 @@ from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 from django.http import StreamingHttpResponse
 
-from catalog.downloads import download
-from catalog.filters import where_of
 from catalog.models import Product
+from catalog.queries.filters import where_of
 from catalog.values import FORMULA_STARTS
+from product_importer.common.downloads import download
 
 HEADER = "sku,name,description,price,active\n"
 FIRST_ROWS, MOST_ROWS = 500, 5000  # of a page; a product may have 100,000 characters
@@ -19,7 +19,7 @@ PIECE_CHARACTERS = 1_000_000  # that a page has, about
 # One line of CSV (RFC 4180) per product, written by the database: as fast as it reads.
 _CELL = """CASE WHEN {value} ~ '[",\\n\\r]' OR {value} ~ '^\\s' OR {value} ~ '\\s$' THEN
     '"' || replace({value}, '"', '""') || '"' ELSE {value} END"""
-# An import takes one apostrophe off before what starts a formula (imports.reader.cells), so a cell
+# An import takes one apostrophe off before what starts a formula (imports.readers.csv.cells), so a cell
 # that has one itself gets a second one. For a spreadsheet, which would run it as a formula, every
 # cell that begins so gets one, except a number.
 _STARTS = f"[{re.escape(FORMULA_STARTS)}]"

@@ -16,7 +16,7 @@ from catalog.values import (
     PRICE_MAX_DIGITS,
     SKU_MAX_LENGTH,
 )
-from webhooks import origin
+from product_importer.common import request_id as origin
 
 models.TextField.register_lookup(Length)
 
@@ -25,7 +25,7 @@ class ChangeSet(models.Model):
     """Everything that one act changed in the catalogue: an import, a bulk act, an edit, an undo.
 
     Its number is also its place in the queue: large acts write to the catalogue one at a
-    time, in the order in which they were started (``catalog.operations.take_turn``).
+    time, in the order in which they were started (``catalog.operations.products.take_turn``).
     """
 
     class Kind(models.TextChoices):
@@ -73,7 +73,7 @@ class ChangeSet(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Its changes are cleared away after a while (catalog.clearing): from the first moment on it
+    # Its changes are cleared away after a while (catalog.operations.retention): from the first moment on it
     # cannot be undone any more, at the second they are gone. The counts stay.
     expired_at = models.DateTimeField(null=True, blank=True)
     cleared_at = models.DateTimeField(null=True, blank=True)
@@ -134,7 +134,7 @@ class ChangeSet(models.Model):
 class BulkSlice(models.Model):
     """A range of product ids (``first_id <= id <= last_id``) that a bulk act does at once.
 
-    Of an undo, a range of one ``part`` of what it takes back (``catalog.sql_undo``); that of
+    Of an undo, a range of one ``part`` of what it takes back (``catalog.sql.undo``); that of
     the updated products is one of changes.
     """
 

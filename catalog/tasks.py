@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from catalog import bulk, clearing
+from catalog.operations import bulk, retention
 
 
 @shared_task(name=bulk.RUN)
@@ -17,4 +17,4 @@ def sweep() -> None:
 
 @shared_task(name="catalog.clear", ignore_result=True)
 def clear() -> None:
-    clearing.clear_changes()
+    retention.clear_changes()

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from catalog.models import ChangeSet
-from webhooks import origin
+from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
 INNER = ("layout", "checkpoint", "shown", "differing_skus")
@@ -96,10 +96,10 @@ class ImportJob(models.Model):
         help_text="an earlier import of the very same file",
     )
 
-    # What the reader found out before the first record (imports.reader.Layout).
+    # What the reader found out before the first record (imports.readers.csv.Layout).
     layout = models.JSONField(default=dict)
 
-    # How far the reading is (imports.reader.Checkpoint), and the bytes of the file behind it.
+    # How far the reading is (imports.readers.csv.Checkpoint), and the bytes of the file behind it.
     checkpoint = models.JSONField(default=dict)
     bytes_read = models.BigIntegerField(default=0)
     staged_records = models.PositiveIntegerField(default=0)
@@ -113,7 +113,7 @@ class ImportJob(models.Model):
     skipped = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
 
-    # What the review showed (imports.comparing.finish_comparing); how many records turned out
+    # What the review showed (imports.pipeline.compare.finish_comparing); how many records turned out
     # differently when they were applied, because the catalogue had changed, and some of them.
     shown = models.JSONField(default=dict)
     compared_records = models.PositiveIntegerField(default=0)
@@ -165,7 +165,7 @@ class ImportJob(models.Model):
     )
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Its refused and superseded records are cleared away after a while (imports.clearing): from
+    # Its refused and superseded records are cleared away after a while (imports.operations.retention): from
     # the first moment on nobody is shown a part of them, at the second they are gone.
     details_expired_at = models.DateTimeField(null=True, blank=True)
     details_cleared_at = models.DateTimeField(null=True, blank=True)

@@ -14,10 +14,10 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-import product_importer.user_admin  # noqa: F401 (it registers users and groups)
+import product_importer.accounts.user_admin  # noqa: F401 (it registers users and groups)
 from catalog.admin import EstimatingPaginator
+from product_importer.accounts.tokens import revoke_token
 from product_importer.models import ApiToken
-from product_importer.tokens import revoke_token
 from webhooks.admin import ReadOnlyAdmin
 
 admin.site.unregister(TaskResult)

@@ -6,12 +6,12 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import reverse
 
-from product_importer.bodies import LimitBodies
+from product_importer.web.body_limit import LimitBodies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "product_importer.settings")
 django = get_asgi_application()
 
-from product_importer.admission import may_upload  # noqa: E402 (it needs the models)
+from product_importer.web.upload_permission import may_upload  # noqa: E402 (it needs the models)
 
 application = LimitBodies(
     django,

@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from typing import Any
 
-from imports.received import clear_old_uploads
-from product_importer import logs
+from imports.files.temp import clear_old_uploads
 from product_importer.environment import Environment, data_dir, read_local_file
+from product_importer.ops import logging
 
 env = Environment({**read_local_file(data_dir()), **os.environ})
 
@@ -19,7 +19,7 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="product-importer-metrics-")
 
 wsgi_app = "product_importer.asgi:application"
-worker_class = "product_importer.server.Worker"
+worker_class = "product_importer.web.server.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 bind = os.environ.get("BIND", f"0.0.0.0:{os.environ.get('PORT', '8000')}").split(",")
 graceful_timeout = 5  # an open event stream must not hold a shutdown
@@ -30,7 +30,7 @@ forwarded_allow_ips = ""
 keepalive = 5
 control_socket_disable = True
 accesslog = None  # the middleware tells of each request, with its id
-logconfig_dict = logs.configure(
+logconfig_dict = logging.configure(
     format=env.text("LOG_FORMAT", "json"), level=env.text("LOG_LEVEL", "INFO")
 )
 

@@ -16,10 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
-from product_importer import logs
-from product_importer.database import LimitedConnection
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
-from product_importer.policy import bucket_origins, content_security_policy
+from product_importer.ops import logging as logs
+from product_importer.web.csp import bucket_origins, content_security_policy
+from product_importer.web.database import LimitedConnection
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
@@ -48,7 +48,10 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 # The first makes new hashes. The others are Django's, for hashes that come from elsewhere.
-PASSWORD_HASHERS = ["product_importer.hashing.Hasher", *global_settings.PASSWORD_HASHERS[1:]]
+PASSWORD_HASHERS = [
+    "product_importer.accounts.hashing.Hasher",
+    *global_settings.PASSWORD_HASHERS[1:],
+]
 # Log-ins that fail are counted in the database, for all web processes, by the pair of user and
 # address: so nobody can lock others out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -56,16 +59,16 @@ AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5)
 # With any names from one address: offices share one, so it is far more. Who guesses one
 # password for many names never comes to the limit above.
 LOGIN_FAILURES_OF_ADDRESS = env.integer("LOGIN_FAILURES_OF_ADDRESS", 100)
-AXES_HANDLER = "product_importer.lockout.Handler"
+AXES_HANDLER = "product_importer.accounts.login_throttling.Handler"
 AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCKOUT_MINUTES", 15))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page tells how long to wait
 AXES_ENABLE_ACCESS_FAILURE_LOG = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # product_importer.admin shows them, to read only
-AXES_USERNAME_CALLABLE = "product_importer.lockout.typed_name"
-AXES_CLIENT_IP_CALLABLE = "product_importer.lockout.client_address"
-AXES_LOCKOUT_CALLABLE = "product_importer.lockout.locked_out"
+AXES_USERNAME_CALLABLE = "product_importer.accounts.login_throttling.typed_name"
+AXES_CLIENT_IP_CALLABLE = "product_importer.accounts.login_throttling.client_address"
+AXES_LOCKOUT_CALLABLE = "product_importer.accounts.login_throttling.locked_out"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -103,25 +106,25 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
-    "product_importer.middleware.release",  # first: nothing after it may ask the database
-    "product_importer.middleware.LogRequests",
-    "product_importer.middleware.CountRequests",
+    "product_importer.web.request_middleware.release",  # first: nothing after it may ask the database
+    "product_importer.web.request_middleware.LogRequests",
+    "product_importer.web.request_middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
-    "product_importer.policy.PolicyMiddleware",
+    "product_importer.web.csp.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "product_importer.middleware.keep_nothing",  # of what comes after the static files
-    "product_importer.unreadable.refuse_unreadable",
-    "product_importer.errors.RefuseValues",
+    "product_importer.web.request_middleware.keep_nothing",  # of what comes after the static files
+    "product_importer.web.malformed_requests.refuse_unreadable",
+    "product_importer.web.error_views.RefuseValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     # Every page needs a login, unless it says otherwise.
-    "product_importer.middleware.LoginRequired",
+    "product_importer.web.request_middleware.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "product_importer.hashing.TellTooManyHashes",
+    "product_importer.accounts.hashing.TellTooManyHashes",
     "axes.middleware.AxesMiddleware",  # last: it answers in place of the log-in page
 ]
 ROOT_URLCONF = "product_importer.urls"
@@ -136,7 +139,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "product_importer.shell.shell",
+                "product_importer.web.context_processors.shell",
             ],
         },
     }
@@ -169,7 +172,7 @@ if env.boolean("DATABASE_POOL", False):
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
         "max_size": env.integer("DATABASE_POOL_SIZE", 10),
-        "timeout": 10,  # for a free one, then it is a 503 (product_importer.errors)
+        "timeout": 10,  # for a free one, then it is a 503 (product_importer.web.error_views)
         "connection_class": LimitedConnection,
         # A server that is back is found by the next request, and not after minutes of backing off.
         "reconnect_timeout": 5,
@@ -217,7 +220,7 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
 # Messages for the pump alone: whoever wants to send one looks whether enough of them wait there.
 CELERY_TASK_ROUTES = {"webhooks.pump": {"queue": "webhooks"}}
-# Old results are cleared in batches (product_importer/house.py), not by Celery in one statement.
+# Old results are cleared in batches (product_importer/ops/retention.py), not by Celery in one statement.
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
 CELERY_BEAT_SCHEDULE = {
@@ -320,14 +323,14 @@ STORAGES: dict[str, Any] = {
     )
     if UPLOADS_BUCKET
     else {
-        "BACKEND": "imports.received.UploadFolder",
+        "BACKEND": "imports.files.temp.UploadFolder",
         "OPTIONS": {"location": DATA_DIR / "uploads"},
     },
 }
 # On the same disk as the uploads: a received file is renamed into place, not copied.
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
-FILE_UPLOAD_HANDLERS = ["imports.received.UploadHandler"]
+FILE_UPLOAD_HANDLERS = ["imports.files.temp.UploadHandler"]
 IMPORT_MAX_FILE_SIZE = env.integer("IMPORT_MAX_FILE_SIZE", 1024**3)
 IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)
 
@@ -360,13 +363,13 @@ def api_rate(name: str, default: str) -> str | None:
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "product_importer.tokens.TokenAuthentication",
+        "product_importer.accounts.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": [
-        "product_importer.throttles.UserThrottle",
-        "product_importer.throttles.AnonymousThrottle",
-        "product_importer.throttles.HeavyThrottle",
+        "product_importer.web.throttling.UserThrottle",
+        "product_importer.web.throttling.AnonymousThrottle",
+        "product_importer.web.throttling.HeavyThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": {
         "user": api_rate("API_RATE_USER", "12000/min"),
@@ -376,12 +379,12 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PARSER_CLASSES": [
-        "webhooks.api_base.JSONParser",
+        "product_importer.common.api.JSONParser",
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "product_importer.api.explain",
+    "EXCEPTION_HANDLER": "product_importer.web.exception_handler.explain",
     "COERCE_DECIMAL_TO_STRING": True,
 }
 REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token"}
@@ -397,8 +400,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,  # what is sent and what is answered are not the same
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "product_importer.api_schema.describe_errors",
-        "product_importer.api_schema.describe_parameters",
+        "product_importer.web.openapi.describe_errors",
+        "product_importer.web.openapi.describe_parameters",
     ],
 }
 
@@ -409,7 +412,11 @@ UNFOLD = {
     "SITE_SYMBOL": "inventory_2",
     "SITE_URL": "/",
     "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "product_importer.shell.icon"},
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": "product_importer.web.context_processors.icon",
+        },
     ],
     "ACCOUNT": {
         "navigation": [{"title": "Change password", "link": reverse_lazy("password-change")}]
@@ -417,9 +424,9 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
-    "STYLES": ["product_importer.shell.stylesheet"],
-    "SCRIPTS": ["product_importer.shell.script"],
-    "DASHBOARD_CALLBACK": "product_importer.dashboard.dashboard",
+    "STYLES": ["product_importer.web.context_processors.stylesheet"],
+    "SCRIPTS": ["product_importer.web.context_processors.script"],
+    "DASHBOARD_CALLBACK": "product_importer.ops.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -430,7 +437,7 @@ UNFOLD = {
                         "title": "Home",
                         "icon": "home",
                         "link": reverse_lazy("home"),
-                        "active": "product_importer.shell.is_home",
+                        "active": "product_importer.web.context_processors.is_home",
                     },
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
@@ -439,7 +446,7 @@ UNFOLD = {
                         "title": "Webhooks",
                         "icon": "webhook",
                         "link": reverse_lazy("endpoint-list"),
-                        "permission": "product_importer.shell.may_see_webhooks",
+                        "permission": "product_importer.web.context_processors.may_see_webhooks",
                     },
                 ],
             },
@@ -450,13 +457,13 @@ UNFOLD = {
                         "title": "Admin",
                         "icon": "shield_person",
                         "link": reverse_lazy("admin:index"),
-                        "permission": "product_importer.shell.may_use_admin",
+                        "permission": "product_importer.web.context_processors.may_use_admin",
                     },
                     {
                         "title": "API tokens",
                         "icon": "key",
                         "link": reverse_lazy("token-list"),
-                        "permission": "product_importer.shell.is_logged_in",
+                        "permission": "product_importer.web.context_processors.is_logged_in",
                     },
                     {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],
@@ -470,7 +477,7 @@ LOG_FORMAT = env.text("LOG_FORMAT", "json")
 if LOG_FORMAT not in logs.FORMATS:
     raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: write json or plain.")
 LOGGING = logs.configure(format=LOG_FORMAT, level=env.text("LOG_LEVEL", "INFO"))
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # by product_importer.middleware
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # by product_importer.web.request_middleware
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # nobody's address in the logs
 # What was done is told by those who did it; that a request or a task begins is for debugging.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
@@ -481,7 +488,7 @@ DJANGO_STRUCTLOG_CELERY_TASK_SUCCESS_LOG_LEVEL = logging.DEBUG
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 PROMETHEUS_LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf"))
 if SENTRY_DSN := env.text("SENTRY_DSN", ""):
-    from product_importer import sentry
+    from product_importer.ops import sentry
 
     sentry.start(
         dsn=SENTRY_DSN,

@@ -2,9 +2,9 @@
 
 from celery import shared_task
 
-from product_importer import house
+from product_importer.ops import retention
 
 
 @shared_task(name="product_importer.clear", ignore_result=True)
 def clear() -> None:
-    house.clear_logins_and_results()
+    retention.clear_logins_and_results()

@@ -8,16 +8,16 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
-from catalog.api import CSVRenderer, ProductViewSet
-from catalog.change_api import ChangeSetViewSet
-from imports.api import ImportViewSet
-from imports.upload_api import UploadViewSet
-from product_importer.forms import LoginForm
-from product_importer.hashing import in_turn
-from product_importer.health import healthz, readyz
-from product_importer.metrics import metrics
-from product_importer.password_views import password_change
-from product_importer.token_views import token_list, token_new, token_revoke
+from catalog.api.change_sets import ChangeSetViewSet
+from catalog.api.products import CSVRenderer, ProductViewSet
+from imports.api.jobs import ImportViewSet
+from imports.api.uploads import UploadViewSet
+from product_importer.accounts.forms import LoginForm
+from product_importer.accounts.hashing import in_turn
+from product_importer.accounts.password_views import password_change
+from product_importer.accounts.views import token_list, token_new, token_revoke
+from product_importer.ops.health import healthz, readyz
+from product_importer.ops.metrics import metrics
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -40,9 +40,9 @@ router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
-handler400 = "product_importer.errors.bad_request"
-handler404 = "product_importer.errors.not_found"
-handler500 = "product_importer.errors.server_error"
+handler400 = "product_importer.web.error_views.bad_request"
+handler404 = "product_importer.web.error_views.not_found"
+handler500 = "product_importer.web.error_views.server_error"
 
 urlpatterns = [
     path("", include("imports.urls")),

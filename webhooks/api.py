@@ -15,9 +15,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webhooks import endpoints
-from webhooks.actor import actor_of
-from webhooks.api_base import (
+from product_importer.common.actor import actor_of
+from product_importer.common.api import (
     ErrorSerializer,
     HasPermission,
     JSONBoolean,
@@ -27,6 +26,7 @@ from webhooks.api_base import (
     Refusal,
     invalid,
 )
+from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
 from webhooks.models import (
     DESCRIPTION_MAX_LENGTH,
     SUBSCRIBABLE,
@@ -35,7 +35,7 @@ from webhooks.models import (
     Endpoint,
     Event,
 )
-from webhooks.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
+from webhooks.operations import endpoints
 
 HIDDEN = "whsec_…"
 EVENT_MAX_LENGTH = 100  # of a name; the operation says which there are

@@ -1,12 +1,12 @@
-"""The form of an endpoint. The rules are the operation's (``webhooks.endpoints``)."""
+"""The form of an endpoint. The rules are the operation's (``webhooks.operations.endpoints``)."""
 
 from typing import Any
 
 from django import forms
 
-from webhooks.endpoints import Invalid
-from webhooks.guard import MAX_LENGTH
+from product_importer.common.address_guard import MAX_LENGTH
 from webhooks.models import DESCRIPTION_MAX_LENGTH, SUBSCRIBABLE
+from webhooks.operations.endpoints import Invalid
 
 MEANINGS = {
     "product.created": "one product was created in a form or by API",

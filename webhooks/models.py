@@ -9,8 +9,8 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.utils import timezone
 
-from webhooks import origin
-from webhooks.guard import MAX_LENGTH
+from product_importer.common import request_id as origin
+from product_importer.common.address_guard import MAX_LENGTH
 
 # Leases of a delivery that ended without a result, one after the other: then it is parked,
 # because it might be what ends the workers.
@@ -234,7 +234,7 @@ class Attempt(models.Model):
 
 
 class Tally(models.Model):
-    """A count that only grows (``webhooks.tally``)."""
+    """A count that only grows (``product_importer.common.counters``)."""
 
     key = models.CharField(max_length=60, primary_key=True)
     value = models.FloatField(default=0)

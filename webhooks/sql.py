@@ -13,8 +13,8 @@ from uuid import UUID
 from django.db.backends.utils import CursorWrapper
 from psycopg.types.json import Jsonb
 
-from webhooks import origin
-from webhooks.locks import AdvisoryLock
+from product_importer.common import request_id as origin
+from product_importer.common.locks import AdvisoryLock
 from webhooks.models import MOST_CLAIMS
 
 # --- Outbox ---------------------------------------------------------------------------

@@ -2,20 +2,21 @@
 
 from celery import shared_task
 
-from webhooks import clearing, operations, queries
+from webhooks import queries
+from webhooks.operations import events, retention
 
 
-@shared_task(name=operations.PUMP, ignore_result=True)
+@shared_task(name=events.PUMP, ignore_result=True)
 def pump_deliveries() -> None:
     if not queries.pending_deliveries(most=1):
         return
     # Only now: requests and cryptography are 10 MB in each process that loads them, and those
     # that a worker's first process has loaded are in its children as well.
-    from webhooks import pump
+    from webhooks.delivery import dispatcher
 
-    pump.pump_deliveries()
+    dispatcher.pump_deliveries()
 
 
 @shared_task(name="webhooks.clear", ignore_result=True)
 def clear() -> None:
-    clearing.clear_log()
+    retention.clear_log()

@@ -14,11 +14,11 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from webhooks import endpoints
-from webhooks.actor import actor_of
+from product_importer.common.actor import actor_of
+from product_importer.common.parsing import page_number
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
-from webhooks.parsing import page_number
+from webhooks.operations import endpoints
 from webhooks.queries import days_of, events_kept
 
 may_see = permission_required("webhooks.view_endpoint", raise_exception=True)

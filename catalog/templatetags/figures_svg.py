@@ -7,7 +7,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.queries import Day
+from catalog.queries.products import Day
 
 register = template.Library()
 

@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog import operations
 from catalog.models import ChangeSet, Product, RemovedProduct
+from catalog.operations import products as operations
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db
@@ -258,7 +258,7 @@ def test_all_pages_together_are_the_list(
     order: Callable[[Product], Any],
     probe_rows: int,
 ) -> None:
-    monkeypatch.setattr("catalog.paging.PROBE_ROWS", probe_rows)
+    monkeypatch.setattr("catalog.queries.pagination.PROBE_ROWS", probe_rows)
     monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
     names = ["odd", "even"]
     products = Product.objects.bulk_create(

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from catalog import bulk
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
-from catalog.paging import ORDERINGS
+from catalog.operations import bulk
+from catalog.queries.pagination import ORDERINGS
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,7 +214,7 @@ def test_pages_follow_on_each_other_in_any_order(
 def test_a_match_is_found_wherever_it_is(
     program: APIClient, some: list[Product], probe: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalog.paging.PROBE_ROWS", probe)
+    monkeypatch.setattr("catalog.queries.pagination.PROBE_ROWS", probe)
     for ordering in ("id", "-id", "sku", "-sku", "name"):
         found = program.get(URL, {"sku": "-59", "ordering": ordering}).json()
         assert ([p["sku"] for p in found["results"]], found["count"]) == (["C-59"], 1)
@@ -401,8 +401,8 @@ def test_products_are_deactivated_with_their_values_before(
 def test_a_slice_that_was_killed_is_done_once(
     program: APIClient, some: list[Product], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalog.bulk.SLICE_ROWS", 10)
-    monkeypatch.setattr("catalog.bulk.estimated_products", lambda: 60)
+    monkeypatch.setattr("catalog.operations.bulk.SLICE_ROWS", 10)
+    monkeypatch.setattr("catalog.operations.bulk.estimated_products", lambda: 60)
     act = program.post(f"{URL}bulk-delete/", {"confirm": True}, format="json").json()["id"]
     bulk.run_bulk_act(act, seconds=0)  # the first slice, then the time is up
     assert 0 < ChangeSet.objects.get(pk=act).deleted < 60

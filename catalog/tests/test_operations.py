@@ -2,35 +2,35 @@
 
 import pytest
 
-from catalog import operations
 from catalog.models import ChangeSet
+from catalog.operations import products
 
 pytestmark = pytest.mark.django_db
 
 
 def opened() -> ChangeSet:
-    return operations.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=None)
+    return products.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=None)
 
 
 def test_the_first_one_has_the_turn_and_may_ask_again() -> None:
     first, second = opened(), opened()
-    assert not operations.take_turn(second)
-    assert operations.take_turn(first)
-    assert operations.take_turn(first)
-    assert operations.whose_turn() == first
+    assert not products.take_turn(second)
+    assert products.take_turn(first)
+    assert products.take_turn(first)
+    assert products.whose_turn() == first
 
 
 def test_the_next_one_has_its_turn_when_the_first_ends() -> None:
     first, second = opened(), opened()
-    operations.take_turn(first)
-    assert not operations.take_turn(second)
-    operations.close_change_set(first.pk, status=ChangeSet.Status.COMPLETED)
-    assert operations.take_turn(second)
+    products.take_turn(first)
+    assert not products.take_turn(second)
+    products.close_change_set(first.pk, status=ChangeSet.Status.COMPLETED)
+    assert products.take_turn(second)
 
 
 def test_a_change_set_that_changed_nothing_can_be_dropped() -> None:
     first, second = opened(), opened()
-    operations.count_changes(first.pk, created=1, updated=0)
-    operations.drop_change_set(first.pk)
-    operations.drop_change_set(second.pk)
+    products.count_changes(first.pk, created=1, updated=0)
+    products.drop_change_set(first.pk)
+    products.drop_change_set(second.pk)
     assert list(ChangeSet.objects.all()) == [first]

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import ChangeSet
-from catalog.queries import CHANGES_PAGE, change_set_entries
+from catalog.queries.products import CHANGES_PAGE, change_set_entries
 
 pytestmark = pytest.mark.django_db
 

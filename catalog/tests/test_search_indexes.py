@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from catalog.filters import filtered_products
 from catalog.models import Product
-from catalog.paging import get_page
+from catalog.queries.filters import filtered_products
+from catalog.queries.pagination import get_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from catalog.models import Change, ChangeSet, Product
-from catalog.sql import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
+from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from catalog import bulk, undo
-from catalog import operations as catalog
 from catalog.models import ChangeSet
+from catalog.operations import bulk, undo
+from catalog.operations import products as catalog
 from conftest import Messages
 from imports.models import ImportJob
 

@@ -13,14 +13,16 @@ from django.test import Client
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from catalog import undo
 from catalog.models import Change, ChangeSet, Product
-from catalog.sql import upsert
+from catalog.operations import undo
+from catalog.sql.upsert import upsert
 from conftest import Messages
-from imports import applying, chunks, operations, reading, sql
-from imports.ending import fail_import, sweep_leftovers
 from imports.models import ImportJob
-from imports.progress import progress_of
+from imports.operations import jobs
+from imports.pipeline import apply, chunks, stage
+from imports.pipeline.finish import fail_import, sweep_leftovers
+from imports.queries.progress import progress_of
+from imports.sql import staging
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,7 +85,7 @@ def stop_after(number: int, job: ImportJob, messages: Messages) -> None:
     if number == 0:
         return
     messages.waiting = [message for message in messages.waiting if message[1] != job.pk]
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     for _ in range(number - 1):
         chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
         assert chunk is not None
@@ -103,7 +105,7 @@ def test_a_job_that_ended_too_early_goes_on_to_the_same_end(
     job = import_into_some_products(upload, make_product)
     stop_after(steps, job, messages)
     if how == "cancelled":
-        operations.cancel_import(job_id=job.pk, user=None)
+        jobs.cancel_import(job_id=job.pk, user=None)
     else:
         fail_import(job.pk, "for a test")
     messages.run_all()
@@ -114,7 +116,7 @@ def test_a_job_that_ended_too_early_goes_on_to_the_same_end(
     if job.change_set:
         assert job.change_set.status == how
         assert (job.change_set.created, job.change_set.updated) == (job.created, job.updated)
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     assert result(job) == undisturbed
 
@@ -127,11 +129,11 @@ def test_a_retry_after_the_staging_is_cleared_away_reads_the_file_again(
 ) -> None:
     job = import_into_some_products(upload, make_product)
     stop_after(4, job, messages)
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     sweep_leftovers()
     with connection.cursor() as cursor:
-        assert not sql.staging_exists(cursor, job.pk)
-    operations.retry_import(job_id=job.pk, user=None)
+        assert not staging.staging_exists(cursor, job.pk)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     assert result(job) == undisturbed
 
@@ -143,7 +145,7 @@ def test_the_sweep_leaves_the_staging_of_running_jobs_alone(
     stop_after(2, job, messages)
     sweep_leftovers()
     with connection.cursor() as cursor:
-        assert sql.holds_rows(cursor, job.pk)
+        assert staging.holds_rows(cursor, job.pk)
 
 
 def test_a_chunk_at_work_commits_nothing_after_the_cancel(
@@ -154,13 +156,13 @@ def test_a_chunk_at_work_commits_nothing_after_the_cancel(
 
     def cancelled_meanwhile(*args: Any, **options: Any) -> Any:
         written = upsert(*args, **options)
-        in_another_connection(lambda: operations.cancel_import(job_id=job.pk, user=None))
+        in_another_connection(lambda: jobs.cancel_import(job_id=job.pk, user=None))
         return written
 
-    monkeypatch.setattr(applying, "upsert", cancelled_meanwhile)
+    monkeypatch.setattr(apply, "upsert", cancelled_meanwhile)
     chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk is not None
-    applying.apply_chunk(chunk)
+    apply.apply_chunk(chunk)
     job.refresh_from_db()
     assert job.status == "cancelled"
     assert Product.objects.count() == job.created == job.change_set.created  # type: ignore[union-attr]
@@ -181,14 +183,14 @@ def test_reading_stops_at_the_cancel_and_leaves_nothing(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = upload(FILE)
-    real = reading._stage_slice
+    real = stage._stage_slice
 
     def cancelled_before(*args: Any) -> Any:
-        in_another_connection(lambda: operations.cancel_import(job_id=job.pk, user=None))
+        in_another_connection(lambda: jobs.cancel_import(job_id=job.pk, user=None))
         return real(*args)
 
-    monkeypatch.setattr(reading, "_stage_slice", cancelled_before)
-    operations.advance_import(job.pk)
+    monkeypatch.setattr(stage, "_stage_slice", cancelled_before)
+    jobs.advance_import(job.pk)
     job.refresh_from_db()
     assert (job.status, job.total_records, job.change_set) == ("cancelled", 0, None)
 
@@ -198,7 +200,7 @@ def test_a_cancelled_job_gives_up_its_turn_and_tells_of_it(
 ) -> None:
     first, second = upload(FILE), upload(HEADER + "A-1,Lamp,1\n")
     stop_after(3, first, messages)
-    operations.cancel_import(job_id=first.pk, user=None)
+    jobs.cancel_import(job_id=first.pk, user=None)
     messages.run_all()
     second.refresh_from_db()
     assert second.status == "completed"
@@ -210,9 +212,9 @@ def test_a_retried_job_goes_next_and_does_not_interrupt_the_one_that_writes(
 ) -> None:
     first, second, third = upload(FILE), upload(FILE), upload(FILE)
     stop_after(3, first, messages)
-    operations.cancel_import(job_id=first.pk, user=None)
+    jobs.cancel_import(job_id=first.pk, user=None)
     stop_after(2, second, messages)
-    operations.retry_import(job_id=first.pk, user=None)
+    jobs.retry_import(job_id=first.pk, user=None)
     messages.run_all()
     for job in (first, second, third):
         job.refresh_from_db()
@@ -239,15 +241,15 @@ def test_every_state_but_completed_can_be_cancelled_or_retried(
     may_retry: bool,
 ) -> None:
     for allowed, act in (
-        (may_cancel, operations.cancel_import),
-        (may_retry, operations.retry_import),
+        (may_cancel, jobs.cancel_import),
+        (may_retry, jobs.retry_import),
     ):
         job = upload(FILE)
         ImportJob.objects.filter(pk=job.pk).update(status=status)
         if allowed:
             act(job_id=job.pk, user=None)
         else:
-            with pytest.raises(operations.Refused, match="can be"):
+            with pytest.raises(jobs.Refused, match="can be"):
                 act(job_id=job.pk, user=None)
 
 
@@ -256,7 +258,7 @@ def test_the_clock_stands_still_between_an_end_and_a_retry(
 ) -> None:
     job = upload(FILE)
     stop_after(3, job, messages)
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     hour = timedelta(hours=1)
     job.refresh_from_db()
     assert job.started_at
@@ -264,7 +266,7 @@ def test_the_clock_stands_still_between_an_end_and_a_retry(
     ImportJob.objects.filter(pk=job.pk).update(
         started_at=job.started_at - hour, finished_at=job.finished_at - hour
     )
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert progress_of(job, timezone.now()).elapsed < 60
@@ -291,7 +293,7 @@ def test_a_record_that_the_database_refuses_fails_the_job_with_its_line_and_reas
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE catalog_product DROP CONSTRAINT no_poison")
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.created, job.superseded, job.rejected) == ("completed", 100, 1, 1)
@@ -317,7 +319,7 @@ def test_a_file_whose_import_came_to_nothing_is_new(
     upload: Callable[..., ImportJob], messages: Messages
 ) -> None:
     first = upload(FILE)
-    operations.cancel_import(job_id=first.pk, user=None)
+    jobs.cancel_import(job_id=first.pk, user=None)
     assert upload(FILE, review_if_known=True).same_as is None
     assert not ChangeSet.objects.filter(importjob=first).exists()
 
@@ -379,8 +381,8 @@ def test_a_retry_of_what_changed_nothing_is_all_its_own(
     upload: Callable[..., ImportJob], messages: Messages, mara: User, noah: User
 ) -> None:
     job = upload(FILE, user=mara)
-    operations.cancel_import(job_id=job.pk, user=mara)
-    operations.retry_import(job_id=job.pk, user=noah)
+    jobs.cancel_import(job_id=job.pk, user=mara)
+    jobs.retry_import(job_id=job.pk, user=noah)
     messages.run_all()
     job.refresh_from_db()
     change_set = job.change_set
@@ -401,8 +403,8 @@ def test_a_retry_of_what_changed_something_is_shared_and_nobodys_own_to_undo(
 ) -> None:
     job = upload(FILE, user=mara)
     stop_after(4, job, messages)
-    operations.cancel_import(job_id=job.pk, user=mara)
-    operations.retry_import(job_id=job.pk, user=noah)
+    jobs.cancel_import(job_id=job.pk, user=mara)
+    jobs.retry_import(job_id=job.pk, user=noah)
     messages.run_all()
     job.refresh_from_db()
     change_set = job.change_set
@@ -424,8 +426,8 @@ def test_who_retries_his_own_import_keeps_it(
 ) -> None:
     job = upload(FILE, user=mara)
     stop_after(4, job, messages)
-    operations.cancel_import(job_id=job.pk, user=mara)
-    operations.retry_import(job_id=job.pk, user=mara)
+    jobs.cancel_import(job_id=job.pk, user=mara)
+    jobs.retry_import(job_id=job.pk, user=mara)
     messages.run_all()
     job.refresh_from_db()
     assert job.change_set is not None
@@ -439,8 +441,8 @@ def test_what_was_shared_once_stays_so(
     job = upload(FILE, user=mara)
     stop_after(4, job, messages)
     for user in (noah, mara):
-        operations.cancel_import(job_id=job.pk, user=user)
-        operations.retry_import(job_id=job.pk, user=user)
+        jobs.cancel_import(job_id=job.pk, user=user)
+        jobs.retry_import(job_id=job.pk, user=user)
     job.refresh_from_db()
     assert job.change_set is not None
     assert (job.change_set.actor, job.change_set.is_shared) == (mara, True)
@@ -451,9 +453,9 @@ def test_what_a_deleted_user_began_is_shared_too(
 ) -> None:
     job = upload(FILE, user=mara)
     stop_after(4, job, messages)
-    operations.cancel_import(job_id=job.pk, user=mara)
+    jobs.cancel_import(job_id=job.pk, user=mara)
     mara.delete()
-    operations.retry_import(job_id=job.pk, user=noah)
+    jobs.retry_import(job_id=job.pk, user=noah)
     job.refresh_from_db()
     assert job.change_set is not None
     assert not undo.may_undo(job.change_set, noah)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from catalog import bulk
 from catalog.models import ChangeSet, Product
+from catalog.operations import bulk
 from imports.models import ImportJob
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
 

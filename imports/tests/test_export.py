@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.export import export_lines
-from catalog.filters import filtered_products
 from catalog.models import Product
+from catalog.queries.filters import filtered_products
 from catalog.values import clean_description, clean_name, clean_sku
-from imports.reader import inspect, read_batches
+from imports.readers.csv import inspect, read_batches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

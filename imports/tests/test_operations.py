@@ -11,14 +11,17 @@ from django.core.files import File
 from django.db import connection, connections
 from django.utils import timezone
 
-from catalog import bulk
 from catalog.models import ChangeSet, Product
-from catalog.sql import ConcurrentEdit, upsert
+from catalog.operations import bulk
+from catalog.sql.upsert import ConcurrentEdit, upsert
 from conftest import wait_for
-from imports import applying, chunks, operations, reading, sql, task_names
-from imports.ending import ATTEMPTS, Overtaken
+from imports import task_names
 from imports.models import ImportJob
-from webhooks import kick
+from imports.operations import jobs
+from imports.pipeline import apply, chunks, stage
+from imports.pipeline.finish import ATTEMPTS, Overtaken
+from imports.sql import staging
+from product_importer.common import enqueue
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,12 +34,12 @@ THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
 def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Messages are kept here instead of being sent: these tests are the worker."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: messages.append((task, *args)))
+    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: messages.append((task, *args)))
     return messages
 
 
 def start(content: str = THREE, **values: Any) -> ImportJob:
-    return operations.start_import(
+    return jobs.start_import(
         file=File(io.BytesIO(content.encode()), name="x.csv"),
         file_name="x.csv",
         user=None,
@@ -56,9 +59,9 @@ def run_all(kicked: list[tuple[str, int]]) -> None:
 def obey(task: str, row_id: int) -> None:
     """Do what a message asks for, as the tasks do."""
     operation = {
-        task_names.ADVANCE: operations.advance_import,
-        task_names.TAKE_TURN: operations.take_turn,
-        task_names.RUN_CHUNKS: operations.run_chunks,
+        task_names.ADVANCE: jobs.advance_import,
+        task_names.TAKE_TURN: jobs.take_turn,
+        task_names.RUN_CHUNKS: jobs.run_chunks,
         bulk.RUN: bulk.run_bulk_act,
     }[task]
     operation(row_id)
@@ -112,7 +115,7 @@ def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
     for _ in range(20):
         kicked.clear()
         ImportJob.objects.update(progress_at=timezone.now() - timedelta(minutes=1))
-        operations.sweep_imports()
+        jobs.sweep_imports()
         assert len(kicked) <= 1
         for task, job_id in list(kicked):
             obey(task, job_id)
@@ -123,13 +126,13 @@ def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
         if job.is_final:
             break
     assert snapshot(job) == EXPECTED
-    assert operations.sweep_imports() == []
+    assert jobs.sweep_imports() == []
 
 
 def test_the_sweep_leaves_a_job_alone_that_gets_on(kicked: list[tuple[str, int]]) -> None:
     start()
     kicked.clear()
-    assert operations.sweep_imports() == []
+    assert jobs.sweep_imports() == []
 
 
 def test_jobs_write_one_at_a_time_in_the_order_of_their_start(
@@ -138,11 +141,11 @@ def test_jobs_write_one_at_a_time_in_the_order_of_their_start(
     first = start(HEADER + "A-1,From the first,,1,true\n")
     second = start(HEADER + "A-1,From the second,,1,true\n")
     kicked.clear()
-    operations.advance_import(second.pk)  # read and resolved, but not its turn
+    jobs.advance_import(second.pk)  # read and resolved, but not its turn
     second.refresh_from_db()
     assert (second.stage, second.chunks.filter(done_at=None).count()) == ("resolving", 1)
     assert kicked == []
-    operations.advance_import(first.pk)
+    jobs.advance_import(first.pk)
     run_all(kicked)  # the end of the first wakes the second
     assert [snapshot(job)["job"][0] for job in (first, second)] == ["completed", "completed"]
     assert Product.objects.get().name == "From the second"
@@ -168,10 +171,10 @@ def test_a_failed_job_gives_up_its_turn_and_leaves_no_change_set(
 
 def test_staging_that_a_crash_emptied_is_read_again(kicked: list[tuple[str, int]]) -> None:
     job = start()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     with connection.cursor() as cursor:
         # What PostgreSQL does with unlogged tables when it recovers from a crash.
-        cursor.execute(f"TRUNCATE {sql.staging_table(job.pk)}")
+        cursor.execute(f"TRUNCATE {staging.staging_table(job.pk)}")
     run_all(kicked)
     assert snapshot(job) == EXPECTED
 
@@ -182,14 +185,14 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
     settings.IMPORT_CHUNK_ROWS = 10
     rows = "".join(f"S-{n:03d},Name,,1,true\n" for n in range(40))
     job = start(HEADER + rows + "BAD,x,,NaN,true\n")
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     job.refresh_from_db()
     assert job.chunks.count() == 4
     chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk is not None
-    applying.apply_chunk(chunk)
+    apply.apply_chunk(chunk)
     with connection.cursor() as cursor:
-        sql.drop_staging(cursor, job.pk)
+        staging.drop_staging(cursor, job.pk)
     run_all(kicked)
     job.refresh_from_db()
     assert (job.status, job.error) == ("completed", "")
@@ -201,16 +204,16 @@ def test_who_finds_staging_lost_after_it_was_read_again_does_nothing(
     kicked: list[tuple[str, int]],
 ) -> None:
     job = start()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     with connection.cursor() as cursor:
-        sql.drop_staging(cursor, job.pk)
+        staging.drop_staging(cursor, job.pk)
     late = ImportJob.objects.get(pk=job.pk)  # as a chunk's worker sees it
     kicked.clear()
-    reading.stage_again(ImportJob.objects.get(pk=job.pk))
-    reading.stage_again(late)
+    stage.stage_again(ImportJob.objects.get(pk=job.pk))
+    stage.stage_again(late)
     assert kicked == [(task_names.ADVANCE, job.pk)]
-    operations.advance_import(job.pk)
-    reading.stage_again(late)
+    jobs.advance_import(job.pk)
+    stage.stage_again(late)
     job.refresh_from_db()
     assert job.stage == ImportJob.Stage.APPLYING
     assert job.layout["fields"]
@@ -222,12 +225,12 @@ def test_who_comes_late_to_read_a_file_leaves_what_the_first_one_read(
     kicked: list[tuple[str, int]],
 ) -> None:
     job = start()
-    assert reading._begin_run(job)
+    assert stage._begin_run(job)
     late = ImportJob.objects.get(pk=job.pk)
-    assert reading.stage_records(job)
+    assert stage.stage_records(job)
     with pytest.raises(Overtaken):
-        reading.stage_records(late)
-    operations.advance_import(job.pk)
+        stage.stage_records(late)
+    jobs.advance_import(job.pk)
     run_all(kicked)
     assert snapshot(job) == EXPECTED
 
@@ -239,9 +242,9 @@ def test_two_workers_that_find_staging_lost_at_once_read_it_once(
     settings.IMPORT_CHUNK_ROWS = 50
     rows = "".join(f"S-{n:04d},Name {n},,1,true\n" for n in range(2000))
     job = start(HEADER + rows)
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     with connection.cursor() as cursor:
-        sql.drop_staging(cursor, job.pk)
+        staging.drop_staging(cursor, job.pk)
     ended = threading.Event()
     errors: list[Exception] = []
 
@@ -290,11 +293,11 @@ def test_a_job_that_never_gets_on_fails_after_a_few_attempts(
     def break_down(*args: Any, **options: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(reading, "read_batches", break_down)
+    monkeypatch.setattr(stage, "read_batches", break_down)
     for _ in range(ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
-            operations.advance_import(job.pk)
-    operations.advance_import(job.pk)
+            jobs.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     job.refresh_from_db()
     assert job.status == "failed"
     assert f"{ATTEMPTS} times" in job.error
@@ -304,12 +307,12 @@ def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
     kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = start()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
 
     def break_down(*args: Any, **options: Any) -> Any:
         raise ZeroDivisionError("a poisonous row")
 
-    monkeypatch.setattr(applying, "upsert", break_down)
+    monkeypatch.setattr(apply, "upsert", break_down)
     for _ in range(ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
             chunks.run_chunks(job.pk)
@@ -326,7 +329,7 @@ def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
     settings.IMPORT_CHUNK_ROWS = 50
     rows = "".join(f"S-{n:04d},Name {n},,1,true\n" for n in range(2000))
     job = start(HEADER + rows)
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
 
     def work() -> None:
         chunks.run_chunks(job.pk, seconds=60)
@@ -345,7 +348,7 @@ def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
 
 def test_counts_that_do_not_add_up_fail_the_job(kicked: list[tuple[str, int]]) -> None:
     job = start()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     ImportJob.objects.update(total_records=4)
     run_all(kicked)
     job.refresh_from_db()
@@ -355,7 +358,7 @@ def test_counts_that_do_not_add_up_fail_the_job(kicked: list[tuple[str, int]]) -
 
 def test_a_file_over_the_limit_is_refused_and_not_kept(settings: Any) -> None:
     settings.IMPORT_MAX_FILE_SIZE = 10
-    with pytest.raises(operations.Refused, match="at most"):
+    with pytest.raises(jobs.Refused, match="at most"):
         start()
     assert not ImportJob.objects.exists()
 
@@ -368,7 +371,7 @@ def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
     """Somebody edits a product between comparing and writing: the values before are theirs."""
     make_product("A-1", "Before")
     job = start(HEADER + "A-1,From the file,,1,true\n")
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     real = upsert
     edits: list[int] = []
 
@@ -378,7 +381,7 @@ def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
             raise ConcurrentEdit
         return real(cursor, **options)
 
-    monkeypatch.setattr(applying, "upsert", edit_first)
+    monkeypatch.setattr(apply, "upsert", edit_first)
     run_all(kicked)
     job.refresh_from_db()
     assert (job.status, job.updated) == ("completed", 1)
@@ -388,7 +391,7 @@ def test_a_chunk_of_a_killed_worker_is_claimed_again_after_a_moment(
     kicked: list[tuple[str, int]],
 ) -> None:
     job = start()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     assert chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)  # and then the worker is killed
     kicked.clear()
     chunks.run_chunks(job.pk)

@@ -14,10 +14,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from imports import rejects, task_names
+from imports import task_names
 from imports.models import ImportJob
-from imports.progress import progress_of
-from webhooks import kick
+from imports.queries import rejects
+from imports.queries.progress import progress_of
+from product_importer.common import enqueue
 
 pytestmark = pytest.mark.django_db
 
@@ -198,8 +199,8 @@ def test_a_dead_broker_costs_a_request_less_than_half_a_second(
         broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         task_publish_retry=settings.CELERY_TASK_PUBLISH_RETRY,
     )
-    monkeypatch.setattr(kick, "current_app", dead)
+    monkeypatch.setattr(enqueue, "current_app", dead)
     started = time.monotonic()
-    kick._kick(task_names.ADVANCE, (1,))
+    enqueue._kick(task_names.ADVANCE, (1,))
     assert time.monotonic() - started < 0.5
     dead.close()

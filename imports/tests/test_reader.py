@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imports.reader import Checkpoint, UnreadableFile, inspect, lines, read_batches
+from imports.readers.csv import Checkpoint, UnreadableFile, inspect, lines, read_batches
 
 HEADER = "sku,name,description,price,active\n"
 

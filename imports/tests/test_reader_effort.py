@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imports.reader import inspect, lines, read_batches, records
-from imports.reader.lookahead import BROKEN, Lookahead
+from imports.readers.csv import inspect, lines, read_batches, records
+from imports.readers.csv.lookahead import BROKEN, Lookahead
 
 AT_MOST = 12  # looks at a line, on average; a record may be parsed anew with each of 5 blocks
 

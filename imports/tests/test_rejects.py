@@ -10,8 +10,10 @@ from django.test import Client
 
 from catalog.models import Product
 from conftest import Messages
-from imports import reading, rejects, sql
 from imports.models import ImportJob
+from imports.pipeline import stage
+from imports.queries import rejects
+from imports.sql import staging
 
 HEADER = "sku,name,description,price,active\n"
 REFUSED = (
@@ -54,10 +56,10 @@ def test_details_are_kept_up_to_a_bound_and_rejects_csv_has_all(
 ) -> None:
     whole = imported(REFUSED)
     assert (whole.rejected, whole.errors.count(), whole.warnings) == (6, 6, [])
-    monkeypatch.setattr(sql, "DETAILS_ROWS", 4)
+    monkeypatch.setattr(staging, "DETAILS_ROWS", 4)
     job = imported(REFUSED)
     assert (job.rejected, job.errors.count()) == (6, 4)
-    assert sql.PARTLY_KEPT in job.warnings
+    assert staging.PARTLY_KEPT in job.warnings
     assert rejected(job) == rejected(whole)
     assert (
         "4 of 6 refused records are listed"
@@ -68,7 +70,7 @@ def test_details_are_kept_up_to_a_bound_and_rejects_csv_has_all(
 def test_they_are_bounded_in_bytes_as_well(
     imported: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "DETAILS_BYTES", 1000)
+    monkeypatch.setattr(staging, "DETAILS_BYTES", 1000)
     job = imported(HEADER + "".join(f"A-{n},{'x' * 400},,free,true\n" for n in range(9)))
     assert (job.rejected, job.errors.count()) == (9, 3)
     assert [row[0] for row in rejected(job)[1:]] == [f"A-{n}" for n in range(9)]
@@ -77,12 +79,12 @@ def test_they_are_bounded_in_bytes_as_well(
 def test_the_bound_holds_over_many_transactions(
     imported: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "DETAILS_ROWS", 7)
-    monkeypatch.setattr(reading, "SLICE_SECONDS", 0)
-    monkeypatch.setattr("imports.reader.lines.BLOCK_SIZE", 64)
+    monkeypatch.setattr(staging, "DETAILS_ROWS", 7)
+    monkeypatch.setattr(stage, "SLICE_SECONDS", 0)
+    monkeypatch.setattr("imports.readers.csv.lines.BLOCK_SIZE", 64)
     job = imported(HEADER + "".join(f"A-{n},x,,free,true\n" for n in range(30)))
     assert (job.rejected, job.errors.count()) == (30, 7)
-    assert job.warnings.count(sql.PARTLY_KEPT) == 1
+    assert job.warnings.count(staging.PARTLY_KEPT) == 1
     assert len(rejected(job)) == 31
 
 
@@ -96,17 +98,17 @@ def test_records_that_only_the_catalogue_refuses_are_bounded_too(
     whole = imported("sku,price\n" + "\n".join(lines))
     assert (whole.updated, whole.rejected, whole.errors.count()) == (1, 5, 5)
     for bound in (0, 3):
-        monkeypatch.setattr(sql, "DETAILS_ROWS", bound)
+        monkeypatch.setattr(staging, "DETAILS_ROWS", bound)
         job = imported("sku,price\n" + "\n".join(lines))
         assert (job.unchanged, job.rejected, job.errors.count()) == (1, 5, bound)
-        assert job.warnings.count(sql.PARTLY_KEPT) == 1
+        assert job.warnings.count(staging.PARTLY_KEPT) == 1
         assert rejected(job) == rejected(whole)
 
 
 def test_without_the_file_there_is_what_is_kept_and_the_page_says_so(
     imported: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch, page: Client
 ) -> None:
-    monkeypatch.setattr(sql, "DETAILS_ROWS", 4)
+    monkeypatch.setattr(staging, "DETAILS_ROWS", 4)
     job = imported(REFUSED)
     job.file.storage.delete(str(job.file.name))
     assert len(rejected(job)) == 1 + 4
@@ -120,12 +122,12 @@ def test_without_the_file_there_is_what_is_kept_and_the_page_says_so(
 def test_counts_still_add_up_when_a_file_with_more_is_read_again(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "DETAILS_ROWS", 2)
+    monkeypatch.setattr(staging, "DETAILS_ROWS", 2)
     job = upload(REFUSED)
     messages.run_all(until=lambda: ImportJob.objects.get(pk=job.pk).resolved_at)
     job.refresh_from_db()
     assert job.rejected == 6
-    reading.stage_again(job)  # as after a crash of the server
+    stage.stage_again(job)  # as after a crash of the server
     messages.run_all()
     job.refresh_from_db()
     assert job.status == "completed", job.error
@@ -153,7 +155,7 @@ def test_blank_cells_at_the_end_are_not_stored(imported: Callable[..., ImportJob
 def test_superseded_records_are_bounded_too(
     imported: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch, page: Client
 ) -> None:
-    monkeypatch.setattr(sql, "DETAILS_ROWS", 3)
+    monkeypatch.setattr(staging, "DETAILS_ROWS", 3)
     job = imported("sku,name\n" + "A-1,Lamp\n" * 9)
     assert (job.superseded, list(job.superseded_records.values_list("line", flat=True))) == (
         8,

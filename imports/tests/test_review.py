@@ -9,13 +9,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from catalog import operations as catalog
-from catalog.filters import BadFilter
 from catalog.models import ChangeSet, Product
+from catalog.operations import products as catalog
+from catalog.queries.filters import BadFilter
 from conftest import Messages
-from imports import applying, chunks, comparing, operations, sql
 from imports.models import ImportJob, job_snapshot
-from imports.review import NoReview, ReviewRow, read_page
+from imports.operations import jobs
+from imports.pipeline import apply as applying
+from imports.pipeline import chunks, compare
+from imports.queries.review import NoReview, ReviewRow, read_page
+from imports.sql import staging
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +41,7 @@ def review(upload: Callable[..., ImportJob], messages: Messages) -> Callable[...
 
 
 def apply(job: ImportJob, messages: Messages) -> ImportJob:
-    operations.apply_import(job_id=job.pk, user=None)
+    jobs.apply_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert job.status == "completed", job.error
@@ -329,12 +332,12 @@ def test_a_discarded_review_changes_nothing_and_can_be_taken_up_again(
     review: Callable[..., ImportJob], messages: Messages
 ) -> None:
     job = review(HEADER + "A-1,Lamp,,1,\n")
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     job.refresh_from_db()
     assert (job.status, job.change_set) == ("cancelled", None)
-    with pytest.raises(operations.Refused, match="cancelled"):
-        operations.apply_import(job_id=job.pk, user=None)
-    operations.retry_import(job_id=job.pk, user=None)
+    with pytest.raises(jobs.Refused, match="cancelled"):
+        jobs.apply_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert job.status == "awaiting_review"
@@ -373,7 +376,7 @@ def _stage(job: ImportJob) -> str:
 def empty_staging(job: ImportJob) -> None:
     """What PostgreSQL does with unlogged tables when it recovers from a crash."""
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {sql.staging_table(job.pk)}")
+        cursor.execute(f"TRUNCATE {staging.staging_table(job.pk)}")
 
 
 def test_a_cancelled_apply_goes_on_without_another_review(
@@ -381,13 +384,13 @@ def test_a_cancelled_apply_goes_on_without_another_review(
 ) -> None:
     settings.IMPORT_CHUNK_ROWS = 10
     job = review(HEADER + "".join(f"S-{n:02d},Lamp,,1,\n" for n in range(50)))
-    operations.apply_import(job_id=job.pk, user=user)
+    jobs.apply_import(job_id=job.pk, user=user)
     messages.run_all(until=lambda: _stage(job) == "applying")
     chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk
     applying.apply_chunk(chunk)
-    operations.cancel_import(job_id=job.pk, user=None)
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.created, job.differing) == ("completed", 50, 0)
@@ -399,8 +402,8 @@ def test_a_worker_that_comes_late_does_not_take_an_apply_back(
 ) -> None:
     """It found no chunk left to compare, and hears only now that it was the last one."""
     job = review(HEADER + "A-1,Lamp,,1.00,\n")
-    operations.apply_import(job_id=job.pk, user=None)
-    comparing.finish_comparing(job.pk)
+    jobs.apply_import(job_id=job.pk, user=None)
+    compare.finish_comparing(job.pk)
     chunks.run_chunks(job.pk)
     job.refresh_from_db()
     assert job.status == "processing"

@@ -73,7 +73,7 @@ def test_an_import_is_undone_after_a_question_in_numbers(
     job.refresh_from_db()
     assert job.change_set
     eve = make_user("eve", "editor")
-    from catalog import operations as catalog
+    from catalog.operations import products as catalog
 
     catalog.update_product(product_id=lamp.pk, actor=eve, data={"name": "Edited"})
     assert f"/changes/{job.change_set.pk}/undo/" in text_of(page, f"/imports/{job.pk}/")

@@ -12,13 +12,15 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from catalog import bulk, sql_undo, undo
-from catalog import operations as catalog
 from catalog.models import ChangeSet, Product, RemovedProduct
-from catalog.queries import change_set_entries
+from catalog.operations import bulk, undo
+from catalog.operations import products as catalog
+from catalog.queries.products import change_set_entries
+from catalog.sql import undo as sql_undo
 from conftest import Messages
-from imports import applying, chunks, operations
 from imports.models import ImportJob
+from imports.operations import jobs
+from imports.pipeline import apply, chunks
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -220,22 +222,22 @@ def test_what_a_cancelled_import_applied_is_taken_back_and_then_not_retried(
     settings.IMPORT_CHUNK_ROWS = 10
     job = upload(HEADER + "".join(f"S-{n:02d},Name,,,\n" for n in range(40)))
     messages.waiting.clear()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
     assert chunk
-    applying.apply_chunk(chunk)
-    with pytest.raises(operations.Refused, match="Cancel it first"):
-        operations.undo_import(job_id=job.pk, user=None)
-    operations.cancel_import(job_id=job.pk, user=None)
+    apply.apply_chunk(chunk)
+    with pytest.raises(jobs.Refused, match="Cancel it first"):
+        jobs.undo_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     job.refresh_from_db()
     assert 0 < job.created < 40
     assert job.change_set
     undone(job.change_set)
     assert catalogue() == []
-    with pytest.raises(operations.Refused, match="undone"):
-        operations.retry_import(job_id=job.pk, user=None)
-    with pytest.raises(operations.Refused, match="undone already"):
-        operations.undo_import(job_id=job.pk, user=None)
+    with pytest.raises(jobs.Refused, match="undone"):
+        jobs.retry_import(job_id=job.pk, user=None)
+    with pytest.raises(jobs.Refused, match="undone already"):
+        jobs.undo_import(job_id=job.pk, user=None)
 
 
 def test_an_import_that_changed_nothing_has_nothing_to_undo(
@@ -244,8 +246,8 @@ def test_an_import_that_changed_nothing_has_nothing_to_undo(
     imported("A-1,Lamp,,1.00,yes\n")
     again = upload(HEADER + "A-1,Lamp,,1.00,yes\n")
     messages.run_all()
-    with pytest.raises(operations.Refused, match="changed nothing"):
-        operations.undo_import(job_id=again.pk, user=None)
+    with pytest.raises(jobs.Refused, match="changed nothing"):
+        jobs.undo_import(job_id=again.pk, user=None)
 
 
 def test_an_undo_waits_for_its_turn(

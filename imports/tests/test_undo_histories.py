@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from catalog import bulk, sql_undo, undo
-from catalog import operations as catalog
 from catalog.models import Change, ChangeSet, Product
-from catalog.queries import change_set_entries
+from catalog.operations import bulk, undo
+from catalog.operations import products as catalog
+from catalog.queries.products import change_set_entries
+from catalog.sql import undo as sql_undo
 from conftest import Messages
-from imports import applying, chunks, operations
 from imports.models import ImportJob
+from imports.operations import jobs
+from imports.pipeline import apply, chunks
 from imports.tests.undo_model import Act, Catalogue, Step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,12 +181,12 @@ class History:
         """An import that is cancelled when it has done some of its chunks."""
         job, rows = self.start_import()
         self.messages.waiting.clear()
-        operations.advance_import(job.pk)
+        jobs.advance_import(job.pk)
         for _ in range(self.random.randint(1, len(rows))):
             chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
             if chunk:
-                applying.apply_chunk(chunk)
-        operations.cancel_import(job_id=job.pk, user=None)
+                apply.apply_chunk(chunk)
+        jobs.cancel_import(job_id=job.pk, user=None)
         self.messages.run_all()
         job.refresh_from_db()
         done = job.chunks.exclude(done_at=None)
@@ -213,7 +215,7 @@ class History:
         if self.model.acts[job.change_set_id].undos:
             return
         rows = self.stopped.pop(job.pk)
-        operations.retry_import(job_id=job.pk, user=None)
+        jobs.retry_import(job_id=job.pk, user=None)
         self.messages.run_all()
         job.refresh_from_db()
         assert job.status == "completed", job.error

@@ -8,13 +8,16 @@ from django.db import connection, transaction
 from django.db.models import Max, Min
 from django.test import Client
 
-from catalog import bulk, sql, sql_undo, undo
-from catalog import operations as catalog
 from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConflict
-from catalog.queries import change_set_entries
+from catalog.operations import bulk, undo
+from catalog.operations import products as catalog
+from catalog.queries.products import change_set_entries
+from catalog.sql import undo as sql_undo
+from catalog.sql import upsert
 from conftest import Messages
-from imports import applying, chunks, operations
 from imports.models import ImportJob
+from imports.operations import jobs
+from imports.pipeline import apply, chunks
 from imports.tests.test_undo import kept, rows_read
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,15 +166,15 @@ def test_what_an_import_changed_twice_is_taken_back_to_the_edit_in_between(
     old = make_product("a-old", "Before")
     job = upload("sku,name\na-old,First\nb-new,First\ny-old,Second\nz-new,Second\n")
     messages.waiting.clear()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     while job.chunks.exclude(done_at=None).count() < 3:
         chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
         assert chunk
-        applying.apply_chunk(chunk)
+        apply.apply_chunk(chunk)
     new = Product.objects.get(sku="b-new")
     edit(old, sku="y-old")
     edit(new, sku="z-new")
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     messages.run_all()
     job.refresh_from_db()
     assert job.change_set
@@ -231,17 +234,17 @@ def test_a_cancelled_import_goes_on_if_its_undo_changed_nothing(
     product = make_product("a", "Before")
     job = upload("sku,name\na,First\nb,First\nc,First\n")
     messages.waiting.clear()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     while not Product.objects.filter(name="First").exists():
         chunk = chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)
         assert chunk
-        applying.apply_chunk(chunk)
-    operations.cancel_import(job_id=job.pk, user=None)
+        apply.apply_chunk(chunk)
+    jobs.cancel_import(job_id=job.pk, user=None)
     edit(product, name="Edited")
     job.refresh_from_db()
     assert job.change_set
     assert undone(job.change_set).changed == 0
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, skus()) == ("completed", ["a", "b", "c"])
@@ -287,7 +290,7 @@ def test_changing_a_catalogue_that_came_back_and_undoing_it_reads_each_product_a
     cleared: ChangeSet, undone: Undone, messages: Messages
 ) -> None:
     undone(cleared)
-    statement = sql._SET_ACTIVE.format(where="id BETWEEN %s AND %s")
+    statement = upsert._SET_ACTIVE.format(where="id BETWEEN %s AND %s")
     with transaction.atomic(), connection.cursor() as cursor:
         assert read(cursor, statement, [0, 10**9, False, False, 0, 0, False]) <= 20 * ROWS
         transaction.set_rollback(True)

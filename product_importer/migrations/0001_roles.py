@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations
 
-from product_importer.roles import grant
+from product_importer.accounts.roles import grant
 
 VIEWER = ("catalog.view_product", "catalog.view_changeset", "imports.view_importjob")
 EDITOR = (

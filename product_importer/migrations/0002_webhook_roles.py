@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations
 
-from product_importer.roles import grant
+from product_importer.accounts.roles import grant
 
 MANAGER = (
     "webhooks.view_endpoint",

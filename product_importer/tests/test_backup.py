@@ -16,14 +16,15 @@ from django.db import connection
 from knox.models import get_token_model
 
 from conftest import Messages, wait_for
-from imports import chunks
 from imports.models import ImportJob
+from imports.pipeline import chunks
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port
 from product_importer.local.pytest_plugin import STACK, with_database, worker_number
 from product_importer.local.stack import Stack
-from webhooks import endpoints, operations, signing
+from webhooks import signing
 from webhooks.models import Event
+from webhooks.operations import endpoints, events
 from webhooks.tests.receiver import Receiver, serve
 
 DOCS = (BASE_DIR / "docs" / "backup.md").read_text()
@@ -110,7 +111,7 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.IMPORT_CHUNK_ROWS = 10
-    monkeypatch.setattr(operations, "wake_pump", lambda: None)  # no pump here
+    monkeypatch.setattr(events, "wake_pump", lambda: None)  # no pump here
     _, token = get_token_model().objects.create(user)
     endpoint, secret = endpoints.create_endpoint(
         actor=user, url=receiver.url, events=["import.completed"]

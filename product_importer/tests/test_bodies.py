@@ -14,12 +14,12 @@ import pytest
 import requests
 from django.contrib.auth.models import User
 
-from product_importer import bodies
-from product_importer.bodies import MULTIPART_BYTES, OTHER_BYTES, LimitBodies
+from product_importer.accounts.tokens import make_token
 from product_importer.local.processes import free_port, spawn, stop, wait_until
 from product_importer.local.stack import Stack
 from product_importer.models import ApiToken
-from product_importer.tokens import make_token
+from product_importer.web import body_limit
+from product_importer.web.body_limit import MULTIPART_BYTES, OTHER_BYTES, LimitBodies
 
 MB = 1024**2
 LIMIT = 12 * MB
@@ -92,7 +92,7 @@ def test_a_small_file_passes_without_a_look() -> None:
 def test_what_is_announced_too_large_is_refused_before_a_byte_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "LINGER_SECONDS", 0)
+    monkeypatch.setattr(body_limit, "LINGER_SECONDS", 0)
     exchange = Exchange("/up/", [MB] * 20, announced=20 * MB)
     assert exchange.run() == 413
     assert exchange.kept == 0

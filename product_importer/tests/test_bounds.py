@@ -16,21 +16,21 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-import catalog.filters
-import catalog.forms
-import product_importer.forms
+import catalog.queries.filters
+import catalog.views.forms
+import product_importer.accounts.forms
 import product_importer.urls  # has the admin find its models
 import webhooks.api
 import webhooks.forms
-from catalog import bulk
-from catalog.bulk import start_bulk_act
-from catalog.filters import FILTER_MAX_LENGTH, BadFilter
 from catalog.models import ChangeSet, Product
+from catalog.operations import bulk
+from catalog.operations.bulk import start_bulk_act
+from catalog.queries.filters import FILTER_MAX_LENGTH, BadFilter
 from conftest import Messages
 from imports.models import INNER, ImportJob
 from product_importer.tests.test_rubbish import FORMS
-from webhooks.endpoints import create_endpoint
 from webhooks.models import Attempt, Delivery, Event
+from webhooks.operations.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,13 @@ def test_every_text_that_the_api_takes_has_a_bound(program: APIClient) -> None:
     assert found == []
 
 
-MODULES = (catalog.filters, catalog.forms, product_importer.forms, webhooks.api, webhooks.forms)
+MODULES = (
+    catalog.queries.filters,
+    catalog.views.forms,
+    product_importer.accounts.forms,
+    webhooks.api,
+    webhooks.forms,
+)
 
 
 def classes_of(kind: type) -> list[Any]:

@@ -14,11 +14,11 @@ from django.test import Client
 from psycopg_pool import PoolTimeout
 
 from conftest import wait_for
-from product_importer import bodies, database
-from product_importer.admission import may_upload
-from product_importer.database import LimitedConnection
 from product_importer.local.stack import Stack
 from product_importer.tests.test_probes import silent, stack  # noqa: F401 (a fixture)
+from product_importer.web import body_limit, database
+from product_importer.web.database import LimitedConnection
+from product_importer.web.upload_permission import may_upload
 
 pytestmark = pytest.mark.django_db
 
@@ -64,8 +64,8 @@ def away(*args: Any, **options: Any) -> Any:
 @pytest.fixture
 def lenient(page: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client that is given what an error becomes, on a site whose products cannot be read."""
-    monkeypatch.setattr("catalog.views.filtered_products", away)
-    monkeypatch.setattr("catalog.api.filtered_products", away)
+    monkeypatch.setattr("catalog.views.products.filtered_products", away)
+    monkeypatch.setattr("catalog.api.products.filtered_products", away)
     page.raise_request_exception = False
     return page
 
@@ -81,9 +81,9 @@ def test_what_cannot_be_read_is_a_503_that_says_what_to_do(lenient: Client, path
 
 
 def test_a_large_file_is_refused_with_a_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("product_importer.admission.get_user", away)
+    monkeypatch.setattr("product_importer.web.upload_permission.get_user", away)
     scope = {"type": "http", "method": "POST", "path": "/up/", "headers": [], "query_string": b""}
-    scope["headers"] = [(b"content-length", str(2 * bodies.OTHER_BYTES).encode())]
+    scope["headers"] = [(b"content-length", str(2 * body_limit.OTHER_BYTES).encode())]
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -92,8 +92,8 @@ def test_a_large_file_is_refused_with_a_sentence_too(monkeypatch: pytest.MonkeyP
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    limits = {"max_file_bytes": 3 * bodies.OTHER_BYTES, "uploads": ("/up/",)}
-    limited = bodies.LimitBodies(receive, **limits, may_upload=may_upload)  # type: ignore[arg-type]
+    limits = {"max_file_bytes": 3 * body_limit.OTHER_BYTES, "uploads": ("/up/",)}
+    limited = body_limit.LimitBodies(receive, **limits, may_upload=may_upload)  # type: ignore[arg-type]
     asyncio.run(limited(scope, receive, send))
     assert sent[0]["status"] == 503
     assert b"send it again" in sent[1]["body"]
@@ -103,7 +103,7 @@ def test_other_errors_stay_errors(lenient: Client, monkeypatch: pytest.MonkeyPat
     def broken(*args: Any) -> Any:
         raise ValueError("a mistake of ours")
 
-    monkeypatch.setattr("catalog.views.filtered_products", broken)
+    monkeypatch.setattr("catalog.views.products.filtered_products", broken)
     assert lenient.get("/products/").status_code == 500
 
 

@@ -21,9 +21,9 @@ from django.utils import timezone
 
 from catalog.models import ChangeSet, Product
 from conftest import Messages
-from imports import bucket as in_bucket
-from imports import direct
+from imports.files import multipart as in_bucket
 from imports.models import ImportJob, Upload
+from imports.operations import uploads
 from product_importer.environment import BASE_DIR
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -395,7 +395,7 @@ def test_expired_uploads_are_cleared_away_and_others_stay(person: Client, bucket
     past = timezone.now() - timedelta(seconds=1)
     Upload.objects.exclude(pk=fresh).update(expires_at=past)
     assert person.get(f"{URL}{expired}/").status_code == 404
-    direct.clear_uploads()
+    uploads.clear_uploads()
     assert Upload.objects.get().pk == fresh
     assert [upload.id for upload in bucket.multipart_uploads.all()] == [
         Upload.objects.get().multipart_id
@@ -408,7 +408,7 @@ def test_parts_that_no_row_tells_of_are_cleared_away(person: Client, bucket: Any
     begin(person)
     in_bucket.begin("2026/01/01/lost.csv")
     assert len(left_in(bucket)) == 2
-    direct.clear_uploads()  # to moto every upload is years old
+    uploads.clear_uploads()  # to moto every upload is years old
     assert [item.id for item in left_in(bucket)] == [Upload.objects.get().multipart_id]
 
 

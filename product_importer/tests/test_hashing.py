@@ -17,7 +17,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from conftest import PASSWORD, wait_for
-from product_importer import hashing
+from product_importer.accounts import hashing
 from product_importer.local.stack import Stack
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("static_files")]

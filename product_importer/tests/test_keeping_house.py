@@ -21,19 +21,22 @@ from django_celery_results.models import TaskResult
 from knox.models import get_token_model
 from rest_framework.test import APIClient
 
-from catalog import clearing as catalog_clearing
-from catalog import operations as catalog
-from catalog import sql_clear, undo
 from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConflict
-from catalog.queries import product_history
+from catalog.operations import products as catalog
+from catalog.operations import retention as catalog_clearing
+from catalog.operations import undo
+from catalog.queries.products import product_history
+from catalog.sql import retention
 from conftest import PASSWORD, Messages
-from imports import chunks, clearing, operations
-from imports.ending import sweep_leftovers
 from imports.models import ImportChunk, ImportJob, RowError, SupersededRecord
+from imports.operations import jobs
+from imports.operations import retention as clearing
+from imports.pipeline import chunks
+from imports.pipeline.finish import sweep_leftovers
 from product_importer.environment import Environment
-from product_importer.house import chores
-from webhooks import clearing as webhooks_clearing
+from product_importer.ops.retention import chores
 from webhooks.models import Event
+from webhooks.operations import retention as webhooks_clearing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,7 +158,7 @@ def test_an_import_whose_file_is_gone_is_not_retried_and_says_why(
     messages: Messages,
 ) -> None:
     job = upload(REFUSED)
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     address = f"/imports/{job.pk}/"
     assert "Try again" in page.get(address).content.decode()
     later(91)
@@ -179,7 +182,7 @@ def test_an_import_that_has_not_ended_loses_nothing(
     later(5000)
     printed()
     sweep_leftovers()
-    operations.apply_import(job_id=reviewed.pk, user=None)
+    jobs.apply_import(job_id=reviewed.pk, user=None)
     messages.waiting.append(("imports.advance", running.pk))
     messages.run_all()
     for job in (waiting, reviewed, running):
@@ -253,10 +256,10 @@ def test_an_import_that_can_be_retried_keeps_its_records(
     settings.KEEP_UPLOADS = None
     job = upload(REFUSED)
     messages.run_all(until=lambda: ImportJob.objects.get(pk=job.pk).rejected)
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     later(1000)
     printed()
-    operations.retry_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.rejected, job.errors.count()) == ("completed", 1, 1)
@@ -380,11 +383,11 @@ def test_an_import_that_is_too_old_to_be_undone_does_not_go_on(
     messages.run_all(until=lambda: ImportJob.objects.get(pk=job.pk).stage == "applying")
     while not ImportJob.objects.get(pk=job.pk).updated:  # the first chunk may be an empty one
         chunks.run_chunks(job.pk, seconds=0)
-    operations.cancel_import(job_id=job.pk, user=None)
+    jobs.cancel_import(job_id=job.pk, user=None)
     later(366)
     catalog_clearing.clear_changes()
-    with pytest.raises(operations.Refused, match="too old"):
-        operations.retry_import(job_id=job.pk, user=None)
+    with pytest.raises(jobs.Refused, match="too old"):
+        jobs.retry_import(job_id=job.pk, user=None)
 
 
 def test_changes_go_in_small_transactions_and_from_the_first_on_there_is_no_undo(
@@ -398,7 +401,7 @@ def test_changes_go_in_small_transactions_and_from_the_first_on_there_is_no_undo
     job = imported(f"sku,name\n{rows.replace('old', 'new')}")
     assert job.change_set
     later(366)
-    monkeypatch.setattr(sql_clear, "SLICE_ROWS", 4)
+    monkeypatch.setattr(retention, "SLICE_ROWS", 4)
     assert catalog_clearing.clear_changes(seconds=0) == 0  # of the first one, which has none
     runs = [catalog_clearing.clear_changes(seconds=0)]
     assert 1 <= runs[0] <= 4

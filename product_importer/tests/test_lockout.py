@@ -14,8 +14,8 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
+from product_importer.accounts.login_throttling import client_address, seconds_to_wait
 from product_importer.local.stack import Stack
-from product_importer.lockout import client_address, seconds_to_wait
 
 PASSWORD = "a-password-for-tests-1"
 HERE, ELSEWHERE = "198.51.100.7", "203.0.113.9"

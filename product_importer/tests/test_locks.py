@@ -6,10 +6,10 @@ import pytest
 from django.db import connection, transaction
 
 from conftest import wait_for
-from imports.sql import lock_job
+from imports.sql.staging import lock_job
+from product_importer.common.locks import AdvisoryLock
 from product_importer.environment import BASE_DIR
 from webhooks import sql
-from webhooks.locks import AdvisoryLock
 
 APPS = ("benchmarks", "catalog", "imports", "product_importer", "webhooks")
 SOURCES = {
@@ -17,7 +17,7 @@ SOURCES = {
     for app in APPS
     for path in (BASE_DIR / app).rglob("*.py")
 }
-REGISTRY = "webhooks/locks.py"
+REGISTRY = "product_importer/common/locks.py"
 CALL = re.compile(r"pg_(?:try_)?advisory_\w+\(([^)]*)\)")
 
 
@@ -39,7 +39,11 @@ def test_only_the_registry_has_numbers_of_advisory_locks() -> None:
 
 def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> None:
     calls = {name: CALL.findall(text) for name, text in SOURCES.items() if CALL.search(text)}
-    assert {"catalog/operations.py", "imports/sql.py", "webhooks/sql.py"} <= calls.keys()
+    assert {
+        "catalog/operations/products.py",
+        "imports/sql/staging.py",
+        "webhooks/sql.py",
+    } <= calls.keys()
     for name, arguments in calls.items():
         assert "import AdvisoryLock" in SOURCES[name], name
         assert {each.split(",")[0] for each in arguments} == {"%s"}, name

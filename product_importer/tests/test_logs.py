@@ -17,9 +17,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from conftest import PASSWORD, Browserless, wait_for
-from product_importer import logs
 from product_importer.local.stack import Stack
-from product_importer.middleware import LogRequests
+from product_importer.ops import logging as logs
+from product_importer.web.request_middleware import LogRequests
 from webhooks.tests.receiver import Receiver, serve
 
 LEAKED = """duplicate key value violates unique constraint "catalog_product_sku_lower_key"
@@ -172,7 +172,7 @@ def test_a_failed_request_is_one_line_with_its_trace(monkeypatch: pytest.MonkeyP
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("as it happens")
 
-    monkeypatch.setattr("product_importer.health.HttpResponse", broken)
+    monkeypatch.setattr("product_importer.ops.health.HttpResponse", broken)
     client = Client(raise_request_exception=False)
     text = written(lambda: client.get("/healthz", headers={"X-Request-ID": "r-9"}))
     [line] = [line for line in map(json.loads, text.splitlines()) if line.get("request_id")]

@@ -16,16 +16,16 @@ from django.db import connection
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from catalog.bulk import start_bulk_act
 from catalog.models import ChangeSet, Product
-from catalog.operations import open_change_set
+from catalog.operations.bulk import start_bulk_act
+from catalog.operations.products import open_change_set
 from conftest import Browserless, Messages, wait_for
 from imports.models import ImportJob
+from product_importer.common import counters
 from product_importer.environment import BASE_DIR
 from product_importer.local.stack import Stack
-from webhooks import tally
+from webhooks.delivery.dispatcher import pump_deliveries
 from webhooks.models import Delivery, Endpoint, Event, Tally
-from webhooks.pump import pump_deliveries
 from webhooks.tests.receiver import serve
 
 pytestmark = pytest.mark.usefixtures("static_files")
@@ -149,8 +149,8 @@ def test_due_work_and_the_queue_for_the_catalogue_are_told(
 def test_deliveries_and_attempts_are_told(token: str, messages: Messages) -> None:
     from django.db import transaction
 
-    from webhooks.endpoints import create_endpoint
-    from webhooks.operations import record_event
+    from webhooks.operations.endpoints import create_endpoint
+    from webhooks.operations.events import record_event
 
     receiver, server = serve()
     kind = Event.Type.PRODUCT_CREATED
@@ -188,9 +188,9 @@ def test_deliveries_and_attempts_are_told(token: str, messages: Messages) -> Non
 
 @pytest.mark.django_db
 def test_a_tally_puts_seconds_where_they_belong() -> None:
-    histogram = tally.Histogram("t", (0.1, 1))
-    tally.add(histogram.counts([0.05, 0.1, 0.5, 7]))
-    tally.add({**histogram.counts([0.5]), "other|x": 0})
+    histogram = counters.Histogram("t", (0.1, 1))
+    counters.add(histogram.counts([0.05, 0.1, 0.5, 7]))
+    counters.add({**histogram.counts([0.5]), "other|x": 0})
     kept = dict(Tally.objects.filter(key__startswith="t|").values_list("key", "value"))
     assert kept == {"t|0.1": 2, "t|1": 2, "t|+Inf": 1, "t|sum": pytest.approx(8.15)}
     assert not Tally.objects.filter(key="other|x").exists()

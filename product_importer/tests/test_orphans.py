@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from conftest import Messages
-from imports import orphans
+from imports.files import orphans
 from imports.models import ImportJob, Upload, uploads
 
 pytestmark = pytest.mark.django_db(transaction=True)

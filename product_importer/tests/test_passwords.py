@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from conftest import PASSWORD
-from product_importer.tokens import make_token
+from product_importer.accounts.tokens import make_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 

@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-import imports.views
+import imports.views.jobs
 from product_importer.environment import BASE_DIR
-from product_importer.policy import bucket_origins, content_security_policy
+from product_importer.web.csp import bucket_origins, content_security_policy
 
 EU = "eu-central-1"
 
@@ -111,7 +111,7 @@ def test_an_error_shows_no_debug_page(
     def fail() -> None:
         raise RuntimeError("a secret of the code")
 
-    monkeypatch.setattr(imports.views, "glance", fail)
+    monkeypatch.setattr(imports.views.jobs, "glance", fail)
     client = Client(raise_request_exception=False)
     client.force_login(user)
     answer = client.get("/")

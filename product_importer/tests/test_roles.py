@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 
 from catalog.models import Product
-from catalog.operations import create_product
-from webhooks.parsing import ROW_NUMBER
+from catalog.operations.products import create_product
+from product_importer.common.parsing import ROW_NUMBER
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 ROLES = ("none", "viewer", "editor", "manager")

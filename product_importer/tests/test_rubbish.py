@@ -9,11 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from catalog import operations
 from catalog.models import ChangeSet
+from catalog.operations import products
 from conftest import Browserless, Messages
 from imports.models import ImportJob
-from webhooks.endpoints import create_endpoint
+from webhooks.operations.endpoints import create_endpoint
 
 FEW = 4  # of the rubbish below, in the normal run: what is most likely to hit something
 RUBBISH = [
@@ -90,7 +90,7 @@ FORMS: dict[str, dict[str, str]] = {
 @pytest.fixture
 def numbers(messages: Messages, upload: Callable[..., ImportJob]) -> dict[str, int]:
     """The rows that the addresses above name."""
-    product = operations.create_product(actor=None, data={"sku": "A-1", "name": "Lamp"})
+    product = products.create_product(actor=None, data={"sku": "A-1", "name": "Lamp"})
     job = upload("sku,name,price\nA-1,Lamp 2,1\nB-1,x,1e5\n", review=True)
     messages.run_all()
     endpoint, _ = create_endpoint(actor=None, url="http://127.0.0.1:9/", events=["product.created"])

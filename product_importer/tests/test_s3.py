@@ -14,10 +14,12 @@ from django.utils import timezone
 
 from catalog.models import Product
 from conftest import Messages
-from imports import operations, reading, same_file, task_names
-from imports.ending import ATTEMPTS
+from imports import task_names
 from imports.models import ImportJob
-from webhooks import kick
+from imports.operations import jobs
+from imports.pipeline import duplicates, stage
+from imports.pipeline.finish import ATTEMPTS
+from product_importer.common import enqueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,9 +28,9 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kicked: list[tuple[str, int]] = []
-    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: kicked.append((task, *args)))
+    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: kicked.append((task, *args)))
     content = b"sku,name\n" + b"".join(b"S-%d,Name\n" % n for n in range(5000))
-    job = operations.start_import(
+    job = jobs.start_import(
         file=File(io.BytesIO(content), name="p.csv"), file_name="p.csv", user=None
     )
     stored = [item.key for item in bucket.objects.all()]
@@ -36,9 +38,9 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     while kicked:
         task, job_id = kicked.pop(0)
         if task == task_names.ADVANCE:
-            operations.advance_import(job_id)
+            jobs.advance_import(job_id)
         else:
-            operations.run_chunks(job_id)
+            jobs.run_chunks(job_id)
     assert ImportJob.objects.get().status == "completed"
     assert Product.objects.count() == 5000
 
@@ -46,12 +48,12 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
 def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: None)
-    job = operations.start_import(
+    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: None)
+    job = jobs.start_import(
         file=File(io.BytesIO(b"sku,name\nA-1,Lamp\n"), name="p.csv"), file_name="p.csv", user=None
     )
     bucket.objects.all().delete()
-    operations.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     job.refresh_from_db()
     assert job.status == "failed"
     assert "no longer in the storage" in job.error
@@ -60,14 +62,14 @@ def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
 def test_a_bucket_that_does_not_answer_is_the_reason_that_a_job_fails_with(
     bucket: Any, messages: Messages
 ) -> None:
-    job = operations.start_import(
+    job = jobs.start_import(
         file=File(io.BytesIO(b"sku,name\nA-1,Lamp\n"), name="p.csv"), file_name="p.csv", user=None
     )
     bucket.go_away()
     for _ in range(ATTEMPTS):
         with pytest.raises(BotoCoreError):
-            operations.advance_import(job.pk)
-    operations.advance_import(job.pk)
+            jobs.advance_import(job.pk)
+    jobs.advance_import(job.pk)
     job.refresh_from_db()
     assert job.status == "failed"
     assert "Could not connect" in job.error
@@ -77,15 +79,15 @@ def test_a_download_that_takes_long_gives_signs_of_life(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = threading.Event()
-    monkeypatch.setattr(reading, "TELL_SECONDS", 0.01)
-    monkeypatch.setattr(reading, "still_reading", lambda job_id: told.set())
+    monkeypatch.setattr(stage, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(stage, "still_reading", lambda job_id: told.set())
 
     class Slow(io.BytesIO):
         def tell(self) -> int:
             assert told.wait(20)
             return 0
 
-    reading._fetch(upload("sku,name\nA-1,Lamp\n"), Slow())
+    stage._fetch(upload("sku,name\nA-1,Lamp\n"), Slow())
     assert told.is_set()
 
 
@@ -93,15 +95,15 @@ def test_what_took_long_to_download_is_read_for_longer(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next task would download it once more."""
-    monkeypatch.setattr(reading, "SLICE_SECONDS", 0.0)  # a slice for each batch
+    monkeypatch.setattr(stage, "SLICE_SECONDS", 0.0)  # a slice for each batch
     content = "sku,name\n" + "".join(f"S-{n},Lamp\n" for n in range(50_000))
     job = upload(content)
-    assert reading._begin_run(job)
-    assert not reading.stage_records(job, seconds=0)
+    assert stage._begin_run(job)
+    assert not stage.stage_records(job, seconds=0)
     job.refresh_from_db()
     assert 0 < job.staged_records < 25_000
-    monkeypatch.setattr(reading, "_fetch", lambda job, file: time.sleep(2))
-    assert reading.stage_records(job, seconds=0)
+    monkeypatch.setattr(stage, "_fetch", lambda job, file: time.sleep(2))
+    assert stage.stage_records(job, seconds=0)
 
 
 def test_a_file_that_takes_long_to_read_gives_signs_of_life(
@@ -117,6 +119,6 @@ def test_a_file_that_takes_long_to_read_gives_signs_of_life(
             seen.append(ImportJob.objects.get().progress_at > past)
             return super().read(size)
 
-    monkeypatch.setattr(same_file, "TELL_SECONDS", 0.0)
-    same_file.recognise_stored(job, Watched(bytes(same_file.BLOCK + 1)))
+    monkeypatch.setattr(duplicates, "TELL_SECONDS", 0.0)
+    duplicates.recognise_stored(job, Watched(bytes(duplicates.BLOCK + 1)))
     assert seen == [False, True, True]

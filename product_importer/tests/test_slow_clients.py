@@ -15,15 +15,16 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
 from benchmarks.stalled_clients import stalled
-from catalog import downloads, export
-from catalog.downloads import TooManyDownloads, download, open_downloads
-from catalog.filters import filtered_products
+from catalog import export
 from catalog.models import Product
+from catalog.queries.filters import filtered_products
 from conftest import Browserless, wait_for
 from imports.models import ImportJob, RowError
-from product_importer import bodies, server
-from product_importer.middleware import release
-from product_importer.tokens import make_token
+from product_importer.accounts.tokens import make_token
+from product_importer.common import downloads
+from product_importer.common.downloads import TooManyDownloads, download, open_downloads
+from product_importer.web import body_limit, server
+from product_importer.web.request_middleware import release
 
 # --- The running product --------------------------------------------------------------
 
@@ -95,7 +96,7 @@ def test_the_connection_is_given_back_before_an_answer_is_sent(
 ) -> None:
     given: list[str] = []
     monkeypatch.setattr(
-        "product_importer.middleware.give_back_connection", lambda: given.append("back")
+        "product_importer.web.request_middleware.give_back_connection", lambda: given.append("back")
     )
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -325,14 +326,14 @@ async def _nobody(scope: Any) -> bool:
     return False
 
 
-limited = bodies.LimitBodies(_keep, max_file_bytes=1, uploads=(), may_upload=_nobody)
+limited = body_limit.LimitBodies(_keep, max_file_bytes=1, uploads=(), may_upload=_nobody)
 HEAD = b"POST /api/v1/products/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
 
 
 def test_a_body_that_stops_coming_is_a_408_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "PROGRESS_SECONDS", 0.3)
+    monkeypatch.setattr(body_limit, "PROGRESS_SECONDS", 0.3)
     with (
         serving(limited) as port,
         closing(socket.create_connection(("127.0.0.1", port), timeout=300)) as client,
@@ -345,8 +346,8 @@ def test_a_body_that_stops_coming_is_a_408_with_a_sentence(
 
 def test_a_slow_body_that_gets_on_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part within the time, all of them not."""
-    monkeypatch.setattr(bodies, "PROGRESS_SECONDS", 2.0)
-    monkeypatch.setattr(bodies, "PROGRESS_BYTES", 1000)
+    monkeypatch.setattr(body_limit, "PROGRESS_SECONDS", 2.0)
+    monkeypatch.setattr(body_limit, "PROGRESS_BYTES", 1000)
     with (
         serving(limited) as port,
         closing(socket.create_connection(("127.0.0.1", port), timeout=300)) as client,

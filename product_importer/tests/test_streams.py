@@ -15,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from conftest import Browserless, wait_for
-from imports.live import Viewer, refused_among, viewer_of
 from imports.models import ImportJob
-from product_importer.tokens import make_token
+from imports.queries.progress_stream import Viewer, refused_among, viewer_of
+from product_importer.accounts.tokens import make_token
 
 pytestmark = pytest.mark.django_db
 

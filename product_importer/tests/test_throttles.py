@@ -15,31 +15,31 @@ from pytest_django import Settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from product_importer import throttles
 from product_importer.settings import api_rate
+from product_importer.web import throttling
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
 NOW = 1_000_000_040.0  # 20 s into a minute
 
 
-TIMEOUT_SECONDS = throttles.TIMEOUT_SECONDS
+TIMEOUT_SECONDS = throttling.TIMEOUT_SECONDS
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttles._Throttle, "timer", staticmethod(lambda: NOW))
+    monkeypatch.setattr(throttling._Throttle, "timer", staticmethod(lambda: NOW))
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Counting is what is tested here, also on a machine that is too busy to answer in time."""
-    monkeypatch.setattr(throttles, "TIMEOUT_SECONDS", 30.0)
-    monkeypatch.setattr(throttles, "_silent_until", 0.0)
-    throttles._broker.cache_clear()
+    monkeypatch.setattr(throttling, "TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(throttling, "_silent_until", 0.0)
+    throttling._broker.cache_clear()
     yield
     monkeypatch.undo()
-    throttles._broker.cache_clear()
+    throttling._broker.cache_clear()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_next_window_starts_anew(
     limit(user="1/min")
     client = logged_in("mara")
     assert ask(client, 2) == [200, 429]
-    monkeypatch.setattr(throttles._Throttle, "timer", staticmethod(lambda: NOW + 40))
+    monkeypatch.setattr(throttling._Throttle, "timer", staticmethod(lambda: NOW + 40))
     assert ask(client) == [200]
 
 
@@ -141,7 +141,7 @@ def test_without_a_broker_nobody_is_throttled_or_held_up(
 ) -> None:
     limit(user="1/min", heavy="1/min")
     client = logged_in("mara")
-    count, took = throttles.count, []
+    count, took = throttling.count, []
 
     def timed(key: str, seconds: int) -> int | None:
         started = time.monotonic()
@@ -159,13 +159,13 @@ def test_without_a_broker_nobody_is_throttled_or_held_up(
             socket_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        monkeypatch.setattr(throttles, "_broker", lambda: away)
-        monkeypatch.setattr(throttles, "count", timed)
-        with caplog.at_level(logging.WARNING, logger=throttles.__name__):
+        monkeypatch.setattr(throttling, "_broker", lambda: away)
+        monkeypatch.setattr(throttling, "count", timed)
+        with caplog.at_level(logging.WARNING, logger=throttling.__name__):
             assert ask(client, 3) == [200] * 3
     assert len(took) == 3
     assert sum(took) < 0.5
-    told = [record for record in caplog.records if record.name == throttles.__name__]
+    told = [record for record in caplog.records if record.name == throttling.__name__]
     assert len(told) == 1
     assert "throttles nobody" in told[0].getMessage()
 

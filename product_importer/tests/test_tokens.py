@@ -18,9 +18,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from knox.models import AuthToken
 
+from product_importer.accounts.tokens import make_token
 from product_importer.models import ApiToken
 from product_importer.tests.test_roles import ADDRESSES
-from product_importer.tokens import make_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 

@@ -17,8 +17,8 @@ from django.db import OperationalError
 from django.test import Client
 from psycopg.errors import DiskFull
 
+from imports.files.temp import LEFTOVER_SECONDS, UploadFolder, clear_old_uploads
 from imports.models import ImportJob, uploads
-from imports.received import LEFTOVER_SECONDS, UploadFolder, clear_old_uploads
 
 pytestmark = pytest.mark.django_db
 

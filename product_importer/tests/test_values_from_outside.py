@@ -13,12 +13,12 @@ from django.test import Client
 from django.urls import get_resolver
 from structlog.testing import capture_logs
 
-from catalog import queries
 from catalog.models import ChangeSet, Product
-from catalog.paging import ORDERINGS
+from catalog.queries import products
+from catalog.queries.pagination import ORDERINGS
 from imports.models import ImportJob
-from webhooks.endpoints import create_endpoint
-from webhooks.parsing import CURSOR_MAX_LENGTH, whole_number
+from product_importer.common.parsing import CURSOR_MAX_LENGTH, whole_number
+from webhooks.operations.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -220,7 +220,7 @@ def refused(*args: Any, **options: Any) -> None:
 def test_what_the_database_refuses_is_a_400_with_a_sentence_and_a_trace(
     pages: Client, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "product_history", refused)
+    monkeypatch.setattr(products, "product_history", refused)
     with capture_logs() as logs:
         answer = pages.get("/products/3/")
         told = pages.get("/api/v1/products/3/history/")

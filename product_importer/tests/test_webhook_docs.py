@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from catalog import bulk, operations
 from catalog.models import ChangeSet
+from catalog.operations import bulk, products
 from conftest import wait_for
-from imports import operations as imports
 from imports.models import ImportJob
+from imports.operations import jobs as imports
 from product_importer.environment import BASE_DIR
-from webhooks.endpoints import send_test
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
+from webhooks.operations.endpoints import send_test
 
 PAGE = BASE_DIR / "docs" / "webhooks.md"
 EXAMPLES = re.compile(r"<!-- examples -->\n(.*)<!-- end of examples -->", re.S)
@@ -35,11 +35,11 @@ def events(
     endpoint = Endpoint.objects.create(
         url="http://127.0.0.1:1/", events=list(SUBSCRIBABLE), enabled=True
     )
-    product = operations.create_product(
+    product = products.create_product(
         actor=None, data={"sku": "LAMP-1", "name": "Desk lamp", "price": "39.90"}
     )
-    operations.update_product(product_id=product.pk, actor=None, data={"price": "35.00"})
-    operations.delete_product(product_id=product.pk, actor=None)
+    products.update_product(product_id=product.pk, actor=None, data={"price": "35.00"})
+    products.delete_product(product_id=product.pk, actor=None)
     run_import("sku,name\nLAMP-1,Desk lamp\nLAMP-2,Floor lamp\n", file_name="lamps.csv")
     run_import("this is no header", file_name="wrong.csv")
     waiting = upload("sku,name\nLAMP-1,Lamp\n", review=True)

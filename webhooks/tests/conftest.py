@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from webhooks import endpoints, pump
+from webhooks.delivery import dispatcher
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
-from webhooks.operations import record_event
+from webhooks.operations import endpoints
+from webhooks.operations.events import record_event
 from webhooks.tests.receiver import Receiver, serve
 
 Maker = Callable[..., Endpoint]
@@ -52,7 +53,9 @@ def tell(number: int = 1, **data: Any) -> Event:
 def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests call the pump themselves, except where the site runs."""
     if "site" not in request.fixturenames:
-        monkeypatch.setattr("webhooks.operations.kick_once_after_commit", lambda *_, **__: None)
+        monkeypatch.setattr(
+            "webhooks.operations.events.kick_once_after_commit", lambda *_, **__: None
+        )
         monkeypatch.setattr("webhooks.pump.kick_after_commit", lambda *_: None)
 
 
@@ -71,4 +74,4 @@ def elsewhere(work: Callable[[], Any]) -> threading.Thread:
 
 
 def run_pump(**options: Any) -> int:
-    return pump.pump_deliveries(**options)
+    return dispatcher.pump_deliveries(**options)

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import wait_for
-from webhooks import pump, schedule, sql
+from webhooks import sql
+from webhooks.delivery import dispatcher, retry_schedule
+from webhooks.delivery.http_client import CUT, HEADER_BYTES, Response, Sender
 from webhooks.models import Attempt, Delivery, Endpoint, Event
-from webhooks.operations import record_event
-from webhooks.sender import CUT, HEADER_BYTES, Response, Sender
+from webhooks.operations.events import record_event
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.poison import POISON
 from webhooks.tests.receiver import Received, Receiver
@@ -47,17 +48,21 @@ anything = st.binary(max_size=60).map(lambda raw: raw.decode("latin-1"))
 
 
 @settings(max_examples=200, deadline=None)
-@given(dates | numbers | anything, st.integers(1, schedule.TRIES))
+@given(dates | numbers | anything, st.integers(1, retry_schedule.TRIES))
 def test_whatever_retry_after_says_the_next_try_is_within_a_day_and_a_bit(
     value: str, tries: int
 ) -> None:
-    asked = schedule.parse_retry_after(value, timezone.now())
+    asked = retry_schedule.parse_retry_after(value, timezone.now())
     assert asked is None or asked >= timedelta(0)
-    delay = schedule.delay_after(tries, retry_after=asked)
-    assert (delay is None) == (tries == schedule.TRIES)
+    delay = retry_schedule.delay_after(tries, retry_after=asked)
+    assert (delay is None) == (tries == retry_schedule.TRIES)
     if delay is not None:
-        planned = schedule.DELAYS[tries - 1]
-        assert planned <= delay <= max(planned, schedule.RETRY_AFTER_MOST) * (1 + schedule.JITTER)
+        planned = retry_schedule.DELAYS[tries - 1]
+        assert (
+            planned
+            <= delay
+            <= max(planned, retry_schedule.RETRY_AFTER_MOST) * (1 + retry_schedule.JITTER)
+        )
 
 
 fields = st.tuples(
@@ -96,7 +101,9 @@ def test_whatever_a_receiver_answers_can_be_recorded(
     claimed = sql.Claimed(
         leased.pk, leased.endpoint_id, 0, False, leased.event.uid, b"{}", leased.event_id, ""
     )
-    outcome = pump._outcome(pump._Sent(claimed, timezone.now(), response), timezone.now())
+    outcome = dispatcher._outcome(
+        dispatcher._Sent(claimed, timezone.now(), response), timezone.now()
+    )
     assert outcome.state == (
         "succeeded" if response.ok else "failed" if status == 410 else "pending"
     )
@@ -160,14 +167,14 @@ def beside(
     def act(make_up: Callable[[], Response]) -> Attempt:
         healthy = make_endpoint(events=["product.updated"])
         other = make_endpoint(events=["product.created"])
-        real = pump._send
+        real = dispatcher._send
 
-        def send(claimed: sql.Claimed, *args: Any) -> pump._Sent:
+        def send(claimed: sql.Claimed, *args: Any) -> dispatcher._Sent:
             if claimed.endpoint_id != other.pk:
                 return real(claimed, *args)
-            return pump._Sent(claimed, timezone.now(), make_up())
+            return dispatcher._Sent(claimed, timezone.now(), make_up())
 
-        monkeypatch.setattr(pump, "_send", send)
+        monkeypatch.setattr(dispatcher, "_send", send)
         with transaction.atomic():
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
         tell(20)
@@ -214,7 +221,7 @@ def test_what_cannot_be_worked_out_is_a_failed_attempt_as_well(
         if value == "poison":
             raise OverflowError
 
-    monkeypatch.setattr(schedule, "parse_retry_after", overflow)
+    monkeypatch.setattr(retry_schedule, "parse_retry_after", overflow)
     attempt = beside(lambda: replace(GOOD, retry_after="poison"))
     assert attempt.error == "internal_error"
     assert attempt.delivery.state == "pending"
@@ -266,7 +273,7 @@ def test_what_can_be_recorded_in_no_way_is_left_to_its_lease(
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Requests that wait longer than a test does."""
     sender = Sender(allowed=LOOPBACK, total_seconds=170)
-    monkeypatch.setattr(pump, "_sender", lambda allowed: sender)
+    monkeypatch.setattr(dispatcher, "_sender", lambda allowed: sender)
     yield
     sender.close()
 

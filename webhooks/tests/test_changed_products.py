@@ -9,9 +9,9 @@ import pytest
 from django.db import connection, transaction
 
 from webhooks import sql
-from webhooks.endpoints import update_endpoint
 from webhooks.models import Delivery, Endpoint, Event
-from webhooks.operations import record_changed_products
+from webhooks.operations.endpoints import update_endpoint
+from webhooks.operations.events import record_changed_products
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,8 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from webhooks import clearing, endpoints, signing, vault
+from webhooks import secrets, signing
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, EndpointSecret, Event
+from webhooks.operations import endpoints, retention
 from webhooks.queries import days_of, oldest_due_seconds
 from webhooks.tests.conftest import run_pump, tell
 from webhooks.tests.receiver import Receiver
@@ -88,10 +89,10 @@ def test_secrets_are_encrypted_and_keys_can_be_exchanged(
     assert secret.removeprefix("whsec_") not in token
     settings.WEBHOOK_SECRET_KEYS = ["new", settings.SECRET_KEY]
     settings.SECRET_KEY = "exchanged"
-    assert vault.decrypt(token) == secret
+    assert secrets.decrypt(token) == secret
     settings.WEBHOOK_SECRET_KEYS = ["new"]
-    with pytest.raises(vault.Unreadable, match="rotate"):
-        vault.decrypt(token)
+    with pytest.raises(secrets.Unreadable, match="rotate"):
+        secrets.decrypt(token)
 
 
 def test_no_secret_is_shown_anywhere(
@@ -155,7 +156,7 @@ def test_old_events_and_their_log_are_cleared(receiver: Receiver, make_endpoint:
     run_pump()
     kept = tell()
     Event.objects.exclude(pk=kept.pk).update(created_at=timezone.now() - timedelta(days=14.1))
-    assert clearing.clear_log() == 1
+    assert retention.clear_log() == 1
     assert Event.objects.get() == kept
     assert not Attempt.objects.exists()
 
@@ -166,9 +167,9 @@ def test_what_still_waits_for_an_enabled_endpoint_is_not_cleared(
     endpoint = make_endpoint()
     tell()
     Event.objects.update(created_at=timezone.now() - timedelta(days=15))
-    assert clearing.clear_log() == 0
+    assert retention.clear_log() == 0
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=False)
-    assert clearing.clear_log() == 1
+    assert retention.clear_log() == 1
 
 
 def test_the_age_of_the_oldest_due_delivery_is_told(make_endpoint: Maker) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from webhooks import endpoints, guard
+from product_importer.common import address_guard
+from webhooks.delivery.http_client import Sender
 from webhooks.models import Delivery, Endpoint
-from webhooks.sender import Sender
+from webhooks.operations import endpoints
 from webhooks.tests.conftest import LOOPBACK, run_pump, tell
 from webhooks.tests.receiver import Receiver
 
@@ -40,31 +41,31 @@ INNER = {
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_may_be_called(address: str) -> None:
-    assert guard.rule_against(ipaddress.ip_address(address)) is None
+    assert address_guard.rule_against(ipaddress.ip_address(address)) is None
 
 
 @pytest.mark.parametrize(
     ("rule", "address"), [(rule, one) for rule, many in INNER.items() for one in many]
 )
 def test_every_other_address_breaks_a_rule_with_a_name(rule: str, address: str) -> None:
-    assert guard.rule_against(ipaddress.ip_address(address)) == rule
+    assert address_guard.rule_against(ipaddress.ip_address(address)) == rule
     host = f"[{address}]" if ":" in address else address
-    with pytest.raises(guard.Refused, match=r"public addresses|IPv6"):
-        guard.check_url(f"http://{host}/")
+    with pytest.raises(address_guard.Refused, match=r"public addresses|IPv6"):
+        address_guard.check_url(f"http://{host}/")
 
 
 @pytest.mark.parametrize("address", [a for group in INNER.values() for a in group] + PUBLIC)
 def test_the_standard_library_agrees_as_a_second_opinion(address: str) -> None:
     parsed = ipaddress.ip_address(address)
-    if guard.rule_against(parsed) is None:
+    if address_guard.rule_against(parsed) is None:
         assert parsed.is_global
         assert not parsed.is_multicast
 
 
 def test_allowed_networks_are_let_through_in_their_own_form_only() -> None:
-    assert guard.rule_against(ipaddress.ip_address("127.0.0.1"), LOOPBACK) is None
+    assert address_guard.rule_against(ipaddress.ip_address("127.0.0.1"), LOOPBACK) is None
     for form in ("::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::"):
-        assert guard.rule_against(ipaddress.ip_address(form), LOOPBACK) is not None
+        assert address_guard.rule_against(ipaddress.ip_address(form), LOOPBACK) is not None
 
 
 # All of them lead to loopback, or may, in some parser.
@@ -214,7 +215,7 @@ def test_a_name_that_changes_its_answer_is_refused_at_the_connection(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     url = f"http://rebind.example.com:{canary.port}/"
-    guard.look_up(guard.check_url(url), seconds=1)
+    address_guard.look_up(address_guard.check_url(url), seconds=1)
     assert Sender().post(url, body=b"", headers={}).error == "refused_address"
     assert len(asked) == 2  # and the connection would have gone to what was vetted
 

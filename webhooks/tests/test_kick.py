@@ -10,8 +10,9 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-from webhooks import kick, operations
-from webhooks.hold import Hold
+from product_importer.common import enqueue
+from webhooks.delivery.pump_lock import Hold
+from webhooks.operations import events
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,17 +20,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     messages: list[str] = []
-    monkeypatch.setattr(kick, "_kick", lambda task, args, *_: messages.append(task))
+    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: messages.append(task))
     return messages
 
 
 def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list[str]) -> None:
     with transaction.atomic():
-        kick.kick_after_commit("a")
+        enqueue.kick_after_commit("a")
         assert sent == []
     assert sent == ["a"]
     with transaction.atomic():
-        kick.kick_after_commit("b")
+        enqueue.kick_after_commit("b")
         transaction.set_rollback(True)
     assert sent == ["a"]
 
@@ -37,8 +38,8 @@ def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list
 def test_a_transaction_sends_one_message_however_often_it_asks(sent: list[str]) -> None:
     with transaction.atomic():
         for _ in range(5):
-            kick.kick_once_after_commit("once", into="")
-            kick.kick_after_commit("each")
+            enqueue.kick_once_after_commit("once", into="")
+            enqueue.kick_after_commit("each")
     assert sorted(sent) == ["each"] * 5 + ["once"]
 
 
@@ -46,7 +47,7 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
     needed: list[bool] = []
     for wanted in (True, False):
         with transaction.atomic():
-            kick.kick_once_after_commit("a", into="", unless=lambda: not needed[-1])
+            enqueue.kick_once_after_commit("a", into="", unless=lambda: not needed[-1])
             needed.append(wanted)
     assert sent == ["a"]
 
@@ -54,29 +55,29 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
 def test_no_message_is_sent_where_a_pump_runs(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "kick_once_after_commit", kick.kick_once_after_commit)
+    monkeypatch.setattr(events, "kick_once_after_commit", enqueue.kick_once_after_commit)
     with Hold() as hold:
         assert hold.take_slot(slots=1)
         with transaction.atomic():
-            operations.wake_pump()
+            events.wake_pump()
         assert sent == []
         hold.free_slot()
         with transaction.atomic():
-            operations.wake_pump()
-    assert sent == [operations.PUMP]
+            events.wake_pump()
+    assert sent == [events.PUMP]
 
 
 def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     monkeypatch.setattr(current_app, "send_task", lambda task, **_: sent.append(task))
-    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    monkeypatch.setattr(enqueue, "_broker_away_until", 0.0)
     queue = "nobody-reads-this"
     with redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_TLS) as broker:
         broker.delete(queue)  # a queue that is empty is not there
         try:
             kick_once("a", queue)
             assert sent == ["a"]
-            broker.rpush(queue, *range(kick.ENOUGH_WAITING - 1))
+            broker.rpush(queue, *range(enqueue.ENOUGH_WAITING - 1))
             kick_once("b", queue)
             assert sent == ["a", "b"]
             broker.rpush(queue, "one more")
@@ -89,7 +90,7 @@ def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -
 
 def kick_once(task: str, queue: str) -> None:
     with transaction.atomic():
-        kick.kick_once_after_commit(task, into=queue)
+        enqueue.kick_once_after_commit(task, into=queue)
 
 
 def test_a_broker_that_is_gone_costs_nothing_but_the_message(
@@ -98,9 +99,9 @@ def test_a_broker_that_is_gone_costs_nothing_but_the_message(
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"redis://127.0.0.1:{server.getsockname()[1]}/0"  # of nobody, once it is closed
     monkeypatch.setattr(current_app.conf, "broker_url", address)
-    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    monkeypatch.setattr(enqueue, "_broker_away_until", 0.0)
     kick_once("a", "webhooks")
-    assert kick._broker_away_until > time.monotonic()
+    assert enqueue._broker_away_until > time.monotonic()
     assert "broker_did_not_take" in caplog.text
 
 
@@ -113,11 +114,11 @@ def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
         tries.append(pid)
         raise OSError("no broker")
 
-    monkeypatch.setattr(kick, "_producers", fail)
-    monkeypatch.setattr(kick, "_broker_away_until", 0.0)
+    monkeypatch.setattr(enqueue, "_producers", fail)
+    monkeypatch.setattr(enqueue, "_broker_away_until", 0.0)
     for _ in range(5):
-        kick.kick_after_commit("x")
+        enqueue.kick_after_commit("x")
     assert len(tries) == 1
-    monkeypatch.setattr(kick, "_broker_away_until", time.monotonic() - 1)
-    kick.kick_after_commit("x")
+    monkeypatch.setattr(enqueue, "_broker_away_until", time.monotonic() - 1)
+    enqueue.kick_after_commit("x")
     assert len(tries) == 2

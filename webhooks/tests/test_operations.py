@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 
 from webhooks.models import Event
-from webhooks.operations import record_event
+from webhooks.operations.events import record_event
 
 
 @pytest.mark.django_db

@@ -14,11 +14,13 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from conftest import wait_for
-from webhooks import clearing, endpoints, pump, schedule, sql
-from webhooks.locks import AdvisoryLock
+from product_importer.common.locks import AdvisoryLock
+from webhooks import sql
+from webhooks.delivery import dispatcher, retry_schedule
+from webhooks.delivery.http_client import Sender
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
-from webhooks.operations import record_event
-from webhooks.sender import Sender
+from webhooks.operations import endpoints, retention
+from webhooks.operations.events import record_event
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.receiver import Receiver
 
@@ -153,7 +155,7 @@ def test_a_failed_delivery_is_tried_again_by_the_schedule_and_then_given_up(
     make_endpoint()
     fail_with(receiver)
     tell()
-    for delay in schedule.DELAYS:
+    for delay in retry_schedule.DELAYS:
         assert run_pump() == 1
         delivery = Delivery.objects.get()
         assert delivery.state == "pending"
@@ -368,7 +370,7 @@ def slow(receiver: Receiver) -> Receiver:
 def while_sending(slow: Receiver, act: Callable[[], Any]) -> int:
     """Do something once the first requests are there; returns how many were begun before."""
     thread = elsewhere(run_pump)
-    wait_for(lambda: len(slow.received) == pump.FIRST_WINDOW)
+    wait_for(lambda: len(slow.received) == dispatcher.FIRST_WINDOW)
     act()
     count = len(slow.received)
     thread.join()
@@ -409,9 +411,9 @@ def test_deleting_takes_effect_at_the_next_attempt(slow: Receiver, make_endpoint
     tell(20)
     begun = while_sending(slow, lambda: endpoints.delete_endpoint(endpoint_id=endpoint.pk))
     assert len(slow.received) == begun
-    while clearing.clear_log():
+    while retention.clear_log():
         pass
-    clearing.clear_log()
+    retention.clear_log()
     assert not Endpoint.everything.exists()
     assert not Delivery.objects.exists()
 
@@ -454,7 +456,7 @@ def test_at_most_eight_requests_are_under_way_to_one_endpoint(
 @pytest.fixture
 def short_deadline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sender = Sender(allowed=LOOPBACK, total_seconds=3)
-    monkeypatch.setattr(pump, "_sender", lambda allowed: sender)
+    monkeypatch.setattr(dispatcher, "_sender", lambda allowed: sender)
     yield
     sender.close()
 

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from webhooks.sender import BODY_BYTES, Sender
+from webhooks.delivery.http_client import BODY_BYTES, Sender
 from webhooks.tests.conftest import LOOPBACK
 from webhooks.tests.receiver import Receiver, serve
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from catalog import sql
+from catalog.sql import upsert
 
 
 class Command(BaseCommand):
@@ -21,17 +21,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with connection.cursor() as cursor:
             if options["act"] == "build":
-                if not sql.enable_trigrams(cursor):
+                if not upsert.enable_trigrams(cursor):
                     raise CommandError(
                         "This PostgreSQL does not have the extension pg_trgm, or you may not "
                         "create it. Install the contrib package of the server, or ask its "
                         "administrator for CREATE EXTENSION pg_trgm. Nothing was changed."
                     )
-                for name in sql.SEARCH_INDEXES:
+                for name in upsert.SEARCH_INDEXES:
                     self.stdout.write(f"building {name} ...")
-                    sql.build_search_index(cursor, name)
+                    upsert.build_search_index(cursor, name)
             elif options["act"] == "drop":
-                sql.drop_search_indexes(cursor)
-            found = sql.search_indexes(cursor)
-        for name in sql.SEARCH_INDEXES:
+                upsert.drop_search_indexes(cursor)
+            found = upsert.search_indexes(cursor)
+        for name in upsert.SEARCH_INDEXES:
             self.stdout.write(f"{name}: {found.get(name, 'not there')}")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from imports import bucket
+from imports.files import multipart
 
 
 class Command(BaseCommand):
@@ -32,12 +32,12 @@ class Command(BaseCommand):
                     "https://shop.example.com, without a slash or anything else at its end."
                 )
         try:
-            bucket.set_rules(options["origin"])
-        except bucket.BucketAway as error:
+            multipart.set_rules(options["origin"])
+        except multipart.BucketAway as error:
             raise CommandError(
                 f"The bucket did not take the rules: {error.__cause__}. Set them by hand "
                 "(docs/uploads.md)."
             ) from error
         self.stdout.write(
-            f"Pages of {', '.join(options['origin'])} may send files to {bucket.origin()}."
+            f"Pages of {', '.join(options['origin'])} may send files to {multipart.origin()}."
         )

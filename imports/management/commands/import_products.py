@@ -11,8 +11,8 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from imports.models import ImportJob
-from imports.operations import Refused, start_import
-from imports.progress import progress_of
+from imports.operations.jobs import Refused, start_import
+from imports.queries.progress import progress_of
 
 LOOK_SECONDS = 0.2
 

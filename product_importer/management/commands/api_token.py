@@ -6,8 +6,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from product_importer.accounts.tokens import make_token
 from product_importer.models import ApiToken
-from product_importer.tokens import make_token
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from imports.clearing import StorageTrouble
-from product_importer.house import chores
+from imports.operations.retention import StorageTrouble
+from product_importer.ops.retention import chores
 
 
 class Command(BaseCommand):

@@ -1,0 +1,341 @@
+"""The verbs of the catalogue: change sets and their turns, and what is done to one product.
+
+Every write to products belongs to a change set, and its events are in the same transaction.
+What is done to many products at once is in ``catalog.operations.bulk``.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Case, F, Q, When
+from django.utils import timezone
+from structlog import get_logger
+
+from catalog import values
+from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.sql import upsert
+from catalog.values import FIELDS
+from product_importer.common import counters
+from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.locks import AdvisoryLock
+from product_importer.common.parsing import TEXT_MAX_LENGTH
+from webhooks.models import Event
+from webhooks.operations.events import record_changed_products, record_event
+
+logger = get_logger(__name__)
+
+# The task that carries a large act of a kind on when its turn has come; the apps fill it in.
+TURN_TASKS: dict[str, str] = {}
+
+
+class Invalid(Exception):
+    """Values that a product cannot have: ``errors`` maps a field to its code and a sentence."""
+
+    def __init__(self, errors: dict[str, tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, (_, text) in errors.items()))
+        self.errors = errors
+
+
+class Conflict(Exception):
+    """Somebody changed the product since it was read. ``product`` is what it is now."""
+
+    def __init__(self, product: Product) -> None:
+        super().__init__(
+            f"The product was changed by somebody else: it is at version {product.version} now. "
+            "Read it again, and repeat the change if it is still right."
+        )
+        self.product = product
+
+
+# --- Change sets and turns ------------------------------------------------------------
+
+
+def open_change_set(*, kind: ChangeSet.Kind, actor: User | None, **details: Any) -> ChangeSet:
+    """Start a large act. It waits for its turn to write to the catalogue."""
+    return ChangeSet.objects.create(kind=kind, actor=actor, **details)
+
+
+@transaction.atomic
+def take_turn(change_set: ChangeSet) -> bool:
+    """Make this change set the one that writes to the catalogue, if it is its turn.
+
+    It is, when none is writing and no earlier one is unfinished. Returns whether the
+    change set holds the turn now; asking again while it does is harmless.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.TURN])
+    if whose_turn() != change_set:
+        return False
+    # Unless it was cancelled this very moment: then nobody would ever give the turn back.
+    mine = ChangeSet.objects.filter(pk=change_set.pk, status__in=ChangeSet.UNFINISHED)
+    return bool(mine.update(status=ChangeSet.Status.APPLYING))
+
+
+def whose_turn() -> ChangeSet | None:
+    """The change set that writes to the catalogue, or that may do so next.
+
+    One that was ended and goes on (``reopen_change_set``) has its old place, before those that
+    wait, but it does not interrupt the one that writes.
+    """
+    unfinished = ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED)
+    writing = Case(When(status=ChangeSet.Status.APPLYING, then=0), default=1)
+    return unfinished.order_by(writing, "id").first()
+
+
+def count_changes(
+    change_set_id: int,
+    *,
+    created: int = 0,
+    updated: int = 0,
+    deleted: int = 0,
+    conflicts: int = 0,
+) -> None:
+    """Add to a change set's counts, in the transaction of the changes: it got on."""
+    ChangeSet.objects.filter(pk=change_set_id).update(
+        created=F("created") + created,
+        updated=F("updated") + updated,
+        deleted=F("deleted") + deleted,
+        conflicts=F("conflicts") + conflicts,
+        attempts=0,
+        progress_at=timezone.now(),
+    )
+
+
+def tell_changed(
+    cursor: CursorWrapper, change_set_id: int, first_key: str, end_key: str | None
+) -> None:
+    """Tell of the products that a change set wrote in a range of ``lower(sku)``."""
+    record_changed_products(
+        cursor,
+        change_set_id=change_set_id,
+        source_sql=upsert.CHANGED_IN_KEYS,
+        params={"change_set": change_set_id, "first_key": first_key, "end_key": end_key},
+    )
+
+
+def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str = "") -> None:
+    """End a large act, so that the next one has its turn."""
+    ChangeSet.objects.filter(pk=change_set_id).update(
+        status=status, error=error, finished_at=timezone.now()
+    )
+    _wake_next()
+    counters.add({f"change_sets|{status}": 1})
+    ended = {"change_set_id": change_set_id, "status": status}
+    transaction.on_commit(partial(logger.info, "change_set_closed", **ended))
+
+
+@transaction.atomic
+def reopen_change_set(change_set_id: int, *, actor: User | None) -> bool:
+    """Let an act that was ended too early go on under the name of ``actor``, or as it was.
+
+    In the same change set, so that all of it is still undone at once. Where another one has
+    changed something in it before, it is shared (``ChangeSet.is_shared``), and nobody can undo it
+    as his own. Not if what it changed is too old to be undone: returns whether it goes on.
+    """
+    ended = ChangeSet.objects.filter(pk=change_set_id, expired_at=None)
+    if actor is not None:
+        begun = ended.exclude(created=0, updated=0, deleted=0)
+        begun.exclude(actor=actor).update(is_shared=True)
+        ended.update(actor=actor)
+    reopened = ended.update(status=ChangeSet.Status.WAITING, error="", attempts=0, finished_at=None)
+    return bool(reopened)
+
+
+def changed_since(moment: datetime, *, but: ChangeSet | None) -> bool:
+    """Whether anything may have written to the catalogue since then, ``but`` one change set."""
+    others = ChangeSet.objects.exclude(pk=but.pk) if but else ChangeSet.objects.all()
+    return (
+        others.exclude(created=0, updated=0, deleted=0)
+        .filter(Q(finished_at__gte=moment) | Q(finished_at=None))
+        .exists()
+    )
+
+
+def drop_change_set(change_set_id: int) -> None:
+    """Remove a change set that changed nothing."""
+    ChangeSet.objects.filter(pk=change_set_id, created=0, updated=0, deleted=0).delete()
+    _wake_next()
+
+
+def _wake_next() -> None:
+    """Tell a worker whose turn it is now; if the message is lost, a sweep does."""
+    next_one = whose_turn()
+    if next_one is not None and next_one.kind in TURN_TASKS:
+        kick_after_commit(TURN_TASKS[next_one.kind], next_one.pk)
+
+
+# --- One product ----------------------------------------------------------------------
+
+
+def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+    """Bring what a person or a program sent into the values that a product stores.
+
+    Takes text, numbers, booleans and ``None`` for the five fields and overlooks anything
+    else. ``partial``: fields that are missing stay as they are; else a SKU and a name are
+    required. Raises ``Invalid`` with every field that is wrong.
+    """
+    cleaned: dict[str, Any] = {}
+    errors: dict[str, tuple[str, str]] = {}
+    for field in FIELDS:
+        if field not in data:
+            if not partial and field in ("sku", "name"):
+                errors[field] = ("required", "Every product needs one.")
+            continue
+        try:
+            cleaned[field] = _clean_value(field, data[field])
+        except ValueError as error:
+            errors[field] = ("invalid", str(error))
+    if errors:
+        raise Invalid(errors)
+    if cleaned.get("active", True) is None:
+        del cleaned["active"]  # blank keeps what is stored, as in a file
+    return cleaned
+
+
+_CLEANERS: dict[str, Any] = {
+    "sku": values.clean_sku,
+    "name": values.clean_name,
+    "description": values.clean_description,
+    "price": values.clean_price,
+    "active": values.clean_active,
+}
+
+
+def _clean_value(field: str, value: Any) -> Any:
+    if isinstance(value, bool) and field == "active":
+        return value
+    if value is None:
+        value = ""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError("This has to be a text.")
+    if field != "description" and len(value) > TEXT_MAX_LENGTH:  # whatever becomes of it trimmed
+        raise ValueError(f"The text has {len(value):,} characters, far too many.")
+    if "\0" in value:
+        raise ValueError("The text contains a NUL byte. Type it again.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("The text contains half a character. Type it again.")
+    cleaned = _CLEANERS[field](value)
+    return Decimal(cleaned) if field == "price" and cleaned is not None else cleaned
+
+
+@transaction.atomic
+def create_product(*, actor: User | None, data: Mapping[str, Any]) -> Product:
+    """Create a product. Raises ``Invalid``, with code ``unique`` for an SKU that exists."""
+    cleaned = clean_values(data, partial=False)
+    change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1)
+    product = Product(**cleaned, created_in=change_set, changed_in=change_set)
+    product.updated_at = product.created_at
+    _save(product, force_insert=True)
+    _tell(Event.Type.PRODUCT_CREATED, product, change_set)
+    return product
+
+
+@transaction.atomic
+def update_product(
+    *, product_id: int, actor: User | None, data: Mapping[str, Any], version: int | None = None
+) -> Product:
+    """Change the fields that are given. One that already has the values is left alone.
+
+    ``version`` is the one that the caller has seen; a product that has moved on raises
+    ``Conflict``. Raises ``Invalid`` and ``Product.DoesNotExist``.
+    """
+    cleaned = clean_values(data, partial=True)
+    product = _locked(product_id, version)
+    changed = [name for name in cleaned if getattr(product, name) != cleaned[name]]
+    if not changed:
+        return product
+    change_set = _finished(ChangeSet.Kind.EDIT, actor, updated=1)
+    before = Change(
+        change_set=change_set,
+        product=product,
+        fields=sum(Change.Field[name.upper()] for name in changed),
+        old_version=product.version,
+        old_changed_in=product.changed_in_id,
+        old_updated_at=product.updated_at,
+        **{f"old_{name}": getattr(product, name) for name in changed},
+    )
+    for name in changed:
+        setattr(product, name, cleaned[name])
+    product.version += 1
+    product.updated_at = timezone.now()
+    product.changed_in = change_set
+    _save(product, update_fields=[*changed, "version", "updated_at", "changed_in"])
+    before.save()
+    _tell(Event.Type.PRODUCT_UPDATED, product, change_set, changed=changed)
+    return product
+
+
+@transaction.atomic
+def delete_product(*, product_id: int, actor: User | None, version: int | None = None) -> ChangeSet:
+    """Delete a product. Raises ``Conflict`` and ``Product.DoesNotExist``."""
+    product = _locked(product_id, version)
+    change_set = _finished(ChangeSet.Kind.DELETE, actor, deleted=1)
+    RemovedProduct.objects.create(
+        change_set=change_set,
+        id=product.pk,
+        version=product.version,
+        created_at=product.created_at,
+        updated_at=product.updated_at,
+        created_in=product.created_in_id,
+        changed_in=product.changed_in_id,
+        **{name: getattr(product, name) for name in FIELDS},
+    )
+    _tell(Event.Type.PRODUCT_DELETED, product, change_set)
+    Product.objects.filter(pk=product_id)._raw_delete("default")
+    return change_set
+
+
+def _locked(product_id: int, version: int | None) -> Product:
+    product = Product.objects.select_for_update(of=("self",)).order_by("pk").get(pk=product_id)
+    if version is not None and product.version != version:
+        raise Conflict(product)
+    return product
+
+
+def _save(product: Product, **options: Any) -> None:
+    """Save, and say it beside the field if the SKU is taken: only the database can tell."""
+    try:
+        with transaction.atomic():
+            product.save(**options)
+    except IntegrityError as error:
+        if "catalog_product_sku_lower_key" not in str(error):
+            raise
+        taken = f"A product with the SKU “{product.sku}” exists already (upper and lower case "
+        taken += "are the same). Change that one, or choose another SKU."
+        raise Invalid({"sku": ("unique", taken)}) from error
+
+
+def _finished(kind: ChangeSet.Kind, actor: User | None, **counts: int) -> ChangeSet:
+    """The change set of a single act, which needs no turn: the row's lock is enough."""
+    return ChangeSet.objects.create(
+        kind=kind,
+        actor=actor,
+        status=ChangeSet.Status.COMPLETED,
+        finished_at=timezone.now(),
+        **counts,
+    )
+
+
+def _tell(type: Event.Type, product: Product, change_set: ChangeSet, **more: Any) -> None:
+    """The event of a single act; without the description, which may be too long for one."""
+    record_event(
+        type=type,
+        data={
+            "id": product.pk,
+            "sku": product.sku,
+            "name": product.name,
+            "price": None if product.price is None else f"{product.price:.2f}",
+            "active": product.active,
+            "version": product.version,
+            "change_set": change_set.pk,
+            **more,
+        },
+    )

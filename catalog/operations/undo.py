@@ -1,0 +1,207 @@
+"""Undo: take back what a change set did, as a change set of its own.
+
+    start_undo -> catalog.operations.bulk.run_bulk_act (its turn, slices, end)
+
+What the change set updated gets its values before, what it created is deleted, what it deleted
+comes back with its old number. A product that somebody changed since stays as it is and is
+listed, with who changed it. An undo keeps the values before as well, so it can be undone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from catalog.models import BulkSlice, ChangeSet
+from catalog.operations import products
+from catalog.sql import undo as sql_undo
+from catalog.sql import upsert
+from product_importer.common.enqueue import kick_after_commit
+from webhooks.models import Event
+from webhooks.operations.events import record_changed_products, record_event
+
+
+class NotUndoable(Exception):
+    """The change set cannot be undone; the message says why."""
+
+
+TOO_OLD = (
+    "It is too old to be undone: what was before is no longer kept (KEEP_CHANGES_DAYS says how "
+    "long it is). Import an older file, or change the products as they should be."
+)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What undoing a change set would do now, in products. ``keep`` stay as they are."""
+
+    restore: int
+    delete: int
+    bring_back: int
+    keep: int
+
+    @property
+    def total(self) -> int:
+        return self.restore + self.delete + self.bring_back
+
+
+# --- Whether it can be ----------------------------------------------------------------
+
+
+def undo_of(change_set: ChangeSet) -> ChangeSet | None:
+    """The undo that stands: under way, or it has changed something and was not undone itself.
+
+    One that failed goes on when it is asked for again. One that changed nothing, because all was
+    changed since, may find it otherwise the next time.
+    """
+    for undo in change_set.undos.all():  # newest first
+        failed = undo.status == ChangeSet.Status.FAILED
+        if undo.is_final and (failed or not undo.changed):
+            continue
+        if undo_of(undo) is None:
+            return undo
+    return None
+
+
+def why_not(change_set: ChangeSet) -> str:
+    """A sentence why a change set cannot be undone, or nothing if it can."""
+    if not change_set.is_final:
+        return "It has not ended. Cancel it or wait for its end, then undo it."
+    if not change_set.changed:
+        return "It changed nothing: there is nothing to undo."
+    if change_set.expired_at is not None:
+        return TOO_OLD
+    standing = undo_of(change_set)
+    if standing is not None:
+        return f"It was undone already, in change set {standing.pk}. Undo that one to redo it."
+    return ""
+
+
+def may_undo(change_set: ChangeSet, user: Any) -> bool:
+    """Whether a user has the permission: for what others did, in part too, it is another one."""
+    own = change_set.actor_id is not None and change_set.actor_id == user.pk
+    own = own and not change_set.is_shared
+    if own and user.has_perm("catalog.undo_changeset"):
+        return True
+    return bool(user.has_perm("catalog.undo_others_changeset"))
+
+
+def forecast(change_set: ChangeSet) -> Forecast:
+    """Count what an undo would find now; reads what the change set touched, changes nothing."""
+    params = {"undone": change_set.pk, "before": change_set.undo_of_id}
+    with transaction.atomic(), connection.cursor() as cursor:
+        updated, created, changed, back, back_changed, free = sql_undo.forecast(cursor, params)
+    return Forecast(
+        restore=updated,
+        delete=created + back,
+        bring_back=free,
+        keep=change_set.updated - updated + changed + back_changed + change_set.deleted - free,
+    )
+
+
+# --- Doing it -------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
+    """Have a change set undone by a worker, when its turn has come; return the undo.
+
+    An undo that failed half-way goes on instead, under the name of ``actor``. Raises
+    ``NotUndoable``.
+    """
+    locked = ChangeSet.objects.select_for_update(of=("self",)).order_by("pk")
+    change_set = locked.get(pk=change_set_id)
+    if reason := why_not(change_set):
+        raise NotUndoable(reason)
+    undo = change_set.undos.first()  # the newest
+    if undo and undo.status == ChangeSet.Status.FAILED and undo_of(undo) is None:
+        if not products.reopen_change_set(undo.pk, actor=actor):
+            raise NotUndoable(TOO_OLD)
+    else:
+        undo = products.open_change_set(
+            kind=ChangeSet.Kind.UNDO, actor=actor, undo_of=change_set, total=change_set.changed
+        )
+    kick_after_commit(products.TURN_TASKS[ChangeSet.Kind.UNDO], undo.pk)
+    undo.refresh_from_db()
+    return undo
+
+
+def undo_slices(undo: ChangeSet) -> list[BulkSlice]:
+    """Cut what is to be undone into slices. Run inside a transaction."""
+    undone = undo.undo_of
+    if undone is None:
+        return []
+    # What an undo counts as created it has brought back.
+    created = "created" if undone.undo_of_id is None else "brought_back"
+    parts = [("updated", undone.updated), (created, undone.created), ("deleted", undone.deleted)]
+    with connection.cursor() as cursor:
+        sql_undo.summarize(cursor)
+        return [
+            BulkSlice(change_set=undo, part=part, first_id=first, last_id=last)
+            for part, count in parts
+            if count
+            for first, last in sql_undo.ranges(cursor, part, _params(undo))
+        ]
+
+
+def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
+    """Undo one slice; return what became of its products. Run inside a transaction.
+
+    Raises ``catalog.sql.upsert.ConcurrentEdit``: the caller rolls back and runs it again.
+    """
+    params = {**_params(undo), "first": part.first_id, "last": part.last_id}
+    with connection.cursor() as cursor:
+        cursor.execute(sql_undo.SETTINGS)
+        if part.part == "updated":
+            restored, kept = sql_undo.restore(cursor, params)
+            _tell(cursor, undo, sql_undo.RESTORED, params)
+            return {"updated": restored, "conflicts": kept}
+        if part.part == "deleted":
+            back, kept = sql_undo.bring_back(cursor, params)
+            _tell(cursor, undo, sql_undo.BROUGHT_BACK, params)
+            return {"created": back, "conflicts": kept}
+        if part.part == "created":
+            kept = sql_undo.keep_created(cursor, params)
+            where, names = sql_undo.CREATED_AS_LEFT
+        else:
+            kept = sql_undo.keep_brought_back(cursor, params)
+            where, names = sql_undo.BROUGHT_BACK_AS_LEFT
+        values = tuple(params[name] for name in names)
+        gone = upsert.delete_products(
+            cursor,
+            where=where,
+            params=values,
+            change_set_id=undo.pk,
+            tell=lambda: _tell(cursor, undo, upsert.CHOSEN.format(where=where), values),
+        )
+        return {"deleted": gone, "conflicts": kept}
+
+
+def _tell(cursor: CursorWrapper, undo: ChangeSet, source_sql: str, params: Any) -> None:
+    """Tell outsiders of the products of a slice."""
+    record_changed_products(cursor, change_set_id=undo.pk, source_sql=source_sql, params=params)
+
+
+def _params(undo: ChangeSet) -> dict[str, Any]:
+    undone = undo.undo_of
+    before = undone.undo_of_id if undone else None
+    return {"undo": undo.pk, "undone": undo.undo_of_id, "before": before}
+
+
+def tell_of_undo(undo: ChangeSet) -> None:
+    """The event of an undo that has ended, if it is an import that was undone."""
+    if undo.undo_of is None or undo.undo_of.kind != ChangeSet.Kind.IMPORT:
+        return
+    record_event(
+        type=Event.Type.IMPORT_UNDONE,
+        data={
+            "change_set": undo.pk,
+            "undo_of": undo.undo_of_id,
+            "created": undo.created,
+            "updated": undo.updated,
+            "deleted": undo.deleted,
+            "conflicts": undo.conflicts,
+        },
+    )

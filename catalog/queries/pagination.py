@@ -1,0 +1,213 @@
+"""Keyset paging: a page is found by where the one before it ended, so that none costs more.
+
+Pages and API share it. A position is the sort key and the id of a product; the id makes every
+order total, so that no product is shown twice or left out.
+"""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import DecimalField, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Lower
+
+from catalog.models import Product
+from catalog.queries.filters import BadFilter
+from catalog.sql.upsert import prefer_whole_table
+from product_importer.common.parsing import CURSOR_MAX_LENGTH
+
+# What each order sorts by. Products without a price come before the cheapest.
+_KEYS: dict[str, Any] = {
+    "id": F("id"),
+    "sku": Lower("sku"),
+    "name": F("name"),
+    "price": Coalesce("price", Value(Decimal(-1)), output_field=DecimalField()),
+    "active": F("active"),
+    "created_at": F("created_at"),
+    "updated_at": F("updated_at"),
+}
+ORDERINGS = tuple(_KEYS)
+INDEXED = ("id", "sku")  # orders that an index gives
+LAST = "last"
+# A stored price, or what stands for none in the order.
+_price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
+PROBE_ROWS = 20_000  # looked at in the order of an index before all of the table is
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page; ``previous`` and ``next`` are cursors or empty. ``total`` if it came for free."""
+
+    rows: list[Product]
+    previous: str
+    next: str
+    total: int | None
+
+
+def check_ordering(text: str) -> str:
+    """Return an ordering that exists (``name``, ``-name``); blank is ``id``.
+
+    Raises ``BadFilter`` with those that there are.
+    """
+    ordering = text.strip() or "id"
+    if ordering.removeprefix("-") not in _KEYS:
+        raise BadFilter(
+            {
+                "ordering": f"There is no ordering “{ordering[:40]}”. There are: "
+                f"{', '.join(ORDERINGS)}; a minus before it turns it round."
+            }
+        )
+    return ordering
+
+
+def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: str = "") -> Page:
+    """The page of ``size`` products at a cursor (as found in another ``Page``), or the first.
+
+    The cursor ``last`` is the last page, as quick as the first: it is read from the other end.
+    Raises ``BadFilter`` for a cursor that is none.
+    """
+    backwards, position = _decode(cursor, ordering)
+    name = ordering.removeprefix("-")
+    descending = ordering.startswith("-") != backwards
+    everything: QuerySet[Any] = Product.objects.annotate(sort_key=_KEYS[name])
+    wanted: QuerySet[Any] = products.annotate(sort_key=_KEYS[name])
+    if position is not None:
+        beyond = _beyond(name, position, descending)
+        everything, wanted = everything.filter(beyond), wanted.filter(beyond)
+    order = ["-sort_key", "-id"] if descending else ["sort_key", "id"]
+    if name in INDEXED:
+        order = order[:1]
+    everything, wanted = everything.order_by(*order), wanted.order_by(*order)
+    if not products.query.where:
+        found = list(wanted[: size + 1])
+    else:
+        found = _probe(everything, wanted, size + 1, descending) if name in INDEXED else []
+        if len(found) <= size:
+            found = _scan(wanted, size + 1)
+    more = len(found) > size
+    rows = found[:size]
+    if backwards:
+        rows.reverse()
+    return Page(
+        rows=rows,
+        previous=_encode("b", rows[0]) if rows and (more if backwards else position) else "",
+        next=_encode("f", rows[-1]) if rows and (position if backwards else more) else "",
+        total=len(rows) if position is None and not more else None,
+    )
+
+
+def ids_at(products: QuerySet[Product], *, start: int, size: int, total: int) -> list[int]:
+    """The ids of ``size`` of ``total`` ordered products from ``start`` (0 is the first) on.
+
+    For lists whose pages have numbers. Only ids are passed over, an index holds them all, and
+    they are counted from the nearer end, so that a page far inside costs little more.
+    """
+    size = min(size, total - start)
+    ids = products.values_list("pk", flat=True)
+    from_end = total - start - size
+    if from_end < start:
+        return _ids(ids.reverse(), from_end, size)[::-1]
+    return _ids(ids, start, size)
+
+
+def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
+    window = slice(start, start + size)
+    if start < PROBE_ROWS and not ids.query.where:
+        return list(ids[window])
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A far page by name sorts as many ids as lie before it: in memory, not on disk.
+        cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
+        if ids.query.where:
+            prefer_whole_table(cursor)
+        return list(ids[window])
+
+
+def _probe(
+    everything: QuerySet[Any], wanted: QuerySet[Any], limit: int, descending: bool
+) -> list[Product]:
+    """Look for matches among the next products in the order of an index.
+
+    A filter that matches often is answered by walking the index, one that matches seldom by
+    looking at all of the table. Which it is, nobody can know before: so the walk is tried over
+    the next ``PROBE_ROWS``, and given up if they do not fill the page.
+    """
+    end = everything.values_list("sort_key", flat=True)[PROBE_ROWS : PROBE_ROWS + 1].first()
+    if end is not None:
+        wanted = wanted.filter(**{f"sort_key__{'gte' if descending else 'lte'}": end})
+    return list(wanted[:limit])
+
+
+def _scan(wanted: QuerySet[Any], limit: int) -> list[Product]:
+    """Look at all of the table, in parallel, or at what a trigram index names.
+
+    Without such an index the planner may still choose to walk the whole catalogue in the order
+    of another one, which takes several times as long.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        prefer_whole_table(cursor)
+        return list(wanted[:limit])
+
+
+def _beyond(name: str, position: list[Any], descending: bool) -> Q:
+    key, number = position
+    side = "lt" if descending else "gt"
+    if name in INDEXED:
+        return Q(**{f"sort_key__{side}": key})
+    return Q(**{f"sort_key__{side}": key}) | Q(sort_key=key, **{f"id__{side}": number})
+
+
+def _encode(direction: str, product: Product) -> str:
+    key: Any = product.sort_key  # type: ignore[attr-defined]
+    text = key.isoformat() if isinstance(key, datetime) else key
+    text = str(text) if isinstance(text, Decimal) else text
+    raw = json.dumps([direction, text, product.pk], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _decode(cursor: str, ordering: str) -> tuple[bool, list[Any] | None]:
+    if not cursor:
+        return False, None
+    if cursor == LAST:
+        return True, None
+    name = ordering.removeprefix("-")
+    try:
+        if len(cursor) > CURSOR_MAX_LENGTH:
+            raise ValueError
+        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+        direction, key, number = json.loads(raw)
+        if direction not in ("f", "b") or type(number) is not int or abs(number) >= 2**63:
+            raise ValueError
+        return direction == "b", [_key(name, key), number]
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+        raise BadFilter(
+            {
+                "cursor": "This cursor is not one of this list. Follow the links “next” and "
+                "“previous”, or start again without it."
+            }
+        ) from None
+
+
+def _key(name: str, key: Any) -> Any:
+    """The sort key as it was written; ``ValueError`` if it is none of this order."""
+    if name in ("created_at", "updated_at"):
+        moment = datetime.fromisoformat(key)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)  # PostgreSQL knows no zone as far from it as Python does
+    if name == "price":
+        if not _price(key):
+            raise ValueError
+        return Decimal(key)
+    if type(key) is not {"id": int, "active": bool}.get(name, str):
+        raise ValueError
+    if isinstance(key, int) and abs(key) >= 2**63:
+        raise ValueError
+    if isinstance(key, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in key):
+        raise ValueError
+    return key

@@ -1,0 +1,447 @@
+"""Questions to the catalogue that pages and API ask."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, transaction
+from django.db.models import Count, Exists, F, Model, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from catalog.models import (
+    BulkSlice,
+    Change,
+    ChangeSet,
+    Product,
+    RemovedProduct,
+    UndoConflict,
+)
+from catalog.sql.upsert import catalogue_state
+from catalog.values import FIELDS
+
+EXACT_BELOW = 20_000  # rows; up to here counting costs about a millisecond
+
+
+def estimated_products() -> int:
+    """How many products there are: exact while they are few, else the planner's estimate."""
+    return estimated_rows(Product)
+
+
+def estimated_rows(model: type[Model]) -> int:
+    """How many rows a table has: exact while they are few, else the planner's estimate.
+
+    The estimate comes from the last VACUUM or ANALYZE and costs nothing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
+            [model._meta.db_table],
+        )
+        estimate = int(cursor.fetchone()[0])
+    return estimate if estimate >= EXACT_BELOW else model._default_manager.count()
+
+
+@dataclass(frozen=True)
+class Day:
+    """What change sets did to the catalogue on one day."""
+
+    day: date
+    created: int
+    updated: int
+    deleted: int
+
+    @property
+    def total(self) -> int:
+        return self.created + self.updated + self.deleted
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The catalogue at a glance."""
+
+    products: int
+    active: int
+    changed_today: int
+    days: list[Day]
+
+    @property
+    def active_percent(self) -> float:
+        return 100 * self.active / self.products if self.products else 0.0
+
+    @property
+    def busiest(self) -> int:
+        return max((day.total for day in self.days), default=0)
+
+
+def glance(days: int = 30) -> Glance:
+    """Counts over the catalogue, exact as of the last change set, and the last days' changes."""
+    products, active = _totals()
+    today = timezone.localdate()
+    since = today - timedelta(days=days - 1)
+    sums = {
+        row["day"]: row
+        for row in ChangeSet.objects.filter(created_at__date__gte=since)
+        .order_by()
+        .values(day=TruncDate("created_at"))
+        .annotate(c=Sum("created"), u=Sum("updated"), d=Sum("deleted"))
+    }
+    found = []
+    for number in range(days):
+        day = since + timedelta(days=number)
+        row = sums.get(day, {"c": 0, "u": 0, "d": 0})
+        found.append(Day(day, row["c"], row["u"], row["d"]))
+    return Glance(
+        products=products,
+        active=active,
+        changed_today=found[-1].total,
+        days=found,
+    )
+
+
+# --- Counts ---------------------------------------------------------------------------
+
+COUNT_SECONDS = 300  # that a count is kept, while nothing changes
+
+
+def count_products(products: QuerySet[Product]) -> int:
+    """How many products match, exactly as of the last change set.
+
+    Counting reads the whole table, so a count is kept until a change set changes something
+    (every write to products is in one), and a list counts once, not on each of its pages.
+    """
+    try:
+        sql, params = products.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return 0  # it can match nothing: no ids, or a text that cannot be stored
+    with connection.cursor() as cursor:
+        state = catalogue_state(cursor)
+    text = f"{state}|{sql}|{params!r}"
+    key = "catalog.count." + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    count = cache.get(key)
+    if count is None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL jit = off")
+            count = products.order_by().count()
+        cache.set(key, count, COUNT_SECONDS)
+    return int(count)
+
+
+def _totals() -> tuple[int, int]:
+    """How many products there are, and how many of them are active; kept like other counts."""
+    with connection.cursor() as cursor:
+        state = catalogue_state(cursor)
+    key = "catalog.totals." + hashlib.sha256(state.encode()).hexdigest()
+    totals = cache.get(key)
+    if totals is None:
+        totals = Product.objects.aggregate(
+            products=Count("id"), active=Count("id", filter=Q(active=True))
+        )
+        cache.set(key, totals, COUNT_SECONDS)
+    return int(totals["products"]), int(totals["active"])
+
+
+# --- History --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One value before and after; both as they are stored."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """What one change set did to one product."""
+
+    at: datetime | None
+    action: str  # created, updated, deleted or brought back
+    change_set: ChangeSet | None
+    sku: str
+    product_id: int
+    changes: list[FieldChange] = field(default_factory=list)
+
+    @property
+    def actor(self) -> User | None:
+        return self.change_set.actor if self.change_set else None
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a product's past, newest first.
+
+    ``complete`` is false where older changes are no longer kept (``KEEP_CHANGES``): a product
+    counts its versions, so what is missing shows.
+    """
+
+    entries: list[HistoryEntry]
+    complete: bool
+
+
+def product_history(product: Product) -> History:
+    """What happened to a product; values after follow from the change after it.
+
+    A deletion that was taken back is two entries: ``deleted``, and ``brought back``.
+    """
+    steps: list[Change | RemovedProduct] = [*Change.objects.filter(product_id=product.pk)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
+        steps += RemovedProduct.objects.filter(id=product.pk)
+    steps.sort(key=lambda step: (_version_before(step), step.change_set_id), reverse=True)
+    sets = _change_sets(product, steps)
+    state: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
+    at = product.updated_at
+    entries = []
+    for step in steps:
+        if isinstance(step, Change):
+            changes = _differences(step, state)
+            after = HistoryEntry(
+                at, "updated", sets.get(step.change_set_id), state["sku"], product.pk, changes
+            )
+            entries.append(after)
+            at = step.old_updated_at
+        else:
+            deletion, undo = sets.get(step.change_set_id), _brought_back_in(step, sets, at)
+            gone = deletion.created_at if deletion else None
+            entries += [
+                HistoryEntry(at, "brought back", undo, step.sku, product.pk),
+                HistoryEntry(gone, "deleted", deletion, step.sku, product.pk),
+            ]
+            state = {name: getattr(step, name) for name in FIELDS}
+            at = step.updated_at
+    created_in = sets.get(product.created_in_id or 0)
+    entries.append(
+        HistoryEntry(product.created_at, "created", created_in, state["sku"], product.pk)
+    )
+    oldest = _version_before(steps[-1]) if steps else product.version
+    return History(entries, complete=oldest <= 1)
+
+
+def _version_before(step: Change | RemovedProduct) -> int:
+    """The version that a product had when this happened to it."""
+    return step.old_version if isinstance(step, Change) else step.version
+
+
+def _change_sets(product: Product, steps: list[Change | RemovedProduct]) -> dict[int, ChangeSet]:
+    """The change sets of a history, and those that may have brought the product back."""
+    ids = {step.change_set_id for step in steps} | {product.created_in_id or 0}
+    removals = [step.change_set_id for step in steps if isinstance(step, RemovedProduct)]
+    found = (
+        ChangeSet.objects.select_related("actor")
+        .defer("request")
+        .filter(Q(pk__in=ids) | Q(undo_of__in=removals, created__gt=0))
+    )
+    return {change_set.pk: change_set for change_set in found}
+
+
+def _brought_back_in(
+    removed: RemovedProduct, sets: dict[int, ChangeSet], at: datetime
+) -> ChangeSet | None:
+    """The undo of a deletion that was at work at that time, else the last one before."""
+    undos = [one for one in sets.values() if one.undo_of_id == removed.change_set_id]
+    before = [one for one in undos if one.created_at <= at]
+    return max(before, key=lambda one: one.pk, default=None)
+
+
+def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:
+    """What an update changed; ``state`` is the product after it and becomes the one before."""
+    found = []
+    for name in FIELDS:
+        if change.fields & Change.Field[name.upper()]:
+            before = getattr(change, f"old_{name}")
+            found.append(FieldChange(name, before, state.get(name)))
+            state[name] = before
+    return found
+
+
+@dataclass(frozen=True)
+class FieldConflict:
+    """A field that two people changed: what the one typed, and what the other saved."""
+
+    field: str
+    typed: Any
+    now: Any
+
+
+@dataclass(frozen=True)
+class MergedEdit:
+    """An edit of a product that somebody else changed meanwhile.
+
+    ``values`` is for the form: what was typed, and in the fields that only the other person
+    changed what they saved (``taken``). Both changed those in ``conflicts``.
+    """
+
+    values: dict[str, Any]
+    taken: list[FieldChange]
+    conflicts: list[FieldConflict]
+    changed_by: ChangeSet | None
+
+
+def merge_edit(product: Product, *, typed: dict[str, Any], seen_version: int) -> MergedEdit:
+    """Lay an edit, made from ``seen_version``, over what the product is now; nothing is lost."""
+    since = Change.objects.filter(product_id=product.pk, old_version__gte=seen_version)
+    seen: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
+    for change in since.order_by("-id"):
+        _differences(change, seen)
+    values = dict(typed)
+    taken, conflicts = [], []
+    for name in FIELDS:
+        now = getattr(product, name)
+        if seen[name] == now or _text(typed.get(name, now)) == _text(now):
+            continue  # not changed by the other person, or to the same value
+        if _text(typed[name]) == _text(seen[name]):
+            values[name] = now if isinstance(now, bool) else _text(now)
+            taken.append(FieldChange(name, seen[name], now))
+        else:
+            conflicts.append(FieldConflict(name, typed[name], now))
+    changed_by = (
+        ChangeSet.objects.select_related("actor").filter(pk=product.changed_in_id or 0).first()
+    )
+    return MergedEdit(values, taken, conflicts, changed_by)
+
+
+def _text(value: Any) -> str:
+    """A value as a form shows it."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, bool) else str(value).strip()
+
+
+# --- Change sets ----------------------------------------------------------------------
+
+
+def acts_before(change_set: ChangeSet) -> int:
+    """How many large acts have their turn before this one."""
+    return ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED, pk__lt=change_set.pk).count()
+
+
+def listed_change_sets() -> QuerySet[ChangeSet]:
+    """The change sets with their undos, without what a bulk act was asked for.
+
+    That is up to 10,000 ids, and no list shows it.
+    """
+    brief = ChangeSet.objects.defer("request")
+    undos = Prefetch("undos", brief.prefetch_related(Prefetch("undos", brief)))
+    return brief.select_related("actor").prefetch_related(undos)
+
+
+def unfinished_bulk_acts() -> QuerySet[ChangeSet]:
+    """The bulk acts that a worker has still to do something for, as for a list."""
+    return (
+        ChangeSet.objects.defer("request")
+        .filter(status__in=ChangeSet.UNFINISHED, kind__in=ChangeSet.BULK)
+        .order_by("id")
+    )
+
+
+CHANGES_PAGE = 50
+
+
+@dataclass(frozen=True)
+class EntriesPage:
+    """Some of what a change set did; ``more`` tells whether further ones follow."""
+
+    entries: list[HistoryEntry]
+    more: bool
+
+
+def change_set_entries(change_set: ChangeSet, *, action: str, page: int) -> EntriesPage:
+    """One page of the products that a change set ``created``, ``updated`` or ``deleted``.
+
+    Products that it created are those that still are in the catalogue; a change that a later
+    change set made of them is not part of what is told here.
+    """
+    start = (page - 1) * CHANGES_PAGE
+    window = slice(start, start + CHANGES_PAGE + 1)
+    find = {"created": _created, "updated": _updated, "deleted": _deleted}[action]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        entries = find(change_set, window)
+    return EntriesPage(entries[:CHANGES_PAGE], len(entries) > CHANGES_PAGE)
+
+
+def _created(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    if change_set.kind == ChangeSet.Kind.UNDO:
+        return _brought_back(change_set, window)
+    products = Product.objects.filter(created_in=change_set).order_by("id")[window]
+    return [
+        HistoryEntry(product.created_at, "created", change_set, product.sku, product.pk)
+        for product in products
+    ]
+
+
+def _brought_back(undo: ChangeSet, window: slice) -> list[HistoryEntry]:
+    """What an undo brought back has its old number, and still was created by what created it."""
+    left_alone = UndoConflict.objects.filter(change_set=undo).values("product_id")
+    there = Product.objects.filter(pk=OuterRef("id"))
+    not_reached = BulkSlice.objects.filter(
+        change_set=undo,
+        part="deleted",
+        done_at=None,
+        first_id__lte=OuterRef("id"),
+        last_id__gte=OuterRef("id"),
+    )
+    removed = RemovedProduct.objects.filter(
+        Exists(there), ~Exists(not_reached), change_set=undo.undo_of_id
+    )
+    return [
+        HistoryEntry(undo.created_at, "created", undo, product.sku, product.id)
+        for product in removed.exclude(id__in=left_alone).order_by("id")[window]
+    ]
+
+
+def _deleted(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    removed = RemovedProduct.objects.filter(change_set=change_set).order_by("id")[window]
+    return [
+        HistoryEntry(
+            at=change_set.created_at,
+            action="deleted",
+            change_set=change_set,
+            sku=product.sku,
+            product_id=product.pk,
+            changes=[FieldChange(name, getattr(product, name), None) for name in FIELDS],
+        )
+        for product in removed
+    ]
+
+
+def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
+    """The updates with the values after: those before the next change, else those of today."""
+    # By an expression, or the planner walks through the changes of all change sets before it.
+    changes = list(
+        Change.objects.filter(change_set=change_set)
+        .annotate(place=F("id") + 0)
+        .order_by("place")[window]
+    )
+    ids = [change.product_id for change in changes]
+    states = {
+        product.pk: {name: getattr(product, name) for name in FIELDS}
+        for product in [
+            *RemovedProduct.objects.filter(id__in=ids, change_set_id__gt=change_set.pk),
+            *Product.objects.filter(pk__in=ids),
+        ]
+    }
+    # By the changes' own numbers: a change set that was retried goes on after later ones.
+    own = {change.product_id: change.pk for change in changes}
+    later = Change.objects.filter(product_id__in=ids, pk__gt=min(own.values(), default=0))
+    for change in later.order_by("-id"):
+        if change.product_id in states and change.pk > own[change.product_id]:
+            _differences(change, states[change.product_id])
+    return [
+        HistoryEntry(
+            at=change_set.created_at,
+            action="updated",
+            change_set=change_set,
+            sku=states[change.product_id]["sku"] if change.product_id in states else "",
+            product_id=change.product_id,
+            changes=_differences(change, states.get(change.product_id, {})),
+        )
+        for change in changes
+    ]

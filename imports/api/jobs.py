@@ -1,0 +1,400 @@
+"""The API of the imports."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
+from rest_framework import exceptions, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
+from catalog.api.products import bad_filter
+from catalog.queries.filters import BadFilter
+from catalog.values import FIELDS
+from imports.models import INNER, ImportJob, RowError, job_snapshot
+from imports.operations import jobs as operations
+from imports.queries.progress_stream import event_stream, viewer_of
+from imports.queries.rejects import NotKept, check_kept, rejects_response
+from imports.queries.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
+from product_importer.common.actor import actor_of
+from product_importer.common.api import (
+    Busy,
+    CountedCursorPagination,
+    ErrorSerializer,
+    HasPermission,
+    NewestFirst,
+    Refusal,
+    StreamRenderer,
+    page_parameters,
+)
+from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
+from product_importer.common.parsing import ROW_NUMBER
+
+
+class NoRoom(exceptions.APIException):
+    status_code = status.HTTP_507_INSUFFICIENT_STORAGE
+    default_code = "no_room"
+
+
+class Gone(exceptions.APIException):
+    status_code = status.HTTP_410_GONE
+    default_code = "not_kept"
+
+
+class JobSerializer(serializers.ModelSerializer[ImportJob]):
+    class Meta:
+        model = ImportJob
+        fields = [
+            "id",
+            "status",
+            "stage",
+            "file_name",
+            "file_size",
+            "mode",
+            "review",
+            "total_records",
+            "processed_records",
+            "created",
+            "updated",
+            "unchanged",
+            "superseded",
+            "skipped",
+            "rejected",
+            "warnings",
+            "error",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "change_set",
+        ]
+        read_only_fields = fields
+
+    stage = serializers.ChoiceField(
+        choices=["", *ImportJob.Stage.values],
+        read_only=True,
+        help_text="blank before a worker has begun",
+    )
+    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    def to_representation(self, job: ImportJob) -> dict[str, Any]:
+        return job_snapshot(job)
+
+
+REVIEW = "Wait before applying, and show what would change."
+REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
+_WORDS = [
+    word
+    for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
+    for word in sorted(word for word in words if isinstance(word, str))
+]
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": _WORDS}], "default": False}
+)
+class Flag(serializers.BooleanField):
+    """True or false, or a word for it."""
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": f"^({'|'.join(_WORDS)})?$",
+        "maxLength": max(map(len, _WORDS)),
+        "default": "false",
+    }
+)
+class FormFlag(Flag):
+    """True or false in a form, where it is a word; a field that was left empty is false."""
+
+
+class JobOptionsSerializer(serializers.Serializer[Any]):
+    mode = serializers.ChoiceField(
+        choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
+    )
+    review = Flag(default=False, help_text=REVIEW)
+    review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
+
+
+class FileSerializer(JobOptionsSerializer):
+    review = FormFlag(default=False, help_text=REVIEW)
+    review_if_known = FormFlag(default=False, help_text=REVIEW_IF_KNOWN)
+    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
+
+
+class RowErrorSerializer(serializers.ModelSerializer[RowError]):
+    """A refused record; ``column`` is blank where the whole record is meant."""
+
+    record = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="the cells as read, without blank ones at the end",
+    )
+
+    class Meta:
+        model = RowError
+        fields = ["line", "column", "code", "message", "record"]
+        read_only_fields = fields
+
+
+class DiffRowSerializer(serializers.Serializer[Any]):
+    sku = serializers.CharField()
+    line = serializers.IntegerField(help_text="of the record in the file")
+    action = serializers.ChoiceField(choices=["created", "updated"])
+    changes = serializers.DictField(
+        child=serializers.ListField(child=serializers.JSONField(), min_length=2, max_length=2),
+        help_text="field: [before, after]",
+    )
+
+
+class DiffSerializer(serializers.Serializer[Any]):
+    counts = serializers.DictField(child=serializers.IntegerField())
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.IntegerField(), help_text="how many updates change each field"
+    )
+    warnings = serializers.ListField(child=serializers.CharField())
+    count = serializers.IntegerField(help_text="that match the filters")
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = DiffRowSerializer(many=True)
+
+
+class ByLine(CountedCursorPagination):
+    page_size = 100
+    max_page_size = 1000
+    ordering = ("line", "id")
+
+
+class EventStreamRenderer(StreamRenderer):
+    media_type = "text/event-stream"
+    format = "events"
+
+
+@extend_schema_view(
+    list=extend_schema(summary="The imports, newest first"),
+    retrieve=extend_schema(summary="One import"),
+)
+class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
+    queryset = ImportJob.objects.all()
+    serializer_class = JobSerializer
+    pagination_class = NewestFirst
+    parser_classes = [MultiPartParser, FormParser]
+    permission_classes = [HasPermission]
+    permissions_of = {
+        "list": "imports.view_importjob",
+        "retrieve": "imports.view_importjob",
+        "events": "imports.view_importjob",
+        "errors": "imports.view_importjob",
+        "rejects": "imports.view_importjob",
+        "create": "imports.add_importjob",
+        "diff": "imports.view_importjob",
+        "apply": "imports.add_importjob",
+        "cancel": "imports.add_importjob",
+        "retry": "imports.add_importjob",
+        "undo": "imports.view_importjob",  # and undo_changeset or undo_others_changeset
+    }
+    heavy_actions = ("create", "rejects", "undo")
+    lookup_value_regex = ROW_NUMBER
+
+    def get_queryset(self) -> QuerySet[ImportJob]:
+        jobs = ImportJob.objects.all()
+        return jobs.defer(*INNER) if self.action == "list" else jobs
+
+    @extend_schema(
+        summary="Upload a CSV and import it",
+        request={"multipart/form-data": FileSerializer},
+        responses={202: JobSerializer, 507: ErrorSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        upload = FileSerializer(data=request.data)
+        upload.is_valid(raise_exception=True)
+        file = upload.validated_data["file"]
+        try:
+            job = operations.start_import(
+                file=file,
+                file_name=file.name,
+                user=actor_of(request),
+                mode=upload.validated_data["mode"],
+                review=upload.validated_data["review"],
+                review_if_known=upload.validated_data["review_if_known"],
+            )
+        except operations.NoRoom as error:
+            raise NoRoom(str(error)) from error
+        except operations.Refused as error:
+            raise serializers.ValidationError({"file": [str(error)]}) from error
+        return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="Live progress as Server-Sent Events",
+        description="`event: progress` with the job as JSON, at most four a second; a comment "
+        "every 15 s; ends after a final status.",
+        responses={
+            (200, "text/event-stream"): {
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {
+                    "event": {"type": "string", "enum": ["progress"]},
+                    "data": {"type": "string", "description": "the job, as JSON"},
+                },
+            }
+        },
+    )
+    @action(detail=True, renderer_classes=[EventStreamRenderer, JSONRenderer])
+    def events(self, request: Request, pk: str) -> StreamingHttpResponse:
+        job = self.get_object()
+        return StreamingHttpResponse(
+            event_stream(job.pk, viewer_of(request)),
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+    @extend_schema(
+        summary="The refused records",
+        description="At most 10,000 of them, and 32 MB; the job's `rejected` counts all, and "
+        "`rejects.csv` has all.",
+        responses={200: RowErrorSerializer(many=True), 410: ErrorSerializer},
+    )
+    @action(detail=True, pagination_class=ByLine, serializer_class=RowErrorSerializer)
+    def errors(self, request: Request, pk: str) -> Response:
+        job = self.get_object()
+        try:
+            check_kept(job)
+        except NotKept as error:
+            raise Gone(str(error)) from error
+        errors: Any = job.errors.all()
+        page: Any = self.paginate_queryset(errors)
+        return self.get_paginated_response(RowErrorSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="What a reviewed import would change, or has changed",
+        description="`counts` are those of all records; `results` the created and updated products "
+        "in the order of their SKUs.",
+        parameters=[
+            OpenApiParameter("action", str, enum=["created", "updated"]),
+            OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
+            OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
+            *(
+                OpenApiParameter(
+                    parameter["name"],
+                    parameter["schema"],
+                    description=parameter["description"],
+                )
+                for parameter in page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+            ),
+        ],
+        responses={200: DiffSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def diff(self, request: Request, pk: str) -> Response:
+        job = self.get_object()
+        try:
+            page = read_page(job, request.query_params)
+        except NoReview as error:
+            raise Refusal(str(error)) from error
+        except BadFilter as error:
+            raise bad_filter(error) from error
+
+        def link(cursor: str) -> str | None:
+            here = request.build_absolute_uri()
+            return replace_query_param(here, "cursor", cursor) if cursor else None
+
+        return Response(
+            {
+                "counts": job.shown["counts"],
+                "fields": job.shown["fields"],
+                "warnings": job.shown["warnings"],
+                "count": page.count,
+                "next": link(page.next),
+                "previous": link(page.previous),
+                "results": [
+                    {
+                        "sku": row.sku,
+                        "line": row.line,
+                        "action": row.action,
+                        "changes": {
+                            c.field: [shown(c.before), shown(c.after)] for c in row.changes
+                        },
+                    }
+                    for row in page.rows
+                ],
+            }
+        )
+
+    @extend_schema(
+        summary="Apply what was reviewed",
+        request=None,
+        responses={202: JobSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def apply(self, request: Request, pk: str) -> Response:
+        return self._act(operations.apply_import, user=actor_of(request))
+
+    @extend_schema(
+        summary="Cancel an import; what it applied stays and can be undone",
+        request=None,
+        responses={202: JobSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def cancel(self, request: Request, pk: str) -> Response:
+        return self._act(operations.cancel_import, user=actor_of(request))
+
+    @extend_schema(
+        summary="Let a failed or cancelled import go on where it stopped",
+        request=None,
+        responses={202: JobSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def retry(self, request: Request, pk: str) -> Response:
+        return self._act(operations.retry_import, user=actor_of(request))
+
+    def _act(self, operation: Callable[..., ImportJob], **options: Any) -> Response:
+        try:
+            job = operation(job_id=self.get_object().pk, **options)
+        except operations.Refused as error:
+            raise Refusal(str(error)) from error
+        return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="Undo what an import did, in a worker",
+        request=None,
+        responses={202: ChangeSetSerializer, 409: ErrorSerializer},
+    )
+    @action(detail=True, methods=["post"], pagination_class=None)
+    def undo(self, request: Request, pk: str) -> Response:
+        job = self.get_object()
+        if job.change_set is not None:
+            check_may_undo(operations.may_undo(job, request.user))
+        try:
+            undo = operations.undo_import(job_id=job.pk, user=actor_of(request))
+        except operations.Refused as error:
+            raise Refusal(str(error)) from error
+        return Response(ChangeSetSerializer(undo).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="The refused records as a CSV, ready to mend and upload again",
+        responses={
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY),
+            410: ErrorSerializer,
+        },
+    )
+    def rejects(self, request: Request, pk: int) -> StreamingHttpResponse:
+        try:
+            return rejects_response(self.get_object(), user_id=request.user.pk)
+        except NotKept as error:
+            raise Gone(str(error)) from error
+        except TooManyDownloads as error:
+            raise Busy(str(error), seconds=RETRY_SECONDS) from error

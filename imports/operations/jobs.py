@@ -1,0 +1,316 @@
+"""The verbs of the imports: from an uploaded file to the catalogue.
+
+    start_import -> advance_import (read, order) -> [compare, wait for apply_import]
+                 -> advance_import (wait for the turn) -> run_chunks (apply) -> finish
+
+cancel_import stops a job at any point, retry_import lets one that ended too early go on.
+
+Every step can be run twice, by two workers at once, and be killed at any point: what counts
+is in the job's row, in the same transaction as the work that it tells of. Whoever locks a
+job's row and its change set's locks them in this order; chunks lock both last.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars, bound_contextvars
+
+from catalog.models import ChangeSet
+from catalog.operations import products as catalog
+from catalog.operations import undo
+from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
+from imports.models import ImportJob
+from imports.pipeline import apply, chunks, compare, duplicates, stage
+from imports.pipeline.finish import end_cancelled, sweep_leftovers
+from imports.task_names import ADVANCE, TAKE_TURN
+from product_importer.common.enqueue import kick_after_commit
+
+Status = ImportJob.Status
+Stage = ImportJob.Stage
+
+catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
+
+STALE_SECONDS = 6  # without progress: the sweep looks at the job
+
+logger = get_logger(__name__)
+
+
+class Refused(Exception):
+    """The act is not possible; the message tells the user why and what to do."""
+
+
+class NoRoom(Refused):
+    """The disk is full."""
+
+
+NO_ROOM = (
+    "The server has no room for this file: its disk is full. Nothing was imported. Tell your ops "
+    "staff, and upload it again."
+)
+
+
+FILE_GONE = (
+    "The uploaded file is no longer kept (KEEP_UPLOADS_DAYS says how long files are). Upload it "
+    "again: products that are as in the file stay as they are."
+)
+
+
+# --- Start ----------------------------------------------------------------------------
+
+
+def check_size(size: int) -> None:
+    """Raise ``Refused`` for a file of this many bytes, if it is over the limit."""
+    if size > settings.IMPORT_MAX_FILE_SIZE:
+        raise Refused(
+            f"The file has {size / 1024**2:,.0f} MB; at most "
+            f"{settings.IMPORT_MAX_FILE_SIZE / 1024**2:,.0f} MB are allowed. "
+            "Split it, or remove columns that are not needed."
+        )
+
+
+def start_import(
+    *,
+    file: "File[Any] | StoredFile",
+    file_name: str,
+    user: User | None,
+    mode: str = ImportJob.Mode.UPSERT,
+    review: bool = False,
+    review_if_known: bool = False,
+) -> ImportJob:
+    """Store an uploaded file, commit the job, and wake a worker.
+
+    Nothing of the file is parsed here. The job's place in the queue is the order of these
+    calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
+    if the very same file was imported before: of a file that is in the storage already, the
+    worker that reads it finds that out. Raises ``Refused`` for a file over the limit, and where
+    there is no room for it.
+    """
+    size = file.size or 0
+    check_size(size)
+    job = ImportJob(
+        file_name=file_name[-255:],
+        file_size=size,
+        created_by=user,
+        mode=mode,
+        review=review,
+        review_if_known=review_if_known,
+    )
+    if isinstance(file, StoredFile):
+        job.file.name = file.name
+        _begin(job)
+        return job
+    duplicates.recognise(job, file)
+    _store(job, file, file_name)
+    try:
+        _begin(job)
+    except Exception:
+        job.file.delete(save=False)  # no job, no file: nobody would ever look at it
+        raise
+    with bound_contextvars(**job.log_context):
+        logger.info("import_started", bytes=size, mode=mode, review=job.review)
+    return job
+
+
+@transaction.atomic
+def _begin(job: ImportJob) -> None:
+    if not job.review:
+        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
+    job.save()
+    kick_after_commit(ADVANCE, job.pk)
+
+
+def _store(job: ImportJob, file: "File[Any]", file_name: str) -> None:
+    """Keep the uploaded file. Raises ``NoRoom``; no half of it is left then."""
+    try:
+        job.file.save(file_name, file, save=False)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise NoRoom(NO_ROOM) from error
+
+
+# --- Advance: what a job needs next ---------------------------------------------------
+
+
+def advance_import(job_id: int) -> None:
+    """Do the next thing that a job needs, and wake whoever does the one after it.
+
+    Does nothing for a job that another worker is busy with, that waits for its turn to write
+    to the catalogue or for somebody who reviews it, or that has ended.
+    """
+    job = ImportJob.objects.select_related("change_set").get(pk=job_id)
+    bind_contextvars(**job.log_context)  # until the task ends, with an error too
+    if job.status not in ImportJob.ACTIVE:
+        return
+    if job.resolved_at is None and not stage.prepare(job):
+        return
+    job.refresh_from_db()
+    if job.status != Status.PROCESSING:
+        return
+    if not job.is_approved:
+        if job.stage == Stage.RESOLVING:
+            compare.begin_comparing(job)
+    elif job.stage in (Stage.RESOLVING, Stage.COMPARING) and not apply.begin_applying(job):
+        return
+    chunks.start_runs(job)
+
+
+def run_chunks(job_id: int) -> None:
+    """Compare or apply chunks of a job, for a while."""
+    chunks.run_chunks(job_id)
+
+
+def take_turn(change_set_id: int) -> None:
+    """Carry on the import whose turn to write to the catalogue has come."""
+    waiting = (Stage.RESOLVING, Stage.COMPARING)
+    for job in ImportJob.objects.filter(change_set=change_set_id, stage__in=waiting):
+        advance_import(job.pk)
+
+
+# --- What people decide ---------------------------------------------------------------
+
+
+@transaction.atomic
+def apply_import(*, job_id: int, user: User | None) -> ImportJob:
+    """Apply what a review showed. The job takes its place in the queue now.
+
+    Raises ``Refused`` for a job that does not wait for it.
+    """
+    job = _locked(job_id)
+    if job.status != Status.AWAITING_REVIEW:
+        raise Refused(f"Only an import that awaits review can be applied. {_state(job)}")
+    job.approved_at, job.approved_by = timezone.now(), user
+    job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
+    _go_on(job, since=job.compared_at, status=Status.PROCESSING)
+    return job
+
+
+@transaction.atomic
+def cancel_import(*, job_id: int, user: User | None) -> ImportJob:
+    """Stop a job, and keep who did. What it applied stays, counted, and can be undone.
+
+    Nothing more of it is committed after this. Raises ``Refused`` for a job that has ended.
+    """
+    job = _locked(job_id)
+    if job.is_final:
+        raise Refused(f"Only an import that has not ended can be cancelled. {_state(job)}")
+    job.cancelled_by = user
+    end_cancelled(job)
+    _log("import_cancelled", job, user)
+    return job
+
+
+@transaction.atomic
+def retry_import(*, job_id: int, user: User | None) -> ImportJob:
+    """Let a failed or cancelled job go on where it stopped, under the name of ``user``.
+
+    It goes on in the same change set, if it has changed anything: an import is undone as a whole.
+    That is ``user``'s from now on, but not his alone if another one's changes are in it, and then
+    undoing it takes the permission for what others did. Whose upload it was, ``created_by``
+    keeps. Raises ``Refused`` for one that goes on by itself, or is completed, or was undone.
+    """
+    job = _locked(job_id)
+    if job.status not in (Status.FAILED, Status.CANCELLED):
+        raise Refused(f"Only a failed or cancelled import can be retried. {_state(job)}")
+    if not job.has_file:
+        raise Refused(FILE_GONE)
+    if job.change_set is not None:
+        if undo.undo_of(job.change_set) is not None:
+            raise Refused("What it had applied was undone. Upload the file again.")
+        if not catalog.reopen_change_set(job.change_set.pk, actor=user):
+            raise Refused("What it had applied is too old to go on with. Upload the file again.")
+    elif job.is_approved:
+        who = user or job.approved_by or job.created_by
+        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
+    job.retried_by, job.retried_at = user, timezone.now()
+    if job.stage == Stage.FINISHING:
+        job.stage = Stage.APPLYING
+    status = Status.PROCESSING if job.stage else Status.PENDING
+    if job.stage in (Stage.COMPARING, Stage.APPLYING):
+        job.stage = Stage.RESOLVING  # its turn, or its review, begins anew
+    _go_on(job, since=job.finished_at, status=status)
+    _log("import_retried", job, user)
+    return job
+
+
+def _log(event: str, job: ImportJob, user: User | None) -> None:
+    """Tell what somebody did with a job, once it holds."""
+    who = {"job_id": job.pk, "by": user.pk if user else None}
+    transaction.on_commit(partial(logger.info, event, **who))
+
+
+def _locked(job_id: int) -> ImportJob:
+    return (
+        ImportJob.objects.select_for_update(of=("self",))
+        .select_related("change_set", "created_by", "approved_by")
+        .get(pk=job_id)
+    )
+
+
+def _go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -> None:
+    """Let a job go on that waited for people ``since``; its clock stood still meanwhile."""
+    now = timezone.now()
+    if since is not None and job.started_at is not None:
+        job.paused_seconds += (now - since).total_seconds()
+    job.status = status
+    job.error = job.trouble = ""
+    job.attempts = 0
+    job.finished_at = None
+    job.progress_at = now
+    job.save()
+    job.chunks.update(attempts=0, claimed_at=None, error="")
+    kick_after_commit(ADVANCE, job.pk)
+
+
+def _state(job: ImportJob) -> str:
+    """A sentence that tells what an act does not fit to."""
+    if job.status == Status.AWAITING_REVIEW:
+        return "This one awaits review: apply or cancel it."
+    return f"This one is {job.get_status_display().lower()}."
+
+
+def may_undo(job: ImportJob, user: Any) -> bool:
+    """Whether a user has the permission to undo this import."""
+    return job.change_set is not None and undo.may_undo(job.change_set, user)
+
+
+def undo_import(*, job_id: int, user: User | None) -> ChangeSet:
+    """Take back what an import did, in a worker. Raises ``Refused`` where it cannot be."""
+    job = ImportJob.objects.select_related("change_set").get(pk=job_id)
+    if not job.is_final:
+        raise Refused("The import has not ended. Cancel it first, then undo what it applied.")
+    if job.change_set is None:
+        raise Refused("The import changed nothing: there is nothing to undo.")
+    try:
+        return undo.start_undo(change_set_id=job.change_set.pk, actor=user)
+    except undo.NotUndoable as error:
+        raise Refused(str(error)) from error
+
+
+# --- Sweep ----------------------------------------------------------------------------
+
+
+def sweep_imports() -> list[int]:
+    """Wake workers for what is due and not moving: lost messages, killed workers, turns.
+
+    Also clears away what jobs that have ended left behind.
+    """
+    sweep_leftovers()
+    clear_old_uploads(settings.FILE_UPLOAD_TEMP_DIR)  # of a server on this disk
+    quiet = timezone.now() - timedelta(seconds=STALE_SECONDS)
+    waits_for_turn = Q(stage__in=(Stage.RESOLVING, Stage.COMPARING)) & Q(
+        change_set__status=ChangeSet.Status.WAITING
+    )
+    due = ImportJob.unfinished().filter(Q(progress_at__lt=quiet) | waits_for_turn)
+    ids = list(due.order_by("id").values_list("pk", flat=True)[:20])
+    for job_id in ids:
+        kick_after_commit(ADVANCE, job_id)
+    return ids

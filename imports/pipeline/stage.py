@@ -1,0 +1,325 @@
+"""From the file to the staging table: the stages “read” and “check duplicates”."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict
+from typing import Any, BinaryIO, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.db import Error, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+from structlog import get_logger
+
+from imports.models import ImportChunk, ImportJob, RowError
+from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
+from imports.pipeline.finish import (
+    Overtaken,
+    count_attempt,
+    fail_import,
+    note_trouble,
+    still_reading,
+)
+from imports.readers.csv import (
+    Batch,
+    Checkpoint,
+    Layout,
+    Problem,
+    UnreadableFile,
+    inspect,
+    read_batches,
+)
+from imports.sql import staging
+from imports.task_names import ADVANCE
+from product_importer.common import counters
+from product_importer.common.enqueue import kick_after_commit
+
+logger = get_logger(__name__)
+
+Status = ImportJob.Status
+Stage = ImportJob.Stage
+
+SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
+RUN_SECONDS = 20.0  # of reading per task: tasks stay short
+COLUMN_NAME_MAX_LENGTH = 1_000
+PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
+
+
+def prepare(job: ImportJob) -> bool:
+    """Bring a job to where everything is read and ordered; return whether it is there."""
+    if not _begin_run(job):
+        return False
+    try:
+        if job.stage == Stage.STAGING and not stage_records(job):
+            kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
+            return False
+        return resolve(job)
+    except UnreadableFile as error:
+        fail_import(job.pk, str(error))
+    except FileNotFoundError:
+        fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
+    except Overtaken as error:
+        logger.info("overtaken", reason=str(error))
+    except (OSError, Error, BotoCoreError, ClientError) as error:
+        note_trouble(job.pk, error)
+        raise
+    return False
+
+
+def _begin_run(job: ImportJob) -> bool:
+    """Count a run of reading or ordering; a job that never gets on fails here."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not staging.try_lock_job(cursor, job.pk):
+            return False
+        now = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
+        if now.status not in ImportJob.ACTIVE or now.resolved_at is not None:
+            return False  # ended, or resolved by another worker, who goes on with it
+        if not count_attempt(now):
+            return False
+        ImportJob.objects.filter(pk=job.pk).update(
+            status=Status.PROCESSING,
+            stage=now.stage or Stage.STAGING,
+            started_at=now.started_at or timezone.now(),
+        )
+    job.refresh_from_db()
+    return job.status == Status.PROCESSING
+
+
+# --- Stage: the file into the staging table -------------------------------------------
+
+
+def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
+    """Read the file from its checkpoint on, slice by slice; return whether all of it is read.
+
+    A slice is one transaction: its rows, its refused records, the checkpoint behind it.
+    Raises ``UnreadableFile``, ``FileNotFoundError`` and ``Overtaken``.
+    """
+    with job.file.open("rb") as handle:
+        file = cast(BinaryIO, handle.file)
+        began = time.monotonic()
+        _fetch(job, file)
+        seconds = max(seconds, PER_FETCH * (time.monotonic() - began))
+        if not job.sha256:
+            recognise_stored(job, file)
+        layout, checkpoint = _reading_state(job, file)
+        batches = read_batches(file, layout, checkpoint)
+        deadline = time.monotonic() + seconds
+        while True:
+            checkpoint, ended = _stage_slice(job, checkpoint, batches, file)
+            if ended:
+                return True
+            if time.monotonic() > deadline:
+                return False
+
+
+def _fetch(job: ImportJob, file: BinaryIO) -> None:
+    """Have the file on this machine: of one in a bucket, the first look at it downloads it.
+
+    That may take longer than the sweep waits for a sign of life.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        fetching = thread.submit(lambda: file.tell())
+        while not wait([fetching], timeout=TELL_SECONDS).done:
+            still_reading(job.pk)
+        fetching.result()
+
+
+def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
+    """Where to go on; from the first record, if nothing is staged or if it was lost."""
+    if job.layout:
+        layout = Layout(**job.layout)
+        checkpoint = Checkpoint(**job.checkpoint)
+        with connection.cursor() as cursor:
+            if (
+                staging.staging_exists(cursor, job.pk)
+                and staging.count_staged(cursor, job.pk) == job.staged_records
+            ):
+                return layout, checkpoint
+    layout = inspect(file)
+    _check_names(layout)
+    checkpoint = Checkpoint(layout.offset, layout.line)
+    restart_staging(job, layout=layout.as_json(), checkpoint=asdict(checkpoint))
+    return layout, checkpoint
+
+
+def _check_names(layout: Layout) -> None:
+    """Raise ``UnreadableFile`` for names of columns that are none: the job keeps them all."""
+    for number, name in enumerate(layout.header, start=1):
+        if len(name) > COLUMN_NAME_MAX_LENGTH:
+            raise UnreadableFile(
+                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
+                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
+                "file names its columns."
+            )
+
+
+@transaction.atomic
+def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+    """Begin to read the file from its first record, with an empty staging table.
+
+    What chunks have applied already, and refused while applying, stays counted. Raises
+    ``Overtaken`` if the job is no longer where it was when it was looked at.
+    """
+    with connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        staging.create_staging(cursor, job.pk)
+    # Two workers may have been woken to read it: the first one's records must stay.
+    moved = ImportJob.objects.filter(
+        pk=job.pk,
+        status=Status.PROCESSING,
+        stage=Stage.STAGING,
+        layout=job.layout,
+        checkpoint=job.checkpoint,
+        staged_records=job.staged_records,
+    )
+    if not moved.select_for_update(of=("self",)).order_by("pk").first():
+        raise Overtaken(f"job {job.pk} is not where this worker would read it from")
+    read_errors = RowError.objects.filter(job=job, while_applying=False)
+    read_errors._raw_delete(read_errors.db)
+    refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
+    moved.update(
+        layout=layout,
+        checkpoint=checkpoint,
+        bytes_read=0,
+        staged_records=0,
+        total_records=0,
+        rejected=F("rejected") - refused,
+        processed_records=F("processed_records") - refused,
+        warnings=[*same_file_warning(job), *layout["warnings"]],
+        progress_at=timezone.now(),
+    )
+    job.refresh_from_db()
+
+
+def _stage_slice(
+    job: ImportJob,
+    checkpoint: Checkpoint,
+    batches: Iterator[Batch],
+    file: BinaryIO,
+) -> tuple[Checkpoint, bool]:
+    """Copy about ``SLICE_SECONDS`` worth of the file into staging, in one transaction."""
+    rows = 0
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    ended = True
+    until = time.monotonic() + SLICE_SECONDS
+    behind = checkpoint
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")  # a lost slice is read again
+        with cursor.copy(staging.copy_rows_statement(job.pk)) as copy:
+            for batch in batches:
+                if batch.rows:
+                    copy.write(staging.encode_rows(batch.rows))
+                rows += len(batch.rows)
+                problems += batch.problems
+                warnings += batch.warnings
+                behind = batch.checkpoint
+                if time.monotonic() > until or len(problems) > 5000:
+                    ended = False
+                    break
+        if problems:
+            width = len(job.layout["header"])
+            kept = staging.keep_problems(cursor, job.pk, problems, width=width)
+            if kept < len(problems) and staging.PARTLY_KEPT not in job.warnings:
+                warnings.append(staging.PARTLY_KEPT)
+        moved = ImportJob.objects.filter(
+            pk=job.pk,
+            status=Status.PROCESSING,
+            stage=Stage.STAGING,
+            checkpoint=asdict(checkpoint),
+            staged_records=job.staged_records,
+        ).update(
+            checkpoint=asdict(behind),
+            bytes_read=min(job.file_size, file.tell()),
+            staged_records=F("staged_records") + rows,
+            total_records=F("total_records") + rows + len(problems),
+            processed_records=F("processed_records") + len(problems),
+            rejected=F("rejected") + len(problems),
+            warnings=[*job.warnings, *warnings],
+            stage=Stage.RESOLVING if ended else Stage.STAGING,
+            attempts=0,
+            progress_at=timezone.now(),
+        )
+        if not moved:
+            # Cancelled, or another worker reads the same job: what this one did is taken back.
+            raise Overtaken(f"job {job.pk} moved on without this worker")
+        counters.add({"records|rejected": len(problems)})
+    job.warnings = [*job.warnings, *warnings]
+    job.staged_records += rows
+    return behind, ended
+
+
+# --- Resolve: duplicates, and chunks for the workers ----------------------------------
+
+
+def resolve(job: ImportJob) -> bool:
+    """Order the staged records by SKU and cut them into chunks; return whether that is done.
+
+    Of the records with one ``lower(sku)`` the last line wins. They always fall into the same
+    chunk, so each chunk resolves its own while it is applied.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not staging.try_lock_job(cursor, job.pk):
+            return False
+        job.refresh_from_db()
+        if job.stage != Stage.RESOLVING or job.resolved_at is not None:
+            return False  # another worker was quicker, or found the staged records lost
+        if job.staged_records and not staging.holds_rows(cursor, job.pk):
+            stage_again(job)
+            return False
+        staging.index_staging(cursor, job.pk)
+        if job.chunks.exists():
+            job.chunks.filter(done_at=None).update(claimed_at=None)
+        elif job.staged_records:
+            bounds = staging.chunk_bounds(
+                cursor,
+                job.pk,
+                rows=job.staged_records,
+                chunk_rows=settings.IMPORT_CHUNK_ROWS,
+            )
+            ImportChunk.objects.bulk_create(
+                ImportChunk(job=job, number=number, first_key=first, end_key=end)
+                for number, (first, end) in enumerate(
+                    zip(["", *bounds], [*bounds, None], strict=True), start=1
+                )
+            )
+        if not job.total_records:
+            job.warnings.append("The file has a header and no records: nothing was imported.")
+        now = timezone.now()
+        moved = ImportJob.objects.filter(
+            pk=job.pk,
+            status=Status.PROCESSING,
+            stage=Stage.RESOLVING,
+            layout=job.layout,
+            staged_records=job.staged_records,
+        ).update(
+            warnings=job.warnings,
+            attempts=0,
+            trouble="",
+            resolved_at=now,
+            progress_at=now,
+        )
+        if not moved:
+            raise Overtaken(f"job {job.pk} is no longer processed")
+    logger.info("file_read", records=job.total_records, rejected=job.rejected)
+    return True
+
+
+def stage_again(job: ImportJob) -> None:
+    """Read the file once more: a crash of the server emptied the unlogged staging table.
+
+    Several workers find that at once. Who comes late, with a job as it was before, does nothing:
+    the file may have been read by then.
+    """
+    found = ImportJob.objects.filter(
+        pk=job.pk,
+        status=Status.PROCESSING,
+        stage=job.stage,
+        layout=job.layout,
+        resolved_at=job.resolved_at,
+    )
+    if found.update(stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()):
+        logger.warning("staged_records_lost", job_id=job.pk)  # the file is read again
+        kick_after_commit(ADVANCE, job.pk)

@@ -1,0 +1,14 @@
+"""From the bytes of a supplier's CSV to rows for the catalogue. Pure Python, no Django.
+
+encoding  which text encoding the bytes are in
+lines     bytes -> physical lines, in constant memory
+header    delimiter, and which column is which product field
+cells     one record's cells -> a row, or what is wrong with it
+records   lines -> records -> rows and problems, from a checkpoint on
+"""
+
+from imports.readers.csv.cells import Problem
+from imports.readers.csv.header import Layout, UnreadableFile, inspect
+from imports.readers.csv.records import Batch, Checkpoint, read_batches
+
+__all__ = ["Batch", "Checkpoint", "Layout", "Problem", "UnreadableFile", "inspect", "read_batches"]

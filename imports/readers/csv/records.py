@@ -1,0 +1,454 @@
+"""Records of a CSV: rows for the catalogue, and every refused record with its reason.
+
+The parser is the standard library's ``csv.reader`` in strict mode over physical lines. It
+is run over a block of lines at once; only where a record does not read well does the code
+here look at single lines (``recovery``).
+"""
+
+import csv
+import enum
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import BinaryIO
+
+from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
+from imports.readers.csv import recovery
+from imports.readers.csv.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
+from imports.readers.csv.header import ERROR_COLUMN, Layout, open_text
+from imports.readers.csv.lines import RECORD_LIMIT, Block, Readable, read_blocks
+from imports.readers.csv.lookahead import Lookahead
+
+csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
+
+# The plain majority of cells, which need no cleaning. All else goes through clean_cells.
+_plain_sku = re.compile(r"[!-~]{1,100}").fullmatch
+_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2})?|").fullmatch
+_PLAIN_ACTIVE = {
+    "true": "t",
+    "false": "f",
+    "True": "t",
+    "False": "f",
+    "TRUE": "t",
+    "FALSE": "f",
+    "1": "t",
+    "0": "f",
+    "": "",
+}
+
+WARNINGS_AT_MOST = 20
+TOO_FEW_FIELDS = "too_few_fields"
+
+# What csv.reader says in strict mode (CPython's Modules/_csv.c).
+_UNEXPECTED_END = "unexpected end of data"
+_FIELD_TOO_LARGE = f"field larger than field limit ({RECORD_LIMIT})"
+_BROKEN = "an error, or a wrong number of fields"  # what a look ahead tells
+
+
+class _NeedsMore(enum.Enum):
+    """The lines at hand do not decide: the record may go on in the next block."""
+
+    NEEDS_MORE = enum.auto()
+
+
+NEEDS_MORE = _NeedsMore.NEEDS_MORE
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where reading can go on: bytes of text after the mark, and physical lines before it.
+
+    ``lost`` tells that the lines from here on still belong to a broken record, until one
+    reads as a record again.
+    """
+
+    offset: int
+    line: int
+    lost: bool = False
+
+
+@dataclass
+class Batch:
+    """What one block of the file gave. ``checkpoint`` is behind all of it."""
+
+    checkpoint: Checkpoint
+    rows: list[Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_batches(
+    file: BinaryIO, layout: Layout, checkpoint: Checkpoint | None = None
+) -> Iterator[Batch]:
+    """Read a file's records from a checkpoint (or the first record) on.
+
+    Every record of the file is in exactly one batch, as a row or as a problem. Blank lines
+    are no records.
+    """
+    start = checkpoint or Checkpoint(layout.offset, layout.line)
+    text = open_text(file, layout.encoding, layout.mark_size)
+    if text is file:
+        file.seek(layout.mark_size + start.offset)
+    else:
+        _skip(text, start.offset)  # UTF-16 is decoded from the start: offsets count its UTF-8
+    parser = _Parser(layout, start)
+    for block in read_blocks(text):
+        yield parser.feed(block)
+    yield parser.finish()
+
+
+def _skip(text: Readable, size: int) -> None:
+    """Read past ``size`` bytes of a text that cannot be sought in (UTF-16, UTF-32)."""
+    while size > 0:
+        size -= len(text.read(min(size, 1 << 20)))
+
+
+class _Parser:
+    """Holds the lines that are not yet part of a finished record."""
+
+    def __init__(self, layout: Layout, start: Checkpoint) -> None:
+        self.layout = layout
+        self.codec = layout.codec
+        self.width = len(layout.header)
+        self.line = start.line
+        self.lost = start.lost
+        self.lines: list[str] = []
+        self.offsets = [start.offset]  # where each line starts, in bytes, and where the last ends
+        self.ahead = Lookahead(self.lines, layout.delimiter, RECORD_LIMIT)
+        self.troubled = 0  # up to this line, one record is read at a time: see _read
+        self.overlong: set[int] = set()  # indices into lines
+        self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
+        self.escapes = False  # whether backslashes or tabs are
+        self.warned = 0
+        # A blank cell is put behind each record; absent fields are picked from there.
+        self.pick = itemgetter(
+            *(
+                layout.fields.get(name, self.width)
+                for name in ("sku", "name", "description", "price", "active")
+            )
+        )
+
+    def feed(self, block: Block) -> Batch:
+        known = len(self.lines)
+        sizes = [*map(len, block.lines)]
+        for index, size in block.overlong.items():
+            self.overlong.add(known + index)
+            sizes[index] = size
+        self.offsets += itertools.accumulate(sizes, initial=self.offsets.pop())
+        try:
+            self.lines += [line.decode(self.codec) for line in block.lines]
+        except UnicodeDecodeError:
+            self.suspicious = True
+            del self.lines[known:]
+            self.lines += [line.decode(self.codec, "surrogateescape") for line in block.lines]
+        self.suspicious |= block.has_nul or block.has_guards
+        self.escapes |= block.has_escapes
+        return self._parse(at_end=False)
+
+    def finish(self) -> Batch:
+        return self._parse(at_end=True)
+
+    def _parse(self, *, at_end: bool) -> Batch:
+        """Take the whole records off the lines; one that may go on stays for the next block."""
+        batch = Batch(Checkpoint(0, 0))
+        position = 0
+        while position < len(self.lines):
+            if self.lost:
+                found, sure = self._find_record(position, len(self.lines), at_end)
+                position = len(self.lines) if found is None else found
+                if not sure:
+                    break
+                self.lost = found is None and not at_end
+            elif position in self.overlong:
+                self._refuse_overlong(position, batch)
+                position += 1
+            else:
+                stop = self._read(position, batch)
+                if stop.reason is None:
+                    position = stop.end
+                    continue
+                after = self._recover(stop, batch, at_end)
+                if after is NEEDS_MORE:
+                    position = stop.start
+                    break
+                position = after
+        self._drop(position)
+        batch.checkpoint = Checkpoint(self.offsets[0], self.line, self.lost)
+        return batch
+
+    def _read(self, position: int, batch: Batch) -> "_Stop":
+        """Read records from ``lines[position]`` on until one needs a closer look.
+
+        The lines of a record that needed one are read record by record, and a record over
+        several of them only if it reads well: else each might be parsed to the end of the block
+        and given back, as often as there are lines.
+        """
+        limit = self._limit(position)
+        if position >= self.troubled:
+            return self._run(position, limit, batch)
+        ending = self.ahead.ending(position, limit)
+        if ending is None:
+            return _Stop(position, limit, _UNEXPECTED_END, [])
+        # One cell may be a blank one, which is no record. No two such records share a line.
+        if ending.end - position > 1 and ending.fields not in (1, self.width):
+            return _Stop(position, ending.end, _BROKEN, [])
+        return self._run(position, ending.end, batch)
+
+    def _run(self, position: int, limit: int, batch: Batch) -> "_Stop":
+        """Read the records of ``lines[position:limit]`` until one needs a closer look."""
+        whole = position == 0 and limit == len(self.lines)
+        lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
+        reader = csv.reader(lines, delimiter=self.layout.delimiter, strict=True)
+        width, pick, take_row = self.width, self.pick, batch.rows.append
+        suspicious = self.suspicious or self.layout.error_column is not None
+        shortest_name = 1 if "name" in self.layout.fields else 0
+        plain_rows = bool(shortest_name) and not self.escapes
+        first_line = self.line + position + 1
+        start = 0
+        try:
+            for cells in reader:
+                end = reader.line_num
+                if len(cells) == width:
+                    cells.append("")
+                    sku, name, description, price, active = pick(cells)
+                    flag = _PLAIN_ACTIVE.get(active)
+                    if (
+                        flag is not None
+                        and _plain_sku(sku)
+                        and _plain_price(price)
+                        and shortest_name <= len(name) <= NAME_MAX_LENGTH
+                        and name.strip() == name
+                        and len(description) <= DESCRIPTION_MAX_LENGTH
+                        and not description.isspace()
+                        and end - start == 1
+                        and not suspicious
+                    ):
+                        line = first_line + start
+                        if plain_rows:  # a single line without these needs no escaping
+                            take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
+                        else:
+                            record = "" if shortest_name else json.dumps(cells[:-1])
+                            take_row(row_of(str(line), sku, name, description, price, flag, record))
+                    else:
+                        cells.pop()
+                        span = self.lines[position + start : position + end]
+                        if len(span) > 1 and self._hides_records(
+                            cells, span, first_line + start, batch
+                        ):
+                            return _Stop(position + start, position + end, "hidden", cells)
+                        self._take(cells, first_line + start, batch)
+                elif not cells or (width > 1 and len(cells) == 1 and not cells[0].strip()):
+                    pass  # a blank line is no record
+                elif end - start > 1:
+                    return _Stop(position + start, position + end, "width", cells)
+                else:
+                    self._refuse_width(cells, first_line + start, batch)
+                start = end
+        except csv.Error as error:
+            return _Stop(position + start, position + reader.line_num, str(error), [])
+        return _Stop(limit, limit, None, [])
+
+    def _limit(self, position: int) -> int:
+        """Where a record from ``position`` on ends at the latest: before an overlong line.
+
+        A block has at most one of those, and none is left of the blocks before.
+        """
+        return min((i for i in self.overlong if i > position), default=len(self.lines))
+
+    def _size(self, start: int, end: int) -> int:
+        """The bytes of ``lines[start:end]``."""
+        return self.offsets[end] - self.offsets[start]
+
+    def _take(self, cells: list[str], line: int, batch: Batch) -> None:
+        """Clean a record of the right width: a row, or a problem that names every bad cell."""
+        values, problems = clean_cells(cells, self.layout.fields)
+        if not problems and (refused := self._still_too_short(cells)):
+            problems = [refused]
+        if problems:
+            column = self.layout.header[problems[0].column]
+            message = " ".join(problem.message for problem in problems)
+            batch.problems.append(Problem(line, column, problems[0].code, message, showable(cells)))
+            return
+        record = "" if "name" in self.layout.fields else json.dumps(cells)
+        batch.rows.append(
+            row_of(
+                str(line),
+                values["sku"],
+                values.get("name", ""),
+                values.get("description", ""),
+                values.get("price", ""),
+                values.get("active", ""),
+                record,
+            )
+        )
+
+    def _still_too_short(self, cells: list[str]) -> CellProblem | None:
+        """In a file of rejects: a record that was refused as too short and is not mended.
+
+        ``rejects.csv`` fills such a record up with blank cells so that its own columns stand
+        where they belong. Taken as they are, those blanks would wipe the stored values.
+        """
+        column = self.layout.error_column
+        if column is None or not cells[column].startswith(TOO_FEW_FIELDS):
+            return None
+        last = max(self.layout.fields.values())
+        if cells[last].strip():
+            return None
+        return CellProblem(
+            last,
+            TOO_FEW_FIELDS,
+            "The record still lacks the fields that it was refused for. Fill them in; if they "
+            f"are meant to be blank, clear its {ERROR_COLUMN} cell.",
+        )
+
+    def _refuse_width(self, cells: list[str], line: int, batch: Batch) -> None:
+        few = len(cells) < self.width
+        batch.problems.append(
+            Problem(
+                line,
+                "",
+                TOO_FEW_FIELDS if few else "too_many_fields",
+                f"The record has {len(cells)} fields, the header has {self.width}. "
+                + (
+                    "Add the missing ones."
+                    if few
+                    else "Put quotes around a field that contains the delimiter."
+                ),
+                showable(cells),
+            )
+        )
+
+    def _refuse_overlong(self, position: int, batch: Batch) -> None:
+        size = self._size(position, position + 1)
+        batch.problems.append(
+            Problem(
+                self.line + position + 1,
+                "",
+                "record_too_large",
+                f"The record is {size / 1e6:,.1f} MB long; at most 1 MB (1,048,576 bytes) is "
+                "allowed. Only its beginning is kept here.",
+                showable(recovery.split_literally(self.lines[position], self.layout.delimiter)),
+            )
+        )
+
+    def _hides_records(self, cells: list[str], span: list[str], line: int, batch: Batch) -> bool:
+        """Whether a well-formed record over several lines is an unclosed quote after all."""
+        hidden = recovery.hidden_records(cells, span, self.layout)
+        if hidden is recovery.Hidden.PERHAPS and self.warned < WARNINGS_AT_MOST:
+            self.warned += 1
+            batch.warnings.append(
+                f"Lines {line:,} to {line + len(span) - 1:,} were read as one record with a "
+                "quoted field over several lines, but each of them looks like a record of its "
+                "own. If a closing quote is missing, mend it and import the file again."
+            )
+        return hidden is recovery.Hidden.YES
+
+    def _recover(self, stop: "_Stop", batch: Batch, at_end: bool) -> "int | _NeedsMore":
+        """Deal with a record that does not read well; return where to go on.
+
+        A record over several lines is taken for an unclosed quote if a later line of it reads
+        as a record of the right width: reading goes on there. Otherwise just that record is
+        refused.
+        """
+        unfinished = stop.reason == _UNEXPECTED_END
+        size = self._size(stop.start, stop.end)
+        if unfinished and not at_end and stop.end == len(self.lines) and size <= RECORD_LIMIT:
+            return NEEDS_MORE
+        found: int | None = None
+        if unfinished or stop.end - stop.start > 1:
+            self.troubled = max(self.troubled, stop.end)
+            self.ahead.begin(stop.start)
+            found, sure = self._find_record(stop.start + 1, stop.end, at_end)
+            if not sure and size <= RECORD_LIMIT:
+                return NEEDS_MORE
+            found = found if sure else None
+        line = self.line + stop.start + 1
+        if found is not None or unfinished or stop.reason == "hidden":
+            after = stop.end if found is None else found
+            self._refuse_unclosed(stop.start, after, size, batch)
+            self.lost = found is None and not at_end
+            return after
+        if stop.reason == _BROKEN:  # reading goes on behind it: its lines are parsed only now
+            stop = self._run(stop.start, stop.end, batch)
+        if stop.reason == "width":
+            self._refuse_width(stop.cells, line, batch)
+        elif stop.reason == _FIELD_TOO_LARGE:
+            self._refuse_unclosed(stop.start, stop.end, size, batch)
+            self.lost = not at_end
+        else:
+            cells = recovery.split_literally(
+                "".join(self.lines[stop.start : stop.end]), self.layout.delimiter
+            )
+            batch.problems.append(
+                Problem(
+                    line,
+                    "",
+                    "text_after_quote",
+                    "There is text after a closing quote. Put the whole field in quotes, and "
+                    "write a quote inside it twice.",
+                    showable(cells),
+                )
+            )
+        return stop.end
+
+    def _refuse_unclosed(self, start: int, after: int, size: int, batch: Batch) -> None:
+        too_large = size > RECORD_LIMIT
+        text = "".join(self.lines[start:after])
+        cells = recovery.split_literally(text[:RECORD_LIMIT], self.layout.delimiter)
+        batch.problems.append(
+            Problem(
+                self.line + start + 1,
+                "",
+                "record_too_large" if too_large else "unclosed_quote",
+                (
+                    "The record that starts here is longer than 1 MB (1,048,576 bytes); perhaps "
+                    "a quote is never closed. "
+                    if too_large
+                    else "A quote that opens in this record is never closed. Close it, or write "
+                    "a quote that belongs to the text twice and put the field in quotes. "
+                )
+                + f"Reading went on at line {self.line + after + 1:,}.",
+                showable(cells),
+            )
+        )
+
+    def _find_record(self, first: int, end: int, at_end: bool) -> tuple[int | None, bool]:
+        """The first line in ``lines[first:end]`` that reads as a record of the right width.
+
+        Not sure (the second value) is one that may become such a record in the next block.
+        """
+        for index in range(first, end):
+            if index in self.overlong:
+                continue
+            limit = self._limit(index)
+            ending = self.ahead.ending(index, limit)
+            if ending is None:
+                may_go_on = limit == len(self.lines) and not at_end
+                if may_go_on and self._size(index, limit) <= RECORD_LIMIT:
+                    return index, False
+            elif ending.fields == self.width:
+                return index, True
+        return None, True
+
+    def _drop(self, count: int) -> None:
+        """Forget the lines that are dealt with."""
+        self.line += count
+        del self.lines[:count], self.offsets[:count]
+        self.ahead.forget(count)
+        self.troubled = max(0, self.troubled - count)
+        self.overlong = {index - count for index in self.overlong if index >= count}
+        if not self.lines:
+            self.suspicious = self.escapes = False
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Why ``_run`` stopped, and the lines of the record in question (``start`` to ``end``)."""
+
+    start: int
+    end: int
+    reason: str | None
+    cells: list[str]

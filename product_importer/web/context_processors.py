@@ -1,0 +1,56 @@
+"""What every page and the admin share: style, script, navigation, the bar of a running job."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.templatetags.static import static
+
+from catalog.queries.products import unfinished_bulk_acts
+from imports.models import ImportJob
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("product_importer/app.css")
+
+
+def script(request: HttpRequest) -> str:
+    return static("product_importer/app.js")
+
+
+def icon(request: HttpRequest) -> str:
+    return static("product_importer/icon.svg")
+
+
+def is_home(request: HttpRequest) -> bool:
+    """Unfold marks what the address begins with; every address begins with ours."""
+    return request.path == "/"
+
+
+def is_logged_in(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.is_authenticated)
+
+
+def may_use_admin(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.is_staff)
+
+
+def may_see_webhooks(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("webhooks.view_endpoint"))
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
+    user = getattr(request, "user", None)
+    if user is None or request.path.startswith(("/admin/", "/api/")):
+        return {}  # without a user: refused before it was asked for one, as for a wrong host
+    context: dict[str, Any] = dict(admin.site.each_context(request))
+    if user.is_authenticated:
+        # Unfold keeps its navigation for those who may enter the admin.
+        context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]
+    if user.is_authenticated and not request.headers.get("HX-Request"):
+        if user.has_perm("imports.view_importjob"):
+            context["running_jobs"] = ImportJob.unfinished()[:3]
+        if user.has_perm("catalog.view_changeset"):
+            context["running_acts"] = unfinished_bulk_acts()[:3]
+    return context

@@ -1,0 +1,82 @@
+"""Answers to requests that reach no view: JSON for the API, a page for the rest."""
+
+import sys
+
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import get_template
+from django.utils.deprecation import MiddlewareMixin
+from django.views import defaults
+
+from imports.files.temp import is_disk_full
+from imports.operations.jobs import NO_ROOM
+from product_importer.web.database import is_away
+from product_importer.web.exception_handler import BAD_VALUE, NOTHING_HERE, note_bad_value
+
+BAD_REQUEST = (
+    "The request could not be read: an address, a header or a form is damaged, or too long."
+)
+OUR_FAULT = (
+    "Something went wrong on the server, and stands in its log. Try again; if it goes on, tell "
+    "your ops staff."
+)
+AWAY = (
+    "The database did not answer in time, or is not there. What you sent may not have been done: "
+    "wait a little, look, and try again. If it goes on, tell your ops staff."
+)
+AWAY_SECONDS = 10  # until to try again
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _told(400, "bad_request", BAD_REQUEST)
+    return _page(400)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _told(404, "not_found", NOTHING_HERE)
+    return _page(404)
+
+
+class RefuseValues(MiddlewareMixin):
+    """400 where the database refuses a value, whose check before it was forgotten."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DataError):
+            return None
+        note_bad_value(exception)
+        return _told(400, "invalid", BAD_VALUE) if _is_api(request) else _page(400, BAD_VALUE)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500; or 507 if the disk is full, 503 if the database is away, which comes back.
+
+    A form is received wherever it is looked into first, in a middleware too, so that no view and
+    no ``process_exception`` sees that there was no room for its file. Django calls this while it
+    handles the exception.
+    """
+    error = sys.exception()
+    if is_disk_full(error):
+        return _told(507, "no_room", NO_ROOM) if _is_api(request) else _page(507, NO_ROOM)
+    if is_away(error):
+        answer = _told(503, "unavailable", AWAY) if _is_api(request) else _page(503)
+        answer.headers["Retry-After"] = str(AWAY_SECONDS)
+        return answer
+    if _is_api(request):
+        return _told(500, "error", OUR_FAULT)
+    return defaults.server_error(request)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def _page(status: int, sentence: str = "") -> HttpResponse:
+    """Not Django's own, which looks into the form again: that may be what cannot be read."""
+    page = get_template(f"{status}.html").render({"sentence": sentence})
+    return HttpResponse(page, status=status)
+
+
+def _told(status: int, code: str, detail: str) -> HttpResponse:
+    return JsonResponse({"detail": detail, "code": code}, status=status)
