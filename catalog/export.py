@@ -19,9 +19,9 @@ PIECE_CHARACTERS = 1_000_000  # that a page has, about
 # One line of CSV (RFC 4180) per product, written by the database: as fast as it reads.
 _CELL = """CASE WHEN {value} ~ '[",\\n\\r]' OR {value} ~ '^\\s' OR {value} ~ '\\s$' THEN
     '"' || replace({value}, '"', '""') || '"' ELSE {value} END"""
-# An import takes one apostrophe off before what starts a formula (imports.readers.csv.cells), so a cell
-# that has one itself gets a second one. For a spreadsheet, which would run it as a formula, every
-# cell that begins so gets one, except a number.
+# An import takes one apostrophe off before what starts a formula (imports.readers.csv.cells), so a
+# cell that has one itself gets a second one. For a spreadsheet, which would run it as a formula,
+# every cell that begins so gets one, except a number.
 _STARTS = f"[{re.escape(FORMULA_STARTS)}]"
 _GUARDED = f"""CASE WHEN {{value}} ~ '^''+{_STARTS}' THEN '''' || {{value}} ELSE {{value}} END"""
 _GUARDED_FOR_SPREADSHEETS = f"""CASE

@@ -73,8 +73,8 @@ class ChangeSet(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Its changes are cleared away after a while (catalog.operations.retention): from the first moment on it
-    # cannot be undone any more, at the second they are gone. The counts stay.
+    # Its changes are cleared away after a while (catalog.operations.retention): from the first
+    # moment on it cannot be undone any more, at the second they are gone. The counts stay.
     expired_at = models.DateTimeField(null=True, blank=True)
     cleared_at = models.DateTimeField(null=True, blank=True)
     request_id = models.CharField(

@@ -113,8 +113,8 @@ class ImportJob(models.Model):
     skipped = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
 
-    # What the review showed (imports.pipeline.compare.finish_comparing); how many records turned out
-    # differently when they were applied, because the catalogue had changed, and some of them.
+    # What the review showed (imports.pipeline.compare.finish_comparing); how many records turned
+    # out differently when they were applied, because the catalogue had changed, and some of them.
     shown = models.JSONField(default=dict)
     compared_records = models.PositiveIntegerField(default=0)
     differing = models.PositiveIntegerField(default=0)
@@ -165,8 +165,9 @@ class ImportJob(models.Model):
     )
     progress_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Its refused and superseded records are cleared away after a while (imports.operations.retention): from
-    # the first moment on nobody is shown a part of them, at the second they are gone.
+    # Its refused and superseded records are cleared away after a while
+    # (imports.operations.retention): from the first moment on nobody is shown a part of them, at
+    # the second they are gone.
     details_expired_at = models.DateTimeField(null=True, blank=True)
     details_cleared_at = models.DateTimeField(null=True, blank=True)
     request_id = models.CharField(

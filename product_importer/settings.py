@@ -106,7 +106,8 @@ INSTALLED_APPS = [
     "webhooks",
 ]
 MIDDLEWARE = [
-    "product_importer.web.request_middleware.release",  # first: nothing after it may ask the database
+    # First: nothing after it may ask the database.
+    "product_importer.web.request_middleware.release",
     "product_importer.web.request_middleware.LogRequests",
     "product_importer.web.request_middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
@@ -220,7 +221,7 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
 # Messages for the pump alone: whoever wants to send one looks whether enough of them wait there.
 CELERY_TASK_ROUTES = {"webhooks.pump": {"queue": "webhooks"}}
-# Old results are cleared in batches (product_importer/ops/retention.py), not by Celery in one statement.
+# Old results are cleared in batches (product_importer/ops/retention.py), not by Celery at once.
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
 CELERY_BEAT_SCHEDULE = {

@@ -1,12 +1,16 @@
 """Signing secrets at rest: encrypted with a key that is not in the database."""
 
 import base64
+from datetime import datetime
 from functools import cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db.models import Q
+
+from webhooks.models import EndpointSecret
 
 
 class Unreadable(Exception):
@@ -26,6 +30,22 @@ def decrypt(token: str) -> str:
             "The signing secret was encrypted with another key. Put that key back into "
             "WEBHOOK_SECRET_KEYS (or SECRET_KEY), or rotate the secret of the endpoint."
         ) from None
+
+
+def live_secrets(endpoint_ids: list[int], now: datetime) -> dict[int, list[str]]:
+    """The secrets that sign for each endpoint, the newest first; none if one is unreadable."""
+    live: dict[int, list[str]] = {endpoint_id: [] for endpoint_id in endpoint_ids}
+    unreadable: set[int] = set()
+    rows = EndpointSecret.objects.filter(endpoint__in=endpoint_ids).filter(
+        Q(expires_at=None) | Q(expires_at__gt=now)
+    )
+    for secret in rows.order_by("-id"):
+        try:
+            live[secret.endpoint_id].append(decrypt(secret.token))
+        except Unreadable:
+            if secret.expires_at is None:
+                unreadable.add(secret.endpoint_id)
+    return {pk: [] if pk in unreadable else found for pk, found in live.items()}
 
 
 def _passwords() -> list[str]:

@@ -2,11 +2,11 @@
 
 from celery import shared_task
 
-from webhooks import queries
-from webhooks.operations import events, retention
+from webhooks import queries, task_names
+from webhooks.operations import retention
 
 
-@shared_task(name=events.PUMP, ignore_result=True)
+@shared_task(name=task_names.PUMP, ignore_result=True)
 def pump_deliveries() -> None:
     if not queries.pending_deliveries(most=1):
         return

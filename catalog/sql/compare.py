@@ -1,7 +1,7 @@
 """Raw SQL of comparing: what the upsert would write, without writing it.
 
-It reads the same rows as ``catalog.sql.upsert.upsert`` does (``wanted_rows``), so that a review shows
-what applying will do.
+It reads the same rows as ``catalog.sql.upsert.upsert`` does (``wanted_rows``), so that a review
+shows what applying will do.
 """
 
 from collections.abc import Collection

@@ -17,7 +17,7 @@ from imports.models import ImportChunk, ImportJob
 from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
-from imports.readers.csv import Problem
+from imports.readers.csv.cells import nameless
 from imports.sql import staging
 from product_importer.common import counters
 
@@ -169,15 +169,6 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
         return differing_skus(
             cursor, **comparison(job, chunk), against=staging.review_table(job.pk)
         )
-
-
-def nameless(line: int, cells: list[str]) -> Problem:
-    """A product that is new, in a file without a name column: only the catalogue could tell."""
-    message = (
-        "The product is not in the catalogue, and the file has no name column: "
-        "a new product needs a name."
-    )
-    return Problem(line, "", "name_required", message, cells)
 
 
 def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:

@@ -10,9 +10,8 @@ from django.db.models import Q
 from django.http import StreamingHttpResponse
 
 from imports.models import ImportJob, RowError
-from imports.pipeline.apply import nameless
 from imports.readers.csv import Layout, Problem, read_batches
-from imports.readers.csv.cells import guarded
+from imports.readers.csv.cells import guarded, nameless
 from imports.readers.csv.header import ERROR_COLUMN, LINE_COLUMN
 from product_importer.common.downloads import download
 

@@ -60,7 +60,7 @@ class FaultSerializer(serializers.Serializer[Any]):
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """The body of every answer from 400 on (``product_importer.web.exception_handler.explain`` makes it)."""
+    """The body of every answer from 400 on (``web.exception_handler.explain`` makes it)."""
 
     detail = serializers.CharField(help_text="A sentence that says what to do.")
     code = serializers.CharField(help_text="for programs: invalid, not_found, conflict ...")

@@ -1,8 +1,9 @@
 """``/metrics`` for Prometheus.
 
-What requests do is counted by the web processes (``product_importer.web.request_middleware``). All else is
-read from PostgreSQL and the broker when it is asked for, because it happens in other processes,
-on other machines: rows, and tallies of what rows cannot tell (``product_importer.common.counters``).
+What requests do is counted by the web processes (``product_importer.web.request_middleware``). All
+else is read from PostgreSQL and the broker when it is asked for, because it happens in other
+processes, on other machines: rows, and counters of what rows cannot tell
+(``product_importer.common.counters``).
 """
 
 import os

@@ -36,8 +36,8 @@ from webhooks.delivery import retry_schedule
 from webhooks.delivery.http_client import ERRORS, Response, Sender
 from webhooks.delivery.pump_lock import Hold
 from webhooks.models import Delivery, Endpoint, message_id
-from webhooks.operations import endpoints
-from webhooks.operations.events import PUMP
+from webhooks.secrets import live_secrets
+from webhooks.task_names import PUMP
 
 logger = get_logger(__name__)
 
@@ -244,7 +244,7 @@ class _Run:
         wanted = list(endpoint_ids)
         if not wanted:
             return
-        secrets = endpoints.live_secrets(wanted, timezone.now())
+        secrets = live_secrets(wanted, timezone.now())
         rows = Endpoint.everything.in_bulk(wanted)
         for endpoint_id in wanted:
             lane, row = self.lanes[endpoint_id], rows.get(endpoint_id)

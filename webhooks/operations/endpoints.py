@@ -6,7 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from product_importer.common import address_guard
@@ -166,22 +165,6 @@ def _add_secret(endpoint: Endpoint) -> str:
     secret = new_secret()
     EndpointSecret.objects.create(endpoint=endpoint, token=secrets.encrypt(secret))
     return secret
-
-
-def live_secrets(endpoint_ids: list[int], now: datetime) -> dict[int, list[str]]:
-    """The secrets that sign for each endpoint, the newest first; none if one is unreadable."""
-    live: dict[int, list[str]] = {endpoint_id: [] for endpoint_id in endpoint_ids}
-    unreadable: set[int] = set()
-    rows = EndpointSecret.objects.filter(endpoint__in=endpoint_ids).filter(
-        Q(expires_at=None) | Q(expires_at__gt=now)
-    )
-    for secret in rows.order_by("-id"):
-        try:
-            live[secret.endpoint_id].append(secrets.decrypt(secret.token))
-        except secrets.Unreadable:
-            if secret.expires_at is None:
-                unreadable.add(secret.endpoint_id)
-    return {pk: [] if pk in unreadable else found for pk, found in live.items()}
 
 
 # --- Deliveries -----------------------------------------------------------------------

@@ -16,9 +16,8 @@ from django.utils import timezone
 from product_importer.common.enqueue import kick_once_after_commit
 from webhooks import sql
 from webhooks.models import Event
+from webhooks.task_names import PUMP, PUMP_QUEUE
 
-PUMP = "webhooks.pump"  # the name of the task (webhooks/tasks.py)
-PUMP_QUEUE = "webhooks"  # and of its queue
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
 
 

@@ -71,9 +71,9 @@ def test_a_rotated_secret_lives_on_for_a_day(
     old = endpoint.secret  # type: ignore[attr-defined]
     new = endpoints.rotate_secret(endpoint_id=endpoint.pk)
     now = timezone.now()
-    live = endpoints.live_secrets([endpoint.pk], now + timedelta(hours=23.9))
+    live = secrets.live_secrets([endpoint.pk], now + timedelta(hours=23.9))
     assert live == {endpoint.pk: [new, old]}
-    live = endpoints.live_secrets([endpoint.pk], now + timedelta(hours=24.1))
+    live = secrets.live_secrets([endpoint.pk], now + timedelta(hours=24.1))
     assert live == {endpoint.pk: [new]}
 
 
@@ -108,7 +108,7 @@ def test_no_secret_is_shown_anywhere(
     caplog.set_level(logging.DEBUG)
     answer = page.post(reverse("endpoint-new"), {"url": receiver.url, "events": list(SUBSCRIBABLE)})
     endpoint = Endpoint.objects.get()
-    (secret,) = endpoints.live_secrets([endpoint.pk], timezone.now())[endpoint.pk]
+    (secret,) = secrets.live_secrets([endpoint.pk], timezone.now())[endpoint.pk]
     token = EndpointSecret.objects.get().token
     assert secret in answer.content.decode()
     assert "no-store" in answer.headers["Cache-Control"]

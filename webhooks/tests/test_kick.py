@@ -13,6 +13,7 @@ from django.db import transaction
 from product_importer.common import enqueue
 from webhooks.delivery.pump_lock import Hold
 from webhooks.operations import events
+from webhooks.task_names import PUMP
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,7 +65,7 @@ def test_no_message_is_sent_where_a_pump_runs(
         hold.free_slot()
         with transaction.atomic():
             events.wake_pump()
-    assert sent == [events.PUMP]
+    assert sent == [PUMP]
 
 
 def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,3 +129,12 @@ def row_of(*values: str) -> Row:
 def showable(cells: list[str]) -> list[str]:
     """The cells as they can be stored and shown: no NUL, no half characters."""
     return [surrogates.sub("\ufffd", cell).replace("\0", "\u2400") for cell in cells]
+
+
+def nameless(line: int, cells: list[str]) -> Problem:
+    """A product that is new, in a file without a name column: only the catalogue could tell."""
+    message = (
+        "The product is not in the catalogue, and the file has no name column: "
+        "a new product needs a name."
+    )
+    return Problem(line, "", "name_required", message, cells)
