@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from conftest import PASSWORD
-from product_importer.tests.test_audit import form_values
+from product_importer.tests.integration.test_audit import form_values
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 

@@ -15,7 +15,7 @@ from psycopg_pool import PoolTimeout
 
 from conftest import wait_for
 from product_importer.local.stack import Stack
-from product_importer.tests.test_probes import silent, stack  # noqa: F401 (a fixture)
+from product_importer.tests.acceptance.test_probes import silent, stack  # noqa: F401 (a fixture)
 from product_importer.web import body_limit, database
 from product_importer.web.database import LimitedConnection
 from product_importer.web.upload_permission import may_upload

@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.test import Client, RequestFactory
 
 from catalog.models import Product
-from product_importer.tests.test_roles import ADDRESSES
+from product_importer.tests.integration.test_roles import ADDRESSES
 from product_importer.web.request_middleware import keep_nothing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]

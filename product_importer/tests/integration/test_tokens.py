@@ -20,7 +20,7 @@ from knox.models import AuthToken
 
 from product_importer.accounts.tokens import make_token
 from product_importer.models import ApiToken
-from product_importer.tests.test_roles import ADDRESSES
+from product_importer.tests.integration.test_roles import ADDRESSES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 

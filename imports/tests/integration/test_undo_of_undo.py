@@ -18,7 +18,7 @@ from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
 from imports.pipeline import apply, chunks
-from imports.tests.test_undo import kept, rows_read
+from imports.tests.integration.test_undo import kept, rows_read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

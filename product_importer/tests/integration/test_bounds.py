@@ -28,7 +28,7 @@ from catalog.operations.bulk import start_bulk_act
 from catalog.queries.filters import FILTER_MAX_LENGTH, BadFilter
 from conftest import Messages
 from imports.models import INNER, ImportJob
-from product_importer.tests.test_rubbish import FORMS
+from product_importer.tests.acceptance.test_rubbish import FORMS
 from webhooks.models import Attempt, Delivery, Event
 from webhooks.operations.endpoints import create_endpoint
 
