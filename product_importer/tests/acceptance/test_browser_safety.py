@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 
 from catalog.models import Product
+from catalog.operations.products import create_product
 from conftest import PASSWORD, violations
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,13 +149,10 @@ def _stored(page: Page) -> str:
 
 @pytest.mark.parametrize("staff_too", [True, False])
 def test_after_a_log_out_back_shows_nothing_and_nothing_stays_stored(
-    open_page: Callable[..., Page],
-    make_product: Callable[..., Product],
-    user: User,
-    staff_too: bool,
+    open_page: Callable[..., Page], user: User, staff_too: bool
 ) -> None:
     User.objects.filter(pk=user.pk).update(is_staff=staff_too)
-    make_product("SECRET-1", "Secret lamp")
+    create_product(actor=user, data={"sku": "SECRET-1", "name": "Secret lamp"})
     page = open_page()
     page.goto("/products/")
     page.get_by_label("Search").first.fill("secret")

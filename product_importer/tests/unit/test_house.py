@@ -108,3 +108,11 @@ print(sorted(set(sys.modules) & set({HEAVY})))
 def test_a_worker_carries_only_what_every_task_needs() -> None:
     done = run(sys.executable, "-c", LOAD_A_WORKER, CELERY_SKIP_CHECKS="1", SENTRY_DSN="")
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_every_place_on_the_map_is_there() -> None:
+    text = (BASE_DIR / "CONTRIBUTING.md").read_text()
+    (found,) = re.findall(r"^## Map\n(.*?)^## ", text, re.M | re.S)
+    places = re.findall(r"`([a-z_/]+/[\w/.]*)`", found)
+    assert len(places) > 25
+    assert [place for place in places if not (BASE_DIR / place).exists()] == []
