@@ -63,12 +63,18 @@ def keep_together(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the running product last.
+    """Put the tests of the running product last, and behind them those in a browser.
 
-    Once it runs, its worker does what any test asks for; a test that plays the worker itself
-    would find the work taken.
+    Once the product runs, its worker does what any test asks for; a test that plays the worker
+    itself would find the work taken. Playwright's loop runs in its thread from then on, where
+    nothing else can begin one.
     """
-    items.sort(key=lambda item: "site" in getattr(item, "fixturenames", ()))
+
+    def rank(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        return 2 if "playwright" in names else int("site" in names)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
