@@ -56,7 +56,7 @@ def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(
             "webhooks.operations.events.kick_once_after_commit", lambda *_, **__: None
         )
-        monkeypatch.setattr("webhooks.pump.kick_after_commit", lambda *_: None)
+        monkeypatch.setattr("webhooks.delivery.dispatcher.kick_after_commit", lambda *_: None)
 
 
 def elsewhere(work: Callable[[], Any]) -> threading.Thread:

@@ -272,7 +272,7 @@ def test_everybody_finds_the_way_by_the_navigation(
     open_page: Callable[..., Page], catalogue: list[Product]
 ) -> None:
     page = open_page()  # of somebody who may not enter the admin
-    for name, heading in (("Products", "P-000"), ("Changes", "kept here"), ("Imports", "Drop")):
+    for name, heading in (("Products", "P-000"), ("Changes", "Who"), ("Imports", "Drop")):
         page.get_by_role("navigation").get_by_role("link", name=name).click()
         expect(page.locator("#pi-main").get_by_text(heading).first).to_be_visible()
     expect(page.get_by_role("link", name="Admin")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import django_filters
@@ -29,6 +30,7 @@ from catalog.operations.bulk import start_bulk_act
 from catalog.queries.filters import FILTER_MAX_LENGTH, BadFilter
 from conftest import Messages
 from imports.models import INNER, ImportJob
+from product_importer.accounts.forms import PasswordForm
 from product_importer.tests.acceptance.test_rubbish import FORMS
 from webhooks.models import Attempt, Delivery, Event
 from webhooks.operations.endpoints import create_endpoint
@@ -115,12 +117,18 @@ def classes_of(kind: type) -> list[Any]:
     ]
 
 
+def made(form: Any) -> Any:
+    """A form as a page has it; those of passwords are about a user."""
+    if issubclass(form, PasswordForm):
+        return form(SimpleNamespace(user=User()))
+    return form(User()) if issubclass(form, SetPasswordMixin) else form()
+
+
 def test_every_text_of_a_form_has_a_bound() -> None:
     found = classes_of(forms.BaseForm)
     assert len(found) >= 4
     for form in found:
-        about_a_user = issubclass(form, SetPasswordMixin)
-        for name, field in (form(User()) if about_a_user else form()).fields.items():
+        for name, field in made(form).fields.items():
             if isinstance(field, forms.CharField):
                 # Of a password a hash is kept.
                 assert field.max_length or "password" in name, (form, name)

@@ -230,7 +230,7 @@ def test_an_error_of_the_server_is_told_as_json(
     def fail(*args: Any, **options: Any) -> None:
         raise RuntimeError("the catalogue burns")
 
-    monkeypatch.setattr("catalog.api.products.operations.create_product", fail)
+    monkeypatch.setattr("catalog.api.products.products.create_product", fail)
     answer = program.post("/api/v1/products/", {"sku": "A-1", "name": "x"}, format="json")
     assert (answer.status_code, answer.json()["code"]) == (500, "error")
     assert "burns" not in answer.content.decode()
