@@ -65,6 +65,14 @@ def undo_of(change_set: ChangeSet) -> ChangeSet | None:
     return None
 
 
+def half_done_undo_of(change_set: ChangeSet) -> ChangeSet | None:
+    """The newest undo, if it failed after it had changed something; it goes on when asked again."""
+    undo = change_set.undos.first()
+    if undo is None or undo.status != ChangeSet.Status.FAILED or not undo.changed:
+        return None
+    return undo if undo_of(undo) is None else None
+
+
 def why_not(change_set: ChangeSet) -> str:
     """A sentence why a change set cannot be undone, or nothing if it can."""
     if not change_set.is_final:

@@ -215,7 +215,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     It goes on in the same change set, if it has changed anything: an import is undone as a whole.
     That is ``user``'s from now on, but not his alone if another one's changes are in it, and then
     undoing it takes the permission for what others did. Whose upload it was, ``created_by``
-    keeps. Raises ``Refused`` for one that goes on by itself, or is completed, or was undone.
+    keeps. Raises ``Refused`` for one that goes on by itself, or is completed, or was undone, be it
+    half-way: the undo would not know of what comes now.
     """
     job = _locked(job_id)
     if job.status not in (Status.FAILED, Status.CANCELLED):
@@ -225,6 +226,11 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     if job.change_set is not None:
         if undo.undo_of(job.change_set) is not None:
             raise Refused("What it had applied was undone. Upload the file again.")
+        if half := undo.half_done_undo_of(job.change_set):
+            raise Refused(
+                f"Its undo failed half-way, in change set {half.pk}. Undo it again, which goes on "
+                "from there, and upload the file again."
+            )
         if not catalog.reopen_change_set(job.change_set.pk, actor=user):
             raise Refused("What it had applied is too old to go on with. Upload the file again.")
     elif job.is_approved:

@@ -250,6 +250,31 @@ def test_a_cancelled_import_goes_on_if_its_undo_changed_nothing(
     assert (job.status, skus()) == ("completed", ["a", "b", "c"])
 
 
+def test_an_import_whose_undo_failed_half_way_is_not_retried(
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    broken_undo: Callable[..., ChangeSet],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.IMPORT_CHUNK_ROWS = 1
+    monkeypatch.setattr(sql_undo, "SLICE_ROWS", 1)
+    job = upload("sku,name\na,First\nb,First\nc,First\n")
+    messages.waiting.clear()
+    jobs.advance_import(job.pk)
+    while chunk := chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING):
+        apply.apply_chunk(chunk)
+    jobs.cancel_import(job_id=job.pk, user=None)
+    job.refresh_from_db()
+    assert job.change_set
+    assert broken_undo(job.change_set, slices=1).deleted == 1
+    with pytest.raises(jobs.Refused, match="half-way"):
+        jobs.retry_import(job_id=job.pk, user=None)
+    undo.start_undo(change_set_id=job.change_set.pk, actor=None)
+    messages.run_all()
+    assert skus() == []
+
+
 # --- How much is read -------------------------------------------------------------------
 
 
