@@ -21,7 +21,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.request import Request
 
-from imports.models import ImportJob, job_snapshot
+from imports.models import INNER, ImportJob, job_snapshot
 
 TICK_SECONDS = 0.25  # the contract: at most four events a second
 COMMENT_SECONDS = 15.0  # keeps proxies from closing a quiet stream
@@ -124,8 +124,8 @@ def _read(
 ) -> tuple[dict[int, Snapshot], set[Viewer]]:
     """The jobs as they are, and which of the viewers may no longer follow (none, if not asked)."""
     try:
-        jobs = {job.pk: job_snapshot(job) for job in ImportJob.objects.filter(pk__in=job_ids)}
-        return jobs, refused_among(viewers or [])
+        jobs = ImportJob.objects.defer(*INNER).filter(pk__in=job_ids)
+        return {job.pk: job_snapshot(job) for job in jobs}, refused_among(viewers or [])
     finally:
         connection.close()  # this thread is nobody's request: nothing else would give it back
 

@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import requests
+from django.contrib.auth.models import User
+from django.test import Client
 from moto.server import ThreadedMotoServer
 
 from imports.models import ImportJob, uploads
@@ -16,6 +18,23 @@ from product_importer.local.processes import free_port
 from product_importer.local.pytest_plugin import STACK
 from product_importer.settings import s3_uploads
 from product_importer.tests.hosting import Hosting
+
+
+@pytest.fixture
+def everybody(make_user: Callable[..., User], static_files: None) -> User:
+    """Somebody who may do everything, in the admin too."""
+    user = make_user()
+    user.is_staff = user.is_superuser = True
+    user.save()
+    return user
+
+
+@pytest.fixture
+def pages(everybody: User) -> Client:
+    """The pages as they answer them, be it with an error of the server."""
+    client = Client(raise_request_exception=False)
+    client.force_login(everybody)
+    return client
 
 
 @pytest.fixture(scope="session")

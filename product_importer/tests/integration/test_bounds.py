@@ -39,21 +39,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def everybody(make_user: Callable[..., User], static_files: None) -> User:
-    user = make_user()
-    user.is_staff = user.is_superuser = True
-    user.save()
-    return user
-
-
-@pytest.fixture
-def pages(everybody: User) -> Client:
-    client = Client(raise_request_exception=False)
-    client.force_login(everybody)
-    return client
-
-
-@pytest.fixture
 def program(everybody: User) -> APIClient:
     client = APIClient(raise_request_exception=False)
     client.force_authenticate(everybody)

@@ -2,12 +2,11 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import DataError, connection
 from django.test import Client
 from django.urls import get_resolver
@@ -21,21 +20,6 @@ from product_importer.common.parsing import CURSOR_MAX_LENGTH, whole_number
 from webhooks.operations.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def everybody(make_user: Callable[..., User], static_files: None) -> User:
-    user = make_user()
-    user.is_staff = user.is_superuser = True
-    user.save()
-    return user
-
-
-@pytest.fixture
-def pages(everybody: User) -> Client:
-    client = Client(raise_request_exception=False)
-    client.force_login(everybody)
-    return client
 
 
 @pytest.fixture
