@@ -30,8 +30,7 @@ EXAMPLES = 3  # named in a warning
 def begin_comparing(job: ImportJob) -> None:
     """Start to compare a job's chunks, with an empty review."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if not staging.try_lock_job(cursor, job.pk):
-            return
+        staging.lock_job(cursor, job.pk)
         mine = ImportJob.objects.filter(
             pk=job.pk,
             status=Status.PROCESSING,
@@ -105,8 +104,7 @@ def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
 def finish_comparing(job_id: int) -> None:
     """Add up what the chunks found, warn of what a shopkeeper would want to know, and wait."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if not staging.try_lock_job(cursor, job_id):
-            return
+        staging.lock_job(cursor, job_id)
         job = ImportJob.objects.get(pk=job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.COMPARING or job.is_approved:
             return  # another worker was quicker, and somebody has even applied it since

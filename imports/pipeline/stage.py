@@ -71,8 +71,7 @@ def prepare(job: ImportJob) -> bool:
 def _begin_run(job: ImportJob) -> bool:
     """Count a run of reading or ordering; a job that never gets on fails here."""
     with transaction.atomic(), connection.cursor() as cursor:
-        if not staging.try_lock_job(cursor, job.pk):
-            return False
+        staging.lock_job(cursor, job.pk)
         now = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
         if now.status not in ImportJob.ACTIVE or now.resolved_at is not None:
             return False  # ended, or resolved by another worker, who goes on with it
@@ -261,8 +260,7 @@ def resolve(job: ImportJob) -> bool:
     chunk, so each chunk resolves its own while it is applied.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        if not staging.try_lock_job(cursor, job.pk):
-            return False
+        staging.lock_job(cursor, job.pk)
         job.refresh_from_db()
         if job.stage != Stage.RESOLVING or job.resolved_at is not None:
             return False  # another worker was quicker, or found the staged records lost

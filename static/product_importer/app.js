@@ -91,12 +91,20 @@
     window.location.href = jobs.length === 1 ? jobs[0] : form.dataset.jobsUrl;
   }
 
+  /* Heard from the first moment on: the page can be seen, and a file chosen, before all of its
+     scripts are there. */
+  const ready = new Promise((resolve) => { document.addEventListener("DOMContentLoaded", resolve); });
+  document.addEventListener("change", async ({ target }) => {
+    if (!target.matches(".pi-drop input[type=file]")) return;
+    await ready;
+    if (target.files.length) uploadAll(target.form, [...target.files]);
+  });
+
   function setUpDropZone(form) {
     const input = form.querySelector("input[type=file]");
     const button = form.querySelector("button");
     button.hidden = true; /* choosing a file starts it */
     input.hasChangeListener = true; /* Unfold's script would look for its own file widget here */
-    input.addEventListener("change", () => input.files.length && uploadAll(form, [...input.files]));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (input.files.length) uploadAll(form, [...input.files]);

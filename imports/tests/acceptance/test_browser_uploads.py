@@ -249,6 +249,20 @@ def test_a_small_file_takes_the_short_way(
     assert not [url for url in sent if url.startswith(direct_site.endpoint)]
 
 
+def test_a_file_that_is_chosen_before_all_scripts_are_there_is_uploaded(
+    page: Page, direct_site: DirectSite, make_file: Callable[..., Path]
+) -> None:
+    held: list[Route] = []
+    page.route("**/direct*.js", lambda route: held.append(route))
+    page.goto("/", wait_until="commit")
+    expect(page.locator("#pi-main")).to_be_visible()
+    page.set_input_files("#pi-file", make_file("early.csv", 6))
+    assert len(held) == 1
+    held[0].continue_()
+    page.wait_for_url("**/imports/*/")
+    assert direct_site.imported("early.csv")["status"] == "completed"
+
+
 def test_an_upload_waits_while_there_is_no_connection_and_goes_on(
     page: Page,
     context: BrowserContext,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.files import File
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from catalog.models import ChangeSet, Product
@@ -22,6 +22,7 @@ from imports.pipeline import apply, chunks, stage
 from imports.pipeline.finish import ATTEMPTS, Overtaken
 from imports.sql import staging
 from product_importer.common import enqueue
+from product_importer.common.locks import AdvisoryLock
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,6 +234,39 @@ def test_who_comes_late_to_read_a_file_leaves_what_the_first_one_read(
     jobs.advance_import(job.pk)
     run_all(kicked)
     assert snapshot(job) == EXPECTED
+
+
+def test_a_worker_waits_for_the_jobs_lock_and_does_not_lose_what_it_came_for(
+    kicked: list[tuple[str, int]],
+) -> None:
+    """Who has the lock may be about to find that it came too late, and do nothing."""
+    job = start()
+    assert stage._begin_run(job)
+    assert stage.stage_records(job)
+    kicked.clear()
+
+    def advance() -> None:
+        try:
+            jobs.advance_import(job.pk)
+        finally:
+            connections.close_all()
+
+    def waits(cursor: Any) -> bool:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND classid = %s AND objid = %s AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()))",
+            [AdvisoryLock.JOB, job.pk],
+        )
+        return bool(cursor.fetchone()[0])
+
+    worker = threading.Thread(target=advance)
+    with transaction.atomic(), connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        worker.start()
+        wait_for(lambda: waits(cursor) or not worker.is_alive())
+    worker.join()
+    assert kicked == [(task_names.RUN_CHUNKS, job.pk)]
 
 
 def test_two_workers_that_find_staging_lost_at_once_read_it_once(
