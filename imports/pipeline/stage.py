@@ -1,4 +1,7 @@
-"""From the file to the staging table: the stages “read” and “check duplicates”."""
+"""From the file to the staging table: the stages “read” and “check duplicates”.
+
+What comes before in the same pass over the file, matching its columns, is in ``match``.
+"""
 
 import time
 from collections.abc import Iterator
@@ -22,13 +25,14 @@ from imports.pipeline.finish import (
     note_trouble,
     still_reading,
 )
+from imports.pipeline.match import Unclear, await_mapping, match_columns, rules_to_keep
+from imports.queries.mapping import Found
 from imports.readers.csv import (
     Batch,
     Checkpoint,
     Layout,
     Problem,
     UnreadableFile,
-    inspect,
     read_batches,
 )
 from imports.sql import staging
@@ -43,7 +47,6 @@ Stage = ImportJob.Stage
 
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
-COLUMN_NAME_MAX_LENGTH = 1_000
 PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
 
 
@@ -52,12 +55,14 @@ def prepare(job: ImportJob) -> bool:
     if not _begin_run(job):
         return False
     try:
-        if job.stage == Stage.STAGING and not stage_records(job):
+        if job.stage in (Stage.MATCHING, Stage.STAGING) and not stage_records(job):
             kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
             return False
         return resolve(job)
     except UnreadableFile as error:
         fail_import(job.pk, str(error))
+    except Unclear as unclear:
+        await_mapping(job, unclear.found)
     except FileNotFoundError:
         fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
     except Overtaken as error:
@@ -80,7 +85,7 @@ def _begin_run(job: ImportJob) -> bool:
             return False
         ImportJob.objects.filter(pk=job.pk).update(
             status=Status.PROCESSING,
-            stage=now.stage or Stage.STAGING,
+            stage=now.stage or Stage.MATCHING,
             started_at=now.started_at or timezone.now(),
         )
     job.refresh_from_db()
@@ -137,29 +142,20 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
                 and staging.count_staged(cursor, job.pk) == job.staged_records
             ):
                 return layout, checkpoint
-    layout = inspect(file)
-    _check_names(layout)
+    found = match_columns(job, file)
+    layout = found.layout()
     checkpoint = Checkpoint(layout.offset, layout.line)
-    restart_staging(job, layout=layout.as_json(), checkpoint=asdict(checkpoint))
+    restart_staging(job, found=found, layout=layout.as_json(), checkpoint=asdict(checkpoint))
     return layout, checkpoint
 
 
-def _check_names(layout: Layout) -> None:
-    """Raise ``UnreadableFile`` for names of columns that are none: the job keeps them all."""
-    for number, name in enumerate(layout.header, start=1):
-        if len(name) > COLUMN_NAME_MAX_LENGTH:
-            raise UnreadableFile(
-                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
-                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
-                "file names its columns."
-            )
-
-
 @transaction.atomic
-def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+def restart_staging(
+    job: ImportJob, *, found: Found, layout: dict[str, Any], checkpoint: dict[str, Any]
+) -> None:
     """Begin to read the file from its first record, with an empty staging table.
 
-    What chunks have applied already, and refused while applying, stays counted. Raises
+    The job keeps the rules that it is read by from now on. What chunks have applied already, and refused while applying, stays counted. Raises
     ``Overtaken`` if the job is no longer where it was when it was looked at.
     """
     with connection.cursor() as cursor:
@@ -169,7 +165,7 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
-        stage=Stage.STAGING,
+        stage=job.stage,
         layout=job.layout,
         checkpoint=job.checkpoint,
         staged_records=job.staged_records,
@@ -180,6 +176,8 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     read_errors._raw_delete(read_errors.db)
     refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
     moved.update(
+        **rules_to_keep(job, found),
+        stage=Stage.STAGING,
         layout=layout,
         checkpoint=checkpoint,
         bytes_read=0,
