@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from catalog.values import SKU_MAX_LENGTH, clean_active, clean_price
-from imports.mapping.amounts import BLANKS, common_currency, is_currency, plain_number, split_amount
-from imports.mapping.words import ACTIVE_TABLES, ERROR_WORDS, NULL_WORDS, UNSURE_TABLES
+from catalog.values import NULL_WORDS, SKU_MAX_LENGTH, clean_active, clean_price
+from imports.mapping.amounts import common_currency, is_currency, plain_number, split_amount
+from imports.mapping.words import ACTIVE_TABLES, ERROR_WORDS, UNSURE_TABLES
 
 WORDS_SHOWN = 20
 
-_other_groups = re.compile(f"[{BLANKS}'’]").search
 _tag = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]{2,8}|#[0-9]{1,6}|#x[0-9a-fA-F]{1,5});").search
 
 # The decimal mark: none seen (whole numbers), or left open by the values ("1,234" alone, or

@@ -1,21 +1,15 @@
-"""Words that columns say the same things with: tables at hand, and what stands for nothing."""
+"""Words that columns say the same things with: tables at hand, and a spreadsheet's errors."""
 
-# What programs write for a value that is not there. As cells of a file; a form takes them.
-NULL_WORDS = frozenset(
-    "NULL null Null (null) (NULL) <null> \\N nan NaN NAN None <NA> NaT nil undefined".split()
-)
 # What a spreadsheet shows in place of a value it could not work out, in English, German, French,
 # Spanish, Italian, Dutch, Polish, Portuguese and Russian.
-ERROR_WORDS = frozenset(
-    (
-        "#REF! #N/A #NAME? #VALUE! #DIV/0! #NULL! #NUM! #SPILL! #CALC! #GETTING_DATA #FIELD! "
-        "#BLOCKED! #CONNECT! #ERROR! #UNKNOWN! #BEZUG! #NV #WERT! #ZAHL! #ÜBERLAUF! #FELD! "
-        "#VALEUR! #NOM? #NOMBRE! #NUL! #¡REF! #¿NOMBRE? #¡VALOR! #¡DIV/0! #¡NULO! #¡NUM! #N/D "
-        "#RIF! #NOME? #VALORE! #NULLO! #VERW! #N/B #NAAM? #WAARDE! #DEEL/0! #GETAL! #LEEG! #ADR! "
-        "#ARG! #N/D! #NAZWA? #LICZBA! #DZIEL/0! #ZERO! #VALOR! #NÚM! #NULO! #ССЫЛКА! #Н/Д #ИМЯ? "
-        "#ЗНАЧ! #ДЕЛ/0! #ЧИСЛО! #ПУСТО!"
-    ).split()
-)
+_ERRORS = """
+    #REF! #N/A #NAME? #VALUE! #DIV/0! #NULL! #NUM! #SPILL! #CALC! #GETTING_DATA #FIELD! #BLOCKED!
+    #CONNECT! #ERROR! #UNKNOWN! #BEZUG! #NV #WERT! #ZAHL! #ÜBERLAUF! #FELD! #VALEUR! #NOM? #NOMBRE!
+    #NUL! #¡REF! #¿NOMBRE? #¡VALOR! #¡DIV/0! #¡NULO! #¡NUM! #N/D #RIF! #NOME? #VALORE! #NULLO!
+    #VERW! #N/B #NAAM? #WAARDE! #DEEL/0! #GETAL! #LEEG! #ADR! #ARG! #N/D! #NAZWA? #LICZBA!
+    #DZIEL/0! #ZERO! #VALOR! #NÚM! #NULO! #ССЫЛКА! #Н/Д #ИМЯ? #ЗНАЧ! #ДЕЛ/0! #ЧИСЛО! #ПУСТО!
+"""
+ERROR_WORDS = frozenset(_ERRORS.split())
 
 _YES_NO = {
     "yes/no": "yes/no y/n",
