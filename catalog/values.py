@@ -35,6 +35,7 @@ _SKU_LOOKALIKES: dict[int, str | None] = {
 }
 # All that str.strip() takes off.
 _WHITE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+NAME_TRIMMED = _WHITE + _ZERO_WIDTH  # from both ends
 # A number that is meant to stay a text: ="00123" for spreadsheets, '00123 in their own files.
 _formula_guard = re.compile('="([^"]*)"').fullmatch
 # What programs write for a value that is not there.
@@ -83,7 +84,7 @@ def _without_apostrophe(sku: str) -> str:
 
 def clean_name(text: str) -> str:
     """Trim a name, also of what has no width."""
-    name = text.strip(_WHITE + _ZERO_WIDTH)
+    name = text.strip(NAME_TRIMMED)
     if not name:
         raise ValueError("The name is empty. Every product needs one.")
     if len(name) > NAME_MAX_LENGTH:
@@ -127,7 +128,7 @@ def _why_no_price(price: str) -> str:
     if len(price) > 40:
         return ""
     if price in NULL_WORDS:
-        return ": it is how programs write that there is none (leave it blank instead)"
+        return ": programs write it where there is none (leave it blank)"
     if price[:1] == "-":
         return ": it is below zero"
     if any(unicodedata.category(character) == "Sc" for character in price):

@@ -58,9 +58,9 @@ _KNOWN = frozenset().union(*CURRENCIES.values())
 
 BLANKS = " \u00a0\u2007\u2009\u202f"
 _amount = re.compile(
-    rf"([^0-9+]{{0,12}}?)[{BLANKS}]*"
+    rf"([^0-9+\-–−]{{0,12}}?)[{BLANKS}]*"
     rf"((?:(?<![^\W\d_])[.,])?[0-9](?:[0-9.,'’{BLANKS}]*[0-9])?)"
-    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+]{{0,12}})"
+    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,12}})"
 ).fullmatch
 _currency_dots = re.compile(rf"[.{BLANKS}]")
 

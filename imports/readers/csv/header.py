@@ -5,6 +5,8 @@ import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
+from imports.mapping.rules import parse_rules
+from imports.mapping.values import Plan, compile_plan, plain_plan
 from imports.readers.csv.cells import unguarded
 from imports.readers.csv.encoding import Encoding, Transcoder, detect_encoding
 from imports.readers.csv.lines import RECORD_LIMIT, Readable, read_blocks
@@ -45,7 +47,9 @@ class Layout:
     """What is fixed before the first record.
 
     ``fields`` maps a product field to its column (from 0); ``offset`` (bytes of UTF-8 or of
-    the file's own single-byte text) and ``line`` tell where the records start.
+    the file's own single-byte text) and ``line`` tell where the records start. ``rules`` are the
+    resolved ones (``imports.mapping.rules``) of a file that has some: ``fields`` then has each of
+    their fields, with the column that it begins at (-1: a constant).
     """
 
     encoding: str
@@ -56,6 +60,7 @@ class Layout:
     offset: int
     line: int
     warnings: list[str] = field(default_factory=list)
+    rules: dict[str, Any] = field(default_factory=dict)
 
     @property
     def codec(self) -> str:
@@ -66,6 +71,12 @@ class Layout:
     def error_column(self) -> int | None:
         """Where ``rejects.csv`` keeps its reason, if this file is one."""
         return self.header.index(ERROR_COLUMN) if ERROR_COLUMN in self.header else None
+
+    def plan(self) -> Plan:
+        """How its records become values."""
+        if self.rules:
+            return compile_plan(parse_rules(self.rules), self.header)
+        return plain_plan(self.fields)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

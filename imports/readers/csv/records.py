@@ -13,20 +13,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
+from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, NAME_MAX_LENGTH, NAME_TRIMMED
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
+from imports.mapping.quick import plain_sku
+from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import recovery
-from imports.readers.csv.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
+from imports.readers.csv.cells import CellProblem, Problem, Row, row_of, showable
 from imports.readers.csv.header import ERROR_COLUMN, Layout, open_text
 from imports.readers.csv.lines import RECORD_LIMIT, Block, Readable, read_blocks
 from imports.readers.csv.lookahead import Lookahead
 
 csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
 
-# The plain majority of cells, which need no cleaning. All else goes through clean_cells.
-_plain_sku = re.compile(r"[!-~]{1,100}").fullmatch
-_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2})?|").fullmatch
+# The plain majority of cells, which need no cleaning. All else goes through the plan's way.
+_plain_sku = plain_sku()
+_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2}0{0,8})?|").fullmatch
 _PLAIN_ACTIVE = {
     "true": "t",
     "false": "f",
@@ -62,12 +65,24 @@ class Checkpoint:
     """Where reading can go on: bytes of text after the mark, and physical lines before it.
 
     ``lost`` tells that the lines from here on still belong to a broken record, until one
-    reads as a record again.
+    reads as a record again. ``skipped`` are the records so far that the rules' filter left out,
+    ``nothings`` the descriptions so far that said NULL or the like; ``above`` is ``Plan.above``.
     """
 
     offset: int
     line: int
     lost: bool = False
+    skipped: int = 0
+    nothings: int = 0
+    above: dict[str, str | None] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored; what is not in use is left out, and known to any release."""
+        data: dict[str, Any] = {"offset": self.offset, "line": self.line, "lost": self.lost}
+        for name in ("skipped", "nothings", "above"):
+            if value := getattr(self, name):
+                data[name] = value
+        return data
 
 
 @dataclass
@@ -85,8 +100,8 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Read a file's records from a checkpoint (or the first record) on.
 
-    Every record of the file is in exactly one batch, as a row or as a problem. Blank lines
-    are no records.
+    Every record of the file is in exactly one batch, as a row, as a problem, or counted as
+    skipped in its checkpoint. Blank lines are no records.
     """
     start = checkpoint or Checkpoint(layout.offset, layout.line)
     text = open_text(file, layout.encoding, layout.mark_size)
@@ -111,6 +126,9 @@ class _Parser:
 
     def __init__(self, layout: Layout, start: Checkpoint) -> None:
         self.layout = layout
+        self.plan = layout.plan()
+        self.plan.above = {int(column): cell for column, cell in start.above.items()}
+        self.skipped, self.nothings = start.skipped, start.nothings
         self.codec = layout.codec
         self.width = len(layout.header)
         self.line = start.line
@@ -124,12 +142,7 @@ class _Parser:
         self.escapes = False  # whether backslashes or tabs are
         self.warned = 0
         # A blank cell is put behind each record; absent fields are picked from there.
-        self.pick = itemgetter(
-            *(
-                layout.fields.get(name, self.width)
-                for name in ("sku", "name", "description", "price", "active")
-            )
-        )
+        self.pick = itemgetter(*(self.plan.fields.get(name, self.width) for name in FIELDS))
 
     def feed(self, block: Block) -> Batch:
         known = len(self.lines)
@@ -176,7 +189,14 @@ class _Parser:
                     break
                 position = after
         self._drop(position)
-        batch.checkpoint = Checkpoint(self.offsets[0], self.line, self.lost)
+        batch.checkpoint = Checkpoint(
+            self.offsets[0],
+            self.line,
+            self.lost,
+            self.skipped,
+            self.nothings,
+            {str(column): cell for column, cell in self.plan.above.items()},
+        )
         return batch
 
     def _read(self, position: int, batch: Batch) -> "_Stop":
@@ -203,37 +223,53 @@ class _Parser:
         lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
         reader = csv.reader(lines, delimiter=self.layout.delimiter, strict=True)
         width, pick, take_row = self.width, self.pick, batch.rows.append
+        plan, quick = self.plan, self.plan.quick
         suspicious = self.suspicious or self.layout.error_column is not None
-        shortest_name = 1 if "name" in self.layout.fields else 0
-        plain_rows = bool(shortest_name) and not self.escapes
+        # Where rules have no quick way, each record is looked at.
+        suspicious |= not plan.is_plain and quick is None
+        shortest_name = 1 if "name" in plan.fields else 0
+        plain_rows = bool(shortest_name) and not (self.escapes or plan.escapes)
         first_line = self.line + position + 1
         start = 0
         try:
             for cells in reader:
                 end = reader.line_num
                 if len(cells) == width:
-                    cells.append("")
-                    sku, name, description, price, active = pick(cells)
-                    flag = _PLAIN_ACTIVE.get(active)
-                    if (
-                        flag is not None
-                        and _plain_sku(sku)
-                        and _plain_price(price)
-                        and shortest_name <= len(name) <= NAME_MAX_LENGTH
-                        and name.strip() == name
-                        and len(description) <= DESCRIPTION_MAX_LENGTH
-                        and not description.isspace()
-                        and end - start == 1
-                        and not suspicious
-                    ):
+                    if quick is None:
+                        cells.append("")
+                        sku, name, description, price, active = pick(cells)
+                        flag = _PLAIN_ACTIVE.get(active)
+                        is_quick = (
+                            flag is not None
+                            and _plain_sku(sku)
+                            and _plain_price(price)
+                            and shortest_name <= len(name) <= NAME_MAX_LENGTH
+                            and name.strip() == name
+                            and (name.isascii() or name.strip(NAME_TRIMMED) == name)
+                            and (len(name) > NO_TEXT_MAX_LENGTH or name not in NO_TEXTS)
+                            and len(description) <= DESCRIPTION_MAX_LENGTH
+                            and not description.isspace()
+                            and (
+                                len(description) > NO_TEXT_MAX_LENGTH
+                                or description.strip() not in NO_TEXTS
+                            )
+                            and end - start == 1
+                            and not suspicious
+                        )
+                    elif end - start == 1 and not suspicious and (five := quick(cells)):
+                        sku, name, description, price, flag = five
+                        is_quick = True
+                    else:
+                        is_quick = False
+                    if is_quick:
                         line = first_line + start
                         if plain_rows:  # a single line without these needs no escaping
                             take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
                         else:
-                            record = "" if shortest_name else json.dumps(cells[:-1])
+                            record = "" if shortest_name else json.dumps(cells[:width])
                             take_row(row_of(str(line), sku, name, description, price, flag, record))
                     else:
-                        cells.pop()
+                        del cells[width:]
                         span = self.lines[position + start : position + end]
                         if len(span) > 1 and self._hides_records(
                             cells, span, first_line + start, batch
@@ -264,7 +300,11 @@ class _Parser:
 
     def _take(self, cells: list[str], line: int, batch: Batch) -> None:
         """Clean a record of the right width: a row, or a problem that names every bad cell."""
-        values, problems = clean_cells(cells, self.layout.fields)
+        cleaned = self.plan.clean(cells)
+        if cleaned.left_out:
+            self.skipped += 1
+            return
+        problems = cleaned.problems
         if not problems and (refused := self._still_too_short(cells)):
             problems = [refused]
         if problems:
@@ -272,18 +312,12 @@ class _Parser:
             message = " ".join(problem.message for problem in problems)
             batch.problems.append(Problem(line, column, problems[0].code, message, showable(cells)))
             return
-        record = "" if "name" in self.layout.fields else json.dumps(cells)
-        batch.rows.append(
-            row_of(
-                str(line),
-                values["sku"],
-                values.get("name", ""),
-                values.get("description", ""),
-                values.get("price", ""),
-                values.get("active", ""),
-                record,
-            )
-        )
+        self.nothings += cleaned.nothings
+        has_name = "name" in self.plan.fields and not cleaned.kept & FIELD_BITS["name"]
+        kept = (str(cleaned.kept),) if self.plan.may_keep else ()
+        record = "" if has_name else json.dumps(cells)
+        values = (cleaned.values.get(name, "") for name in FIELDS)
+        batch.rows.append(row_of(str(line), *values, *kept, record))
 
     def _still_too_short(self, cells: list[str]) -> CellProblem | None:
         """In a file of rejects: a record that was refused as too short and is not mended.
@@ -294,7 +328,7 @@ class _Parser:
         column = self.layout.error_column
         if column is None or not cells[column].startswith(TOO_FEW_FIELDS):
             return None
-        last = max(self.layout.fields.values())
+        last = max(self.plan.columns)
         if cells[last].strip():
             return None
         return CellProblem(
@@ -306,6 +340,7 @@ class _Parser:
 
     def _refuse_width(self, cells: list[str], line: int, batch: Batch) -> None:
         few = len(cells) < self.width
+        self.plan.forget_above()
         batch.problems.append(
             Problem(
                 line,
@@ -323,6 +358,7 @@ class _Parser:
 
     def _refuse_overlong(self, position: int, batch: Batch) -> None:
         size = self._size(position, position + 1)
+        self.plan.forget_above()
         batch.problems.append(
             Problem(
                 self.line + position + 1,
@@ -382,6 +418,7 @@ class _Parser:
             cells = recovery.split_literally(
                 "".join(self.lines[stop.start : stop.end]), self.layout.delimiter
             )
+            self.plan.forget_above()
             batch.problems.append(
                 Problem(
                     line,
@@ -396,6 +433,7 @@ class _Parser:
 
     def _refuse_unclosed(self, start: int, after: int, size: int, batch: Batch) -> None:
         too_large = size > RECORD_LIMIT
+        self.plan.forget_above()
         text = "".join(self.lines[start:after])
         cells = recovery.split_literally(text[:RECORD_LIMIT], self.layout.delimiter)
         batch.problems.append(
