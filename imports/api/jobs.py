@@ -26,7 +26,7 @@ from catalog.api.products import bad_filter
 from catalog.queries.filters import BadFilter
 from catalog.values import FIELDS
 from imports.api.mapping import MappingActions
-from imports.mapping.rules import Rules, RulesError, parse_rules
+from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.operations import jobs as operations
 from imports.queries.formats import NoFormat, find_format
@@ -132,7 +132,7 @@ class FormFlag(Flag):
 class RulesField(serializers.JSONField):
     """Rules as JSON; in a form, its text."""
 
-    def to_internal_value(self, data: Any) -> Rules:
+    def to_internal_value(self, data: Any) -> Any:
         try:
             return parse_rules(super().to_internal_value(data))
         except RulesError as error:

@@ -1,7 +1,8 @@
 """Which column a field comes from, by the columns' names, and what has to be asked about that."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from imports.mapping.aliases import INVERSE, STOCK, UNIT
 from imports.mapping.evidence import look_at
@@ -18,13 +19,13 @@ class Choice:
 
     field: str
     claim: Claim | None = None
-    questions: list[Question] = field(default_factory=list)
+    questions: list[Question] = dataclasses.field(default_factory=list)
 
     def ask(self, code: str, column: str, message: str) -> None:
         self.questions.append(Question(code, column, message))
 
 
-def because_of(table: Table, claim: Claim) -> str:
+def because_of(claim: Claim) -> str:
     return {
         Rank.OWN_NAME: "It has the field's own name.",
         Rank.SUPPLIER: "It was chosen before for this supplier.",

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from imports.mapping.aliases import key_of
-from imports.mapping.matching import Matched, Memory, follow, reference
+from imports.mapping.matching import Matched, follow
 from imports.mapping.questions import Question
-from imports.mapping.rules import Column, ColumnRule, Condition, Rules, folded
+from imports.mapping.rules import AUTO, Column, ColumnRule, Condition, Rules, folded
+from imports.mapping.table import Memory, meaning, reference
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def under(rules: Rules, format_: Rules) -> Rules:
     given = {
         name: value
         for name in Rules.__dataclass_fields__
-        if (value := getattr(rules, name)) not in ("auto", (), {})
+        if (value := getattr(rules, name)) not in (AUTO, (), {})
     }
     return replace(format_, **given)
 
@@ -53,13 +54,19 @@ def read_as(
     """Match a file's columns as a format says, and ask for what has changed about them alone."""
     fitted = _fit(known, header)
     added = _added(known, header)
-    rules, asked = fitted.rules, []
+    rules = fitted.rules
+    asked: list[Question] = []
     if fitted.gone and not known.lenient:
         rules, asked = _ask_for_gone(known, fitted, header, added)
+    asked += _ask_for_new(known, header, added)
     matched = follow(header, records, rules, memory)
     notes = [f"Read as {known.title}."]
-    if not known.lenient and (fitted.gone or added):
-        notes.append(_changes(known, [name for name, _ in fitted.gone], added))
+    here = set(map(key_of, header))
+    gone = (
+        [] if known.lenient else [n for n in known.columns if n.strip() and key_of(n) not in here]
+    )
+    if gone or added:
+        notes.append(_changes(header, gone, added))
     return replace(matched, questions=[*asked, *matched.questions], notes=[*notes, *matched.notes])
 
 
@@ -117,9 +124,8 @@ def _ask_for_gone(
     known: KnownFormat, fitted: _Fitted, header: Sequence[str], added: Sequence[int]
 ) -> tuple[Rules, list[Question]]:
     """Ask which columns are now what those were; one that its name tells is put in their place."""
-    from imports.mapping.matching import meaning
-
-    rules, questions = fitted.rules, []
+    rules = fitted.rules
+    questions: list[Question] = []
     for name, product_field in fitted.gone:
         perhaps = [p for p in added if product_field and meaning(header[p]) == product_field]
         new = ", ".join(f"“{header[place].strip()[:40]}”" for place in added[:20])
@@ -141,5 +147,26 @@ def _ask_for_gone(
     return rules, questions
 
 
-def _changes(known: KnownFormat, gone: Sequence[str], added: Sequence[int]) -> str:
-    return ""
+def _ask_for_new(known: KnownFormat, header: Sequence[str], added: Sequence[int]) -> list[Question]:
+    """Ask about new columns whose names mean a field that was not in the files before."""
+    read = {rule.field for rule in known.rules.columns}
+    return [
+        Question(
+            "changed_columns",
+            header[place],
+            f"The column “{header[place].strip()[:60]}” is new in files of {known.title}: its name "
+            f"means {field_}, which they did not have. Say whether it is read from now on.",
+        )
+        for place in added
+        if (field_ := meaning(header[place])) and field_ not in read
+    ]
+
+
+def _changes(header: Sequence[str], gone: Sequence[str], added: Sequence[int]) -> str:
+    said = []
+    if gone:
+        said.append("no longer there: " + ", ".join(f"“{name[:40]}”" for name in gone[:20]))
+    if added:
+        new = ", ".join(f"“{header[place].strip()[:40]}”" for place in added[:20])
+        said.append(f"new: {new}")
+    return f"Its columns have changed; {'; '.join(said)}."

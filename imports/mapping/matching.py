@@ -40,17 +40,16 @@ def match(
     header: Sequence[str],
     records: Sequence[Sequence[str]],
     rules: Rules,
-    memory: Memory = Memory(),
+    memory: Memory,
 ) -> Matched:
     """Settle which columns a file's fields come from, and how their values are read.
 
     ``records`` is a sample of the file's. Rules that name columns say all of it, but for what the
     values settle; else names do. Raises ``RulesError`` for rules that do not fit to the header.
     """
-    table = Table(header, records, memory)
     if rules.columns:
-        return _follow(table, rules)
-    return _find(table, rules)
+        return follow(header, records, rules, memory)
+    return _find(Table(header, records, memory), rules)
 
 
 def _find(table: Table, rules: Rules) -> Matched:
@@ -61,7 +60,7 @@ def _find(table: Table, rules: Rules) -> Matched:
     for choice in choices:
         if choice.claim is not None:
             place = choice.claim.place
-            because[place] = because_of(table, choice.claim)
+            because[place] = because_of(choice.claim)
             rule = ColumnRule(choice.field, columns=(reference(table.header, place),))
             rule, asked = settle(table, rule, place, choice.claim.rank)
             chosen.append(rule)
@@ -82,7 +81,11 @@ def _are_plain(rules: Sequence[ColumnRule]) -> bool:
     return all(rule == ColumnRule(rule.field, columns=rule.columns) for rule in rules)
 
 
-def _follow(table: Table, rules: Rules) -> Matched:
+def follow(
+    header: Sequence[str], records: Sequence[Sequence[str]], rules: Rules, memory: Memory
+) -> Matched:
+    """The same by rules that name the columns, or leave it open that there is none."""
+    table = Table(header, records, memory)
     resolved = resolve_columns(rules, list(table.header)).fields
     questions: list[Question] = []
     settled: list[ColumnRule] = []

@@ -17,8 +17,8 @@ class ReadyMade:
     rules: dict[str, Any]
 
 
-def _format(name: str, columns: str, **rules: Any) -> ReadyMade:
-    return ReadyMade(name, columns.split("; "), rules_as_json(parse_rules(rules)))
+def _format(name: str, by: str, **rules: Any) -> ReadyMade:
+    return ReadyMade(name, by.split("; "), rules_as_json(parse_rules(rules)))
 
 
 # Of a product's lines in Shopify's file only the first has its title and state; those of further

@@ -98,16 +98,10 @@ class Table:
             found.append((chosen, Claim(place, Rank.CATALOGUE, "something else in this file")))
         weak = WEAK.get(key) or WEAK.get(bare) or ()
         found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
-        if (
-            not found
-            and any(stem in bare for stem in PRICE_STEMS)
-            and self._looks_like_price(place)
-        ):
+        named_so = not found and any(stem in bare for stem in PRICE_STEMS)
+        if named_so and self.evidence(place).price is not None:
             found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
         return found
-
-    def _looks_like_price(self, place: int) -> bool:
-        return self.evidence(place).price is not None
 
 
 def reference(header: Sequence[str], place: int) -> str | int:

@@ -116,7 +116,7 @@ _LABELS = {"sku": "SKU", "active": "active or not"}
 
 
 def notes_of(table: Table, rules: Rules, fields: Mapping[int, str], *, tell: bool) -> list[str]:
-    """What became of the columns: what was read as what, if names do not say it, and what was not."""
+    """What became of the columns: what was read as what, if names do not tell, and what was not."""
     notes = []
     if tell and fields:
         read = ", ".join(

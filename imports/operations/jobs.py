@@ -131,6 +131,11 @@ def start_import(
 
 @transaction.atomic
 def _begin(job: ImportJob) -> None:
+    """Raises ``Refused`` for a format that somebody has just deleted."""
+    if job.format_id is not None:
+        formats = Format.objects.select_for_update(of=("self",), no_key=True)
+        if not formats.filter(pk=job.format_id).exists():
+            raise Refused("The format was deleted meanwhile. Choose another one.")
     if not job.review:
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
     job.save()

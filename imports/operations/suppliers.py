@@ -100,7 +100,11 @@ def save_format(
     found, made = Format.objects.get_or_create(
         supplier=supplier, name__iexact=name, defaults={"name": name, **values}
     )
-    return _add_version(found, user) if made else change_format(format_id=found.pk, user=user, **values)
+    return (
+        _add_version(found, user)
+        if made
+        else change_format(format_id=found.pk, user=user, **values)
+    )
 
 
 @transaction.atomic
@@ -120,9 +124,7 @@ def change_format(*, format_id: int, user: User | None, **values: Any) -> Format
         if others.exclude(pk=format_id).exists():
             text = f"The supplier has a format “{changed.name}” already."
             raise Invalid({"name": ("unique", text)})
-    new = _clean_values(
-        values.get("rules", changed.rules), values.get("columns", changed.columns)
-    )
+    new = _clean_values(values.get("rules", changed.rules), values.get("columns", changed.columns))
     is_new = (new["rules"], new["columns"]) != (changed.rules, changed.columns)
     for field, value in new.items():
         setattr(changed, field, value)

@@ -115,9 +115,7 @@ def arrived_parts(upload: Upload) -> list[int]:
         return list(range(1, upload.part_count + 1))  # made one, and then the answer was lost
 
 
-def complete_upload(
-    *, upload: Upload, user: User | None, **options: Any
-) -> ImportJob:
+def complete_upload(*, upload: Upload, user: User | None, **options: Any) -> ImportJob:
     """Make one file of the parts and start its import; asked again, return the same job.
 
     ``options`` are those of ``start_import``.

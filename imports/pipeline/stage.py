@@ -26,6 +26,7 @@ from imports.pipeline.finish import (
     still_reading,
 )
 from imports.pipeline.match import Unclear, await_mapping, match_columns, rules_to_keep
+from imports.pipeline.unpack import unpack_upload
 from imports.queries.mapping import Found
 from imports.readers.csv import (
     Batch,
@@ -45,6 +46,7 @@ logger = get_logger(__name__)
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
+BEFORE_RESOLVING = (Stage.UNPACKING, Stage.MATCHING, Stage.STAGING)
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
 PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
@@ -55,14 +57,14 @@ def prepare(job: ImportJob) -> bool:
     if not _begin_run(job):
         return False
     try:
-        if job.stage in (Stage.MATCHING, Stage.STAGING) and not stage_records(job):
+        if job.stage in BEFORE_RESOLVING and not stage_records(job):
             kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
             return False
         return resolve(job)
     except UnreadableFile as error:
         fail_import(job.pk, str(error))
     except Unclear as unclear:
-        await_mapping(job, unclear.found)
+        await_mapping(job, unclear.values)
     except FileNotFoundError:
         fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
     except Overtaken as error:
@@ -85,7 +87,7 @@ def _begin_run(job: ImportJob) -> bool:
             return False
         ImportJob.objects.filter(pk=job.pk).update(
             status=Status.PROCESSING,
-            stage=now.stage or Stage.MATCHING,
+            stage=now.stage or Stage.UNPACKING,
             started_at=now.started_at or timezone.now(),
         )
     job.refresh_from_db()
@@ -98,16 +100,19 @@ def _begin_run(job: ImportJob) -> bool:
 def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     """Read the file from its checkpoint on, slice by slice; return whether all of it is read.
 
-    A slice is one transaction: its rows, its refused records, the checkpoint behind it.
-    Raises ``UnreadableFile``, ``FileNotFoundError`` and ``Overtaken``.
+    A slice is one transaction: its rows, its refused records, the checkpoint behind it. What is
+    packed is unpacked first, and its table left to the next run. Raises ``UnreadableFile``,
+    ``FileNotFoundError`` and ``Overtaken``.
     """
-    with job.file.open("rb") as handle:
+    with job.readable.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
         began = time.monotonic()
         _fetch(job, file)
         seconds = max(seconds, PER_FETCH * (time.monotonic() - began))
         if not job.sha256:
             recognise_stored(job, file)
+        if job.stage == Stage.UNPACKING and not unpack_upload(job, file):
+            return False
         layout, checkpoint = _reading_state(job, file)
         batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
@@ -155,8 +160,9 @@ def restart_staging(
 ) -> None:
     """Begin to read the file from its first record, with an empty staging table.
 
-    The job keeps the rules that it is read by from now on. What chunks have applied already, and refused while applying, stays counted. Raises
-    ``Overtaken`` if the job is no longer where it was when it was looked at.
+    The job keeps the rules that it is read by from now on. What chunks have applied already, and
+    refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
+    was when it was looked at.
     """
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
@@ -185,7 +191,11 @@ def restart_staging(
         total_records=0,
         rejected=F("rejected") - refused,
         processed_records=F("processed_records") - refused,
-        warnings=[*same_file_warning(job), *layout["warnings"]],
+        warnings=[
+            *same_file_warning(job),
+            *job.unpacked.get("warnings", ()),
+            *layout["warnings"],
+        ],
         progress_at=timezone.now(),
     )
     job.refresh_from_db()
@@ -230,7 +240,7 @@ def _stage_slice(
             staged_records=job.staged_records,
         ).update(
             checkpoint=asdict(behind),
-            bytes_read=min(job.file_size, file.tell()),
+            bytes_read=min(job.readable_size, file.tell()),
             staged_records=F("staged_records") + rows,
             total_records=F("total_records") + rows + len(problems),
             processed_records=F("processed_records") + len(problems),

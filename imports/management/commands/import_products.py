@@ -106,8 +106,8 @@ class Command(BaseCommand):
             for question in job.found["questions"]:
                 self.stderr.write(self.style.WARNING(question["message"]))
             self.stdout.write(
-                f"Nothing is read yet. Match the columns at /imports/{job.pk}/, or PUT the rules to "
-                f"/api/v1/imports/{job.pk}/mapping/."
+                f"Nothing is read yet. Match the columns at /imports/{job.pk}/, or PUT the rules "
+                f"to /api/v1/imports/{job.pk}/mapping/."
             )
             return
         awaits = job.status == ImportJob.Status.AWAITING_REVIEW

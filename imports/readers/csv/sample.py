@@ -38,12 +38,11 @@ def read_sample(file: BinaryIO, dialect: Dialect) -> list[SampleRecord]:
         size += sum(map(len, block.lines))
         if size >= SAMPLE_BYTES or len(lines) > 4 * SAMPLE_RECORDS:
             break
-    quoting = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
     reader = csv.reader(
         (line.replace("\0", "") for line in lines),
         delimiter=dialect.delimiter,
         quotechar=dialect.quote or None,
-        quoting=quoting,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
     )
     records: list[SampleRecord] = []
     start = dialect.line
