@@ -65,6 +65,11 @@ def says_nothing(text: str) -> bool:
     return len(text) <= NO_TEXT_MAX_LENGTH and text.strip() in NULL_WORDS
 
 
+def is_text(text: str) -> bool:
+    """Whether a text is short, and neither that nor a spreadsheet's error."""
+    return len(text) <= NO_TEXT_MAX_LENGTH and text.strip() not in NO_TEXTS
+
+
 def check_no_error(text: str) -> None:
     """Raise ``Refused`` for what a spreadsheet shows in place of a value."""
     if "#" in text[:NO_TEXT_MAX_LENGTH] and text.strip() in ERROR_WORDS:

@@ -13,7 +13,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
 from imports.mapping.prices import quick_price
 from imports.mapping.rules import ColumnRule, Resolved, Rules, Value, blank_of
 
@@ -29,13 +29,8 @@ _escaped = re.compile(r"[\\\t\n\r]").search
 
 
 def plain_sku(limit: int = SKU_MAX_LENGTH) -> Callable[[str], object]:
-    """A matcher of SKUs that are clean: printable ASCII without a guard before it."""
-    return re.compile(rf"(?!{_no_texts()})[!-&(-<>-~][!-~]{{0,{limit - 1}}}").fullmatch
-
-
-def _no_texts() -> str:
-    words = sorted(word for word in NO_TEXTS if word.isascii())
-    return rf"(?:{'|'.join(map(re.escape, words))})\Z"
+    """A matcher of SKUs that are clean, but for ``NO_TEXTS``: printable ASCII without a guard."""
+    return re.compile(rf"[!-&(-<>-~][!-~]{{0,{limit - 1}}}").fullmatch
 
 
 def may_need_escapes(rules: Rules) -> bool:
@@ -110,10 +105,15 @@ def _tried(take: Taker) -> _QuickTaker:
 def _sku_way(column: int, prefix: str) -> _QuickTaker:
     match = plain_sku(SKU_MAX_LENGTH - len(prefix))
     if not prefix:
-        return lambda cells: sku if match(sku := cells[column]) else None
+        return lambda cells: sku if match(sku := cells[column]) and sku not in NO_TEXTS else None
     if not (prefix.isascii() and prefix[0] not in " ='"):
         return lambda cells: None
-    return lambda cells: prefix + sku if match(sku := cells[column]) else None
+
+    def way(cells: list[str]) -> str | None:
+        sku = cells[column]
+        return prefix + sku if match(sku) and sku not in NO_TEXTS else None
+
+    return way
 
 
 def _name_way(column: int) -> _QuickTaker:
@@ -134,11 +134,11 @@ def _name_way(column: int) -> _QuickTaker:
 def _description_way(column: int, blank_is_blank: bool) -> _QuickTaker:
     def way(cells: list[str]) -> str | None:
         text = cells[column]
-        if NO_TEXT_MAX_LENGTH < len(text) <= DESCRIPTION_MAX_LENGTH and not text.isspace():
-            return text
         if not text:
             return "" if blank_is_blank else None
-        if len(text) <= NO_TEXT_MAX_LENGTH and not text.isspace() and text.strip() not in NO_TEXTS:
+        if (
+            NO_TEXT_MAX_LENGTH < len(text) <= DESCRIPTION_MAX_LENGTH or is_text(text)
+        ) and not text.isspace():
             return text
         return None
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any, BinaryIO
 
 from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, NAME_MAX_LENGTH, NAME_TRIMMED
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
 from imports.mapping.quick import plain_sku
 from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import recovery
@@ -227,8 +227,9 @@ class _Parser:
         suspicious = self.suspicious or self.layout.error_column is not None
         # Where rules have no quick way, each record is looked at.
         suspicious |= not plan.is_plain and quick is None
-        shortest_name = 1 if "name" in plan.fields else 0
-        plain_rows = bool(shortest_name) and not (self.escapes or plan.escapes)
+        has_name = "name" in plan.fields
+        unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
+        plain_rows = has_name and not (self.escapes or plan.escapes)
         first_line = self.line + position + 1
         start = 0
         try:
@@ -242,17 +243,19 @@ class _Parser:
                         is_quick = (
                             flag is not None
                             and _plain_sku(sku)
+                            and sku not in NO_TEXTS
                             and _plain_price(price)
-                            and shortest_name <= len(name) <= NAME_MAX_LENGTH
+                            and (
+                                NO_TEXT_MAX_LENGTH < len(name) <= NAME_MAX_LENGTH
+                                or (len(name) <= NO_TEXT_MAX_LENGTH and name not in unnamed)
+                            )
                             and name.strip() == name
                             and (name.isascii() or name.strip(NAME_TRIMMED) == name)
-                            and (len(name) > NO_TEXT_MAX_LENGTH or name not in NO_TEXTS)
-                            and len(description) <= DESCRIPTION_MAX_LENGTH
-                            and not description.isspace()
                             and (
-                                len(description) > NO_TEXT_MAX_LENGTH
-                                or description.strip() not in NO_TEXTS
+                                NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
+                                or is_text(description)
                             )
+                            and not description.isspace()
                             and end - start == 1
                             and not suspicious
                         )
@@ -266,7 +269,7 @@ class _Parser:
                         if plain_rows:  # a single line without these needs no escaping
                             take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
                         else:
-                            record = "" if shortest_name else json.dumps(cells[:width])
+                            record = "" if has_name else json.dumps(cells[:width])
                             take_row(row_of(str(line), sku, name, description, price, flag, record))
                     else:
                         del cells[width:]
