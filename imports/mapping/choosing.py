@@ -181,6 +181,16 @@ def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
         f"{table.examples(claim.place)}: it may be it, or {claim.else_}."
         for claim in perhaps[:3]
     )
+    if table.is_headless:
+        cells = ", ".join(f"“{cell.strip()[:40]}”" for cell in table.records[0][:NAMED])
+        choice.ask(
+            "no_header",
+            "",
+            "The file has no SKU column that a name would tell: no line above the records names "
+            f"the columns. The first record: {cells}. Say which column is which, or put a line of "
+            "names on top, one of them “sku”.",
+        )
+        return
     choice.ask(
         "no_sku",
         table.header[perhaps[0].place] if perhaps else "",

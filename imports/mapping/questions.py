@@ -1,11 +1,11 @@
-"""What only a person can settle about a file."""
+"""What a file leaves open: asked of a person, never guessed."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Question:
-    """``column`` is its name in the file, blank for the whole file; ``message`` is a sentence."""
+    """``code`` says what is asked for, ``column`` of which column ("" for the file as a whole)."""
 
     code: str
     column: str

@@ -51,6 +51,12 @@ class Table:
         self.memory = memory
         self._evidence: dict[int, Evidence] = {}
 
+    @property
+    def is_headless(self) -> bool:
+        """Whether the columns have numbers for names: no line of the file names them."""
+        numbers = [str(number) for number in range(1, len(self.header) + 1)]
+        return bool(self.records) and list(self.header) == numbers
+
     def values(self, place: int, limit: int | None = None) -> list[str]:
         """The cells of a column, blank ones among them."""
         return [record[place] if place < len(record) else "" for record in self.records[:limit]]
@@ -67,7 +73,12 @@ class Table:
     def named(self, place: int) -> str:
         """A column in a sentence."""
         name = self.header[place]
-        return f"column {place + 1} (“{name[:60]}”)" if name.strip() else f"column {place + 1}"
+        number = str(place + 1)
+        return (
+            f"column {number}"
+            if name.strip() in ("", number)
+            else (f"column {number} (“{name.strip()[:60]}”)")
+        )
 
     def examples(self, place: int, limit: int = 3) -> str:
         """Some values of a column in a sentence: different ones, filled."""
@@ -107,6 +118,8 @@ class Table:
 def reference(header: Sequence[str], place: int) -> str | int:
     """How rules name a column (from 0): by its name, or by its number if that is not its own."""
     name = header[place]
+    if name == str(place + 1):  # as in a file without a header
+        return place + 1
     same = sum(folded(other) == folded(name) for other in header)
     return name if name.strip() and same == 1 else place + 1
 

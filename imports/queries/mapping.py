@@ -54,17 +54,8 @@ class Found:
         """What the reader goes by; of rules without questions. Raises ``RulesError``."""
         dialect, rules = self.dialect, self.matched.rules
         plan = compile_plan(rules, dialect.header)
-        return Layout(
-            encoding=dialect.encoding,
-            mark_size=dialect.mark_size,
-            delimiter=dialect.delimiter,
-            header=dialect.header,
-            fields=plan.fields,
-            offset=dialect.offset,
-            line=dialect.line,
-            warnings=[*dialect.warnings, *self.matched.notes],
-            rules={} if plan.is_plain else rules_as_json(rules),
-        )
+        layout = dialect.layout(plan.fields, self.matched.notes)
+        return layout if plan.is_plain else replace(layout, rules=rules_as_json(rules))
 
 
 def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
@@ -104,13 +95,10 @@ def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
 
 
 def _dialect(file: BinaryIO, rules: Rules) -> Dialect:
-    dialect = find_dialect(
-        file,
-        encoding=rules.encoding,
-        delimiter=rules.delimiter,
-        quote=rules.quote,
-        header_line=rules.header_line,
-    )
+    try:
+        dialect = find_dialect(file, **{name: getattr(rules, name) for name in DIALECT})
+    except LookupError as error:
+        raise RulesError([f"encoding: “{rules.encoding}” is not one that is read."]) from error
     for number, name in enumerate(dialect.header, start=1):
         if len(name) > COLUMN_NAME_MAX_LENGTH:  # it is none, and the job keeps them all
             raise UnreadableFile(

@@ -4,8 +4,9 @@ import csv
 from typing import BinaryIO, NamedTuple
 
 from imports.readers.csv.dialect import Dialect
-from imports.readers.csv.header import codec_of, open_text
-from imports.readers.csv.lines import read_blocks
+from imports.readers.csv.encoding import codec_of
+from imports.readers.csv.header import open_text
+from imports.readers.csv.lines import Writing, read_blocks
 
 SAMPLE_RECORDS = 500
 SAMPLE_BYTES = 1 << 20  # of text; a record may be as long
@@ -38,16 +39,14 @@ def read_sample(file: BinaryIO, dialect: Dialect) -> list[SampleRecord]:
         size += sum(map(len, block.lines))
         if size >= SAMPLE_BYTES or len(lines) > 4 * SAMPLE_RECORDS:
             break
-    reader = csv.reader(
-        (line.replace("\0", "") for line in lines),
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote or None,
-        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-    )
+    writing = Writing(dialect.delimiter, dialect.quote, dialect.padded, dialect.wrapped)
+    reader = writing.reader(writing.plain([line.replace("\0", "") for line in lines]), strict=False)
     records: list[SampleRecord] = []
     start = dialect.line
     try:
         for cells in reader:
+            if dialect.padded:
+                cells = [cell.strip(" ") for cell in cells]
             if any(cell.strip() for cell in cells):
                 records.append(SampleRecord(start + 1, cells))
             if len(records) == SAMPLE_RECORDS:
