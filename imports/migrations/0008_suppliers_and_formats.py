@@ -6,6 +6,21 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+from imports.mapping.ready_made import READY_MADE
+
+
+def add_ready_made(apps, schema_editor):
+    """The formats that come with the product."""
+    Format = apps.get_model("imports", "Format")
+    FormatVersion = apps.get_model("imports", "FormatVersion")
+    for ready in READY_MADE:
+        made = Format.objects.create(
+            name=ready.name, rules=ready.rules, columns=ready.columns, ready_made=True
+        )
+        FormatVersion.objects.create(
+            format=made, number=made.version, rules=made.rules, columns=made.columns
+        )
+
 
 class Migration(migrations.Migration):
 
@@ -119,4 +134,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('format', 'number'), name='imports_formatversion_key')],
             },
         ),
+        migrations.RunPython(add_ready_made, migrations.RunPython.noop),
     ]
