@@ -249,6 +249,8 @@ def update_product(
     """
     cleaned = clean_values(data, partial=True)
     product = _locked(product_id, version)
+    if data.get("sku") == product.sku:  # one that is stored may be older than today's cleaning
+        cleaned["sku"] = product.sku
     changed = [name for name in cleaned if getattr(product, name) != cleaned[name]]
     if not changed:
         return product
