@@ -58,6 +58,15 @@ class ImportJob(models.Model):
         CREATE_ONLY = "create_only", "Create only"
         UPDATE_ONLY = "update_only", "Update only"
 
+    class Checks(models.TextChoices):
+        STOP = "stop", "Stop, and ask"
+        WARN = "warn", "Only warn"
+
+    class Caution(models.TextChoices):
+        LOOKING = "looking", "Something looks unusual: all records are compared"
+        CLEAR = "clear", "It may be applied"
+        HELD = "held", "It waits for somebody, or has waited"
+
     FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     ACTIVE = (Status.PENDING, Status.PROCESSING)
 
@@ -69,6 +78,18 @@ class ImportJob(models.Model):
         default=False,
         db_default=False,
         help_text="hold it for review if the very same file was imported before",
+    )
+    checks = models.CharField(
+        max_length=4,
+        choices=Checks,
+        default=Checks.STOP,
+        db_default=Checks.STOP,
+        help_text="what becomes of it if what it would do looks unusual",
+    )
+    # What the checks of an import without a review have come to (imports.pipeline.caution); blank
+    # before they were made. One that they hold is an import with ``review`` from then on.
+    caution = models.CharField(
+        max_length=10, choices=Caution, blank=True, default="", db_default="", editable=False
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
@@ -96,6 +117,20 @@ class ImportJob(models.Model):
         help_text="an earlier import of the very same file",
     )
 
+    mends = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="mended_by",
+        help_text="the import whose refused records, mended, are its file",
+    )
+    is_hopeless = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="it failed for what the file is: to try it again cannot help",
+    )
+
     # What the reader found out before the first record (imports.readers.csv.Layout).
     layout = models.JSONField(default=dict)
 
@@ -119,6 +154,11 @@ class ImportJob(models.Model):
     compared_records = models.PositiveIntegerField(default=0)
     differing = models.PositiveIntegerField(default=0)
     differing_skus = models.JSONField(default=list)
+    # How many of what the review showed somebody left out (LeftOutRecord); a number that goes up
+    # whenever that changes, so that nobody applies another choice than the one that he saw.
+    left_out_created = models.PositiveIntegerField(default=0, db_default=0)
+    left_out_updated = models.PositiveIntegerField(default=0, db_default=0)
+    review_version = models.PositiveIntegerField(default=0, db_default=0)
 
     warnings = models.JSONField(default=list)
     error = models.TextField(blank=True, default="")
@@ -222,6 +262,15 @@ class ImportJob(models.Model):
         return not self.review or self.approved_at is not None
 
     @property
+    def is_to_compare(self) -> bool:
+        """Whether its records are compared with the catalogue before anything is written."""
+        return not self.is_approved or self.caution == self.Caution.LOOKING
+
+    @property
+    def left_out(self) -> int:
+        return self.left_out_created + self.left_out_updated
+
+    @property
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
@@ -322,6 +371,11 @@ class RowError(models.Model):
     while_applying = models.BooleanField(
         default=False, help_text="refused by the catalogue, not by the reader"
     )
+    mended = models.JSONField(null=True, help_text="its cells as somebody mended them")
+    is_mended = models.BooleanField(
+        default=False, db_default=False, help_text="nothing is wrong with the mended cells"
+    )
+    mended_in = models.BigIntegerField(null=True, help_text="the import that took it, mended")
 
     class Meta:
         ordering = ["line"]
@@ -347,6 +401,26 @@ class SupersededRecord(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line} by line {self.by_line}"
+
+
+class LeftOutRecord(models.Model):
+    """A record of a review that somebody left out: applying skips it. ``action`` as shown."""
+
+    job = models.ForeignKey(
+        ImportJob, on_delete=models.CASCADE, related_name="left_out_records", db_index=False
+    )
+    chunk = models.PositiveIntegerField()
+    line = models.BigIntegerField()
+    action = models.CharField(max_length=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["job", "chunk", "line"], name="imports_left_out_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.line} of job {self.job_id}"
 
 
 def job_snapshot(job: ImportJob) -> dict[str, Any]:

@@ -96,6 +96,11 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
 
 REVIEW = "Wait before applying, and show what would change."
 REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
+CHECKS = (
+    "What becomes of an import whose changes look unusual (damaged SKUs, prices that move tenfold or "
+    "are taken away, other names): it waits at `awaiting_review` with the reasons in `warnings`, or "
+    "goes on and warns."
+)
 _WORDS = [
     word
     for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
@@ -125,6 +130,9 @@ class FormFlag(Flag):
 class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
+    )
+    checks = serializers.ChoiceField(
+        choices=ImportJob.Checks.choices, default=ImportJob.Checks.STOP, help_text=CHECKS
     )
     review = Flag(default=False, help_text=REVIEW)
     review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
@@ -231,6 +239,7 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
                 mode=upload.validated_data["mode"],
                 review=upload.validated_data["review"],
                 review_if_known=upload.validated_data["review_if_known"],
+                checks=upload.validated_data["checks"],
             )
         except operations.NoRoom as error:
             raise NoRoom(str(error)) from error

@@ -28,7 +28,7 @@ from catalog.operations import products as catalog
 from catalog.operations import undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.models import ImportJob
-from imports.pipeline import apply, chunks, compare, duplicates, stage
+from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, sweep_leftovers
 from imports.task_names import ADVANCE, TAKE_TURN
 from product_importer.common.enqueue import kick_after_commit
@@ -84,13 +84,15 @@ def start_import(
     mode: str = ImportJob.Mode.UPSERT,
     review: bool = False,
     review_if_known: bool = False,
+    checks: str = ImportJob.Checks.STOP,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
     Nothing of the file is parsed here. The job's place in the queue is the order of these
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
     if the very same file was imported before: of a file that is in the storage already, the
-    worker that reads it finds that out. Raises ``Refused`` for a file over the limit, and where
+    worker that reads it finds that out. ``checks`` tells whether one whose changes look unusual waits
+    for somebody, or only warns. Raises ``Refused`` for a file over the limit, and where
     there is no room for it.
     """
     size = file.size or 0
@@ -102,6 +104,7 @@ def start_import(
         mode=mode,
         review=review,
         review_if_known=review_if_known,
+        checks=checks,
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name
@@ -155,12 +158,27 @@ def advance_import(job_id: int) -> None:
     job.refresh_from_db()
     if job.status != Status.PROCESSING:
         return
-    if not job.is_approved:
-        if job.stage == Stage.RESOLVING:
-            compare.begin_comparing(job)
-    elif job.stage in (Stage.RESOLVING, Stage.COMPARING) and not apply.begin_applying(job):
+    if job.stage in (Stage.RESOLVING, Stage.COMPARING) and not _begin_next(job):
         return
     chunks.start_runs(job)
+
+
+def _begin_next(job: ImportJob) -> bool:
+    """Begin to compare or to apply a job that is read; false if it waits for its turn.
+
+    One without a review is looked at when it has its turn: what it would do to the catalogue
+    depends on all that come before it.
+    """
+    if job.is_approved:
+        if not apply.take_turn(job):
+            return False
+        if job.stage == Stage.RESOLVING:
+            caution.look(job)
+    if not job.is_to_compare:
+        apply.begin_applying(job)
+    elif job.stage == Stage.RESOLVING:
+        compare.begin_comparing(job)
+    return True
 
 
 def run_chunks(job_id: int) -> None:

@@ -115,7 +115,13 @@ def arrived_parts(upload: Upload) -> list[int]:
 
 
 def complete_upload(
-    *, upload: Upload, user: User | None, mode: str, review: bool, review_if_known: bool
+    *,
+    upload: Upload,
+    user: User | None,
+    mode: str,
+    review: bool,
+    review_if_known: bool,
+    checks: str = ImportJob.Checks.STOP,
 ) -> ImportJob:
     """Make one file of the parts and start its import; asked again, return the same job.
 
@@ -137,6 +143,7 @@ def complete_upload(
             mode=mode,
             review=review,
             review_if_known=review_if_known,
+            checks=checks,
         )
         locked.job = job
         locked.save(update_fields=["job"])

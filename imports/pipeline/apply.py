@@ -30,8 +30,8 @@ EDIT_RETRIES = 20  # of one chunk whose products are being edited at the same ti
 EXAMPLES = 5  # SKUs named for what turned out differently than the review showed
 
 
-def begin_applying(job: ImportJob) -> bool:
-    """Start to write, if it is this job's turn; else whoever finishes before it wakes it."""
+def take_turn(job: ImportJob) -> bool:
+    """Whether it is this job's turn to write; else whoever finishes before it wakes it."""
     if job.change_set is None:
         with transaction.atomic():
             locked = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
@@ -42,8 +42,11 @@ def begin_applying(job: ImportJob) -> bool:
                 )
                 locked.save(update_fields=["change_set"])
         job.refresh_from_db()
-    if not catalog.take_turn(cast(ChangeSet, job.change_set)):
-        return False
+    return catalog.take_turn(cast(ChangeSet, job.change_set))
+
+
+def begin_applying(job: ImportJob) -> None:
+    """Start to write. The job has its turn."""
     now = timezone.now()
     ImportJob.objects.filter(
         pk=job.pk,
@@ -57,7 +60,6 @@ def begin_applying(job: ImportJob) -> bool:
         progress_at=now,
     )
     job.refresh_from_db()
-    return True
 
 
 def apply_chunk(chunk: ImportChunk) -> None:

@@ -31,6 +31,10 @@ FLAGS = {
     "tenfold": compare.FLAG_TENFOLD,
     "scientific": compare.FLAG_SCIENTIFIC,
     "lost_zeros": compare.FLAG_LOST_ZEROS,
+    "decimal": compare.FLAG_DECIMAL,
+    "date": compare.FLAG_DATE,
+    "alike": compare.FLAG_ALIKE,
+    "wiped": compare.FLAG_WIPED,
 }
 
 
@@ -133,7 +137,7 @@ def _count(job: ImportJob, action: str, field: str, flag: str) -> int:
                 flags=FLAGS[flag],
             )
     if flag:
-        return int(flags[flag])
+        return int(flags.get(flag, 0))
     if field:
         return int(fields[field])
     return int(counts[action] if action else counts["created"] + counts["updated"])
@@ -160,6 +164,10 @@ FLAG_NAMES = {
     "tenfold": "price moves tenfold",
     "scientific": "SKU looks damaged",
     "lost_zeros": "SKU lost its zeros",
+    "decimal": "SKU looks like a number",
+    "date": "SKU looks like a date",
+    "alike": "SKU looks like another",
+    "wiped": "price taken away",
 }
 
 
@@ -188,7 +196,7 @@ def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
             chip("All", counts["created"] + counts["updated"]),
             *(chip(name, counts[name], action=name) for name in ("created", "updated")),
             *(chip(f"{name} changes", fields[name], field=name) for name in FIELDS if fields[name]),
-            *(chip(FLAG_NAMES[name], flags[name], flag=name) for name in FLAG_NAMES if flags[name]),
+            *(chip(FLAG_NAMES[name], flags[name], flag=name) for name in FLAG_NAMES if flags.get(name)),
         ],
         "next_query": urlencode({**asked, "cursor": page.next}) if page.next else "",
         "previous_query": urlencode({**asked, "cursor": page.previous}) if page.previous else "",

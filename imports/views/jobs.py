@@ -106,6 +106,9 @@ def _upload(request: HttpRequest) -> HttpResponse:
     mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
     if mode not in ImportJob.Mode.values:
         return _refused(request, f"There is no way “{mode}” to import. Choose one from the list.")
+    checks = request.POST.get("checks", ImportJob.Checks.STOP)
+    if checks not in ImportJob.Checks.values:
+        return _refused(request, f"There is no way “{checks}” to check. Choose one from the list.")
     jobs = []
     for file in files:
         try:
@@ -117,6 +120,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
                     mode=mode,
                     review="review" in request.POST,
                     review_if_known=True,
+                    checks=checks,
                 )
             )
         except operations.Refused as error:
