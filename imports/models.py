@@ -69,6 +69,9 @@ class ImportJob(models.Model):
 
     FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     ACTIVE = (Status.PENDING, Status.PROCESSING)
+    COUNTS = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
+
+    undone_by: ChangeSet | None = None  # the undo that stands, where somebody has looked
 
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     stage = models.CharField(max_length=20, choices=Stage, blank=True, default="")
@@ -267,6 +270,42 @@ class ImportJob(models.Model):
         return not self.is_approved or self.caution == self.Caution.LOOKING
 
     @property
+    def imported_nothing(self) -> bool:
+        """Whether it came to its end, and all of it was refused."""
+        dealt_with = self.created or self.updated or self.unchanged or self.skipped
+        return self.status == self.Status.COMPLETED and self.rejected > 0 and not dealt_with
+
+    @property
+    def outcome(self) -> str:
+        """Its status, or ``nothing`` or ``undone`` where that says more, as pages style it.
+
+        Who shows jobs tells them of undos (``imports.queries.outcomes.tell_undone``).
+        """
+        if self.undone_by is not None:
+            return "undone"
+        return "nothing" if self.imported_nothing else self.status
+
+    @property
+    def outcome_label(self) -> str:
+        """The outcome in words."""
+        if self.undone_by is not None and self.status == self.Status.COMPLETED:
+            return "Undone" if self.undone_by.is_final else "Being undone"
+        label = "Nothing imported" if self.imported_nothing else self.get_status_display()
+        return f"{label}, undone" if self.undone_by is not None else label
+
+    @property
+    def left_records(self) -> int:
+        """How many of those that were read are in none of the counts: still to do, or left there."""
+        return max(0, self.total_records - self.accounted_records)
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """What became of its records so far, in words and without what is none; it adds up."""
+        left = "left as they were" if self.is_final else "to do"
+        named = [(name, getattr(self, name)) for name in self.COUNTS] + [(left, self.left_records)]
+        return [(name, count) for name, count in named if count]
+
+    @property
     def left_out(self) -> int:
         return self.left_out_created + self.left_out_updated
 
@@ -278,14 +317,7 @@ class ImportJob(models.Model):
     @property
     def accounted_records(self) -> int:
         """The sum that must equal ``total_records`` when the job completes."""
-        return (
-            self.created
-            + self.updated
-            + self.unchanged
-            + self.superseded
-            + self.skipped
-            + self.rejected
-        )
+        return sum(getattr(self, name) for name in self.COUNTS)
 
 
 class Upload(models.Model):
@@ -437,6 +469,8 @@ def job_snapshot(job: ImportJob) -> dict[str, Any]:
         "file_size": job.file_size,
         "mode": job.mode,
         "review": job.review,
+        "checks": job.checks,
+        "mends": job.mends_id,
         "total_records": job.total_records,
         "processed_records": job.processed_records,
         "created": job.created,

@@ -66,6 +66,8 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "file_size",
             "mode",
             "review",
+            "checks",
+            "mends",
             "total_records",
             "processed_records",
             "created",

@@ -13,11 +13,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from catalog.operations.undo import undo_of, why_not
+from catalog.operations.undo import why_not
 from catalog.queries.products import glance, unfinished_bulk_acts
 from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
+from imports.queries.outcomes import tell_undone
 from imports.queries.progress import Progress, progress_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import review_context
@@ -45,7 +46,7 @@ def _home_context() -> dict[str, Any]:
     awaiting = ImportJob.Status.AWAITING_REVIEW
     open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, awaiting))
     ended = ImportJob.listed().filter(status__in=ImportJob.FINAL)
-    jobs = list(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
+    jobs = tell_undone(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
     running = _with_progress([job for job in jobs if not job.is_final])
     recent = [job for job in jobs if job.is_final]
     return {
@@ -88,7 +89,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
             "title": "Imports",
             "direct_above": _direct_above(),
             "page": page,
-            "jobs": _with_progress(page.object_list),
+            "jobs": _with_progress(tell_undone(page.object_list)),
         },
     )
 
@@ -149,7 +150,7 @@ def job_page(request: HttpRequest, pk: int, *, refusal: str = "") -> HttpRespons
         request,
         "imports/job.html",
         {
-            "title": f"Import {job.pk}",
+            "title": job.file_name,
             "running_jobs": others,
             "refusal": refusal,
             **_panel_context(job, request),
@@ -191,7 +192,7 @@ def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         "imports/rejected.html",
         {
-            "title": f"Import {pk}: rejected",
+            "title": f"{job.file_name}: rejected",
             "job": job,
             "page": page,
             "code": code,
@@ -211,7 +212,7 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         "imports/superseded.html",
         {
-            "title": f"Import {pk}: superseded",
+            "title": f"{job.file_name}: superseded",
             "job": job,
             "page": page,
             "not_kept": _not_kept(job),
@@ -253,14 +254,34 @@ def _with_progress(jobs: Any) -> list[tuple[ImportJob, Progress]]:
     return [(job, progress_of(job, now)) for job in jobs]
 
 
-TILES = {
+MEANINGS = {
     "created": "new in the catalogue",
     "updated": "overwritten with new values",
     "unchanged": "the same as stored",
     "superseded": "replaced by a later line",
-    "skipped": "left out by the mode",
+    "skipped": "left out",
     "rejected": "refused, see below",
 }
+
+
+def _tiles(job: ImportJob) -> list[tuple[str, int, str]]:
+    """The counts of a job with what they mean; they add up to all of its records.
+
+    While it is reviewed they are those that applying would have.
+    """
+    counts = {name: getattr(job, name) for name in MEANINGS}
+    left = job.left_records
+    if job.status == ImportJob.Status.AWAITING_REVIEW:
+        counts, left = {name: job.shown["counts"][name] for name in MEANINGS}, 0
+        counts["created"] -= job.left_out_created
+        counts["updated"] -= job.left_out_updated
+        counts["skipped"] += job.left_out
+    tiles = [(name, counts[name], meaning) for name, meaning in MEANINGS.items()]
+    if left and job.is_final:
+        tiles.append(("left", left, "not imported, not refused"))
+    elif left:
+        tiles.append(("to do", left, "not dealt with yet"))
+    return tiles
 
 
 def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
@@ -277,19 +298,19 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         for error in job.errors.filter(line__in=[reason["first_line"] for reason in reasons])
     }
     awaits = job.status == ImportJob.Status.AWAITING_REVIEW
-    counts = job.shown["counts"] if awaits else {name: getattr(job, name) for name in TILES}
+    tell_undone([job])
     context = {
         "job": job,
         "awaits": awaits,
         "progress": progress_of(job, timezone.now()),
-        "tiles": [(name, counts[name], meaning) for name, meaning in TILES.items()],
+        "tiles": _tiles(job),
         "reasons": [
             {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
             for reason in reasons
         ],
         "not_kept": _not_kept(job) if job.rejected or job.superseded else "",
         "first_errors": list(job.errors.order_by("line", "id")[:10]) if reasons else [],
-        "undone_by": undo_of(job.change_set) if job.change_set else None,
+        "undone_by": job.undone_by,
         "may_undo": job.is_final
         and job.change_set is not None
         and not why_not(job.change_set)

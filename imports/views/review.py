@@ -26,7 +26,7 @@ def job_review(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "imports/_review.html" if part else "imports/review.html",
-        {"title": f"Import {pk}: review", "job": job, **review_context(job, request.GET)},
+        {"title": f"{job.file_name}: review", "job": job, **review_context(job, request.GET)},
     )
 
 
