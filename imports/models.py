@@ -306,6 +306,15 @@ class ImportJob(models.Model):
         return [(name, count) for name, count in named if count]
 
     @property
+    def shown_counts(self) -> dict[str, int]:
+        """What applying a reviewed job would come to, as it was shown and with what is left out."""
+        counts = dict(self.shown["counts"])
+        counts["created"] -= self.left_out_created
+        counts["updated"] -= self.left_out_updated
+        counts["skipped"] += self.left_out
+        return counts
+
+    @property
     def left_out(self) -> int:
         return self.left_out_created + self.left_out_updated
 

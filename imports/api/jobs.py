@@ -1,6 +1,7 @@
 """The API of the imports."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -29,7 +30,15 @@ from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.operations import jobs as operations
 from imports.queries.progress_stream import event_stream, viewer_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
-from imports.queries.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
+from imports.queries.review import (
+    FLAGS,
+    MAX_PAGE_SIZE,
+    PAGE_SIZE,
+    SORTS,
+    NoReview,
+    read_page,
+    shown,
+)
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     Busy,
@@ -165,10 +174,21 @@ class DiffRowSerializer(serializers.Serializer[Any]):
     sku = serializers.CharField()
     line = serializers.IntegerField(help_text="of the record in the file")
     action = serializers.ChoiceField(choices=["created", "updated"])
+    name = serializers.CharField(allow_blank=True)
+    price_change = serializers.CharField(
+        allow_null=True, help_text="in per cent with one decimal; from 0, `Infinity`"
+    )
+    left_out = serializers.BooleanField(help_text="applying skips it")
     changes = serializers.DictField(
         child=serializers.ListField(child=serializers.JSONField(), min_length=2, max_length=2),
         help_text="field: [before, after]",
     )
+
+
+def _per_cent(move: Decimal | None) -> str | None:
+    if move is None:
+        return None
+    return f"{move:.1f}" if move.is_finite() else "Infinity"
 
 
 class DiffSerializer(serializers.Serializer[Any]):
@@ -298,6 +318,12 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
             OpenApiParameter("action", str, enum=["created", "updated"]),
             OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
+            OpenApiParameter("more_than", str, description="prices that move by more per cent"),
+            OpenApiParameter("q", str, description="in the SKU or the name, in any case"),
+            OpenApiParameter("left_out", str, enum=["yes", "no"], description="somebody did"),
+            OpenApiParameter(
+                "sort", str, enum=list(SORTS), description="by the change, those of prices only"
+            ),
             *(
                 OpenApiParameter(
                     parameter["name"],
@@ -336,6 +362,9 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
                         "sku": row.sku,
                         "line": row.line,
                         "action": row.action,
+                        "name": row.name,
+                        "price_change": _per_cent(row.move),
+                        "left_out": row.left_out,
                         "changes": {
                             c.field: [shown(c.before), shown(c.after)] for c in row.changes
                         },

@@ -10,6 +10,7 @@ is in the job's row, in the same transaction as the work that it tells of. Whoev
 job's row and its change set's locks them in this order; chunks lock both last.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,8 +18,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 from structlog import get_logger
 from structlog.contextvars import bind_contextvars, bound_contextvars
@@ -30,6 +31,7 @@ from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.models import ImportJob
 from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, sweep_leftovers
+from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN
 from product_importer.common.enqueue import kick_after_commit
 
@@ -197,17 +199,54 @@ def take_turn(change_set_id: int) -> None:
 
 
 @transaction.atomic
-def apply_import(*, job_id: int, user: User | None) -> ImportJob:
-    """Apply what a review showed. The job takes its place in the queue now.
+def apply_import(*, job_id: int, user: User | None, version: int | None = None) -> ImportJob:
+    """Apply what a review showed, but for what was left out. It takes its place in the queue now.
 
-    Raises ``Refused`` for a job that does not wait for it.
+    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if he saw one.
+    Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
+    records since.
     """
     job = _locked(job_id)
     if job.status != Status.AWAITING_REVIEW:
         raise Refused(f"Only an import that awaits review can be applied. {_state(job)}")
+    if version is not None and version != job.review_version:
+        raise Refused(
+            f"Somebody has left out other records since you saw it: {job.left_out:,} are left out "
+            "now. Look at it again, then apply it."
+        )
     job.approved_at, job.approved_by = timezone.now(), user
     job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
     _go_on(job, since=job.compared_at, status=Status.PROCESSING)
+    return job
+
+
+@transaction.atomic
+def leave_out(
+    *,
+    job_id: int,
+    user: User | None,
+    filters: review.Filters,
+    lines: Collection[int] = (),
+    out: bool = True,
+) -> ImportJob:
+    """Leave records of a review out, or (``out`` false) take them in again: all that match.
+
+    Of ``lines``, if there are any. Raises ``Refused`` for a job that does not await review.
+    """
+    job = _locked(job_id)
+    if job.status != Status.AWAITING_REVIEW:
+        raise Refused(f"Records are left out of an import that awaits review. {_state(job)}")
+    with connection.cursor() as cursor:
+        change = review.leave_out if out else review.take_in
+        if not change(cursor, job_id, filters, lines):
+            return job
+    counts = dict(
+        job.left_out_records.values_list("action").annotate(count=Count("id")).order_by()
+    )
+    job.left_out_created, job.left_out_updated = counts.get("c", 0), counts.get("u", 0)
+    job.review_version += 1
+    job.save(update_fields=["left_out_created", "left_out_updated", "review_version"])
+    _log("records_left_out", job, user)
     return job
 
 
@@ -241,6 +280,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
         raise Refused(f"Only a failed or cancelled import can be retried. {_state(job)}")
     if not job.has_file:
         raise Refused(FILE_GONE)
+    if job.left_out and job.is_approved and job.details_expired_at is not None:
+        raise Refused("Which records were left out is no longer known. Upload the file again.")
     if job.change_set is not None:
         if undo.undo_of(job.change_set) is not None:
             raise Refused("What it had applied was undone. Upload the file again.")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from catalog.sql import compare
 from catalog.sql.caution import WIPED_SHARE, looks_unusual
 from imports.models import ImportJob
-from imports.sql import staging
+from imports.sql import review, staging
 
 EXAMPLES = 3  # named in a warning
 
@@ -159,4 +159,6 @@ def _skus(rows: Rows) -> str:
 
 def _flagged(job: ImportJob, flag: int) -> Rows:
     with connection.cursor() as cursor:
-        return staging.read_review(cursor, job.pk, after=(0, 0), limit=EXAMPLES, flags=flag)
+        return review.read_review(
+            cursor, job.pk, limit=EXAMPLES, filters=review.Filters(flags=flag)
+        )

@@ -20,7 +20,7 @@ from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
 from imports.queries.review import FLAGS
-from imports.sql import staging
+from imports.sql import review, staging
 from imports.task_names import ADVANCE
 from product_importer.common.enqueue import kick_after_commit
 
@@ -44,10 +44,19 @@ def begin_comparing(job: ImportJob) -> None:
         ).filter(Q(review=True) | Q(caution=ImportJob.Caution.LOOKING))
         if not mine.exists():
             return
-        staging.create_review(cursor, job.pk)
+        review.create_review(cursor, job.pk)
         job.chunks.update(compared=None, claimed_at=None)
         now = timezone.now()
-        mine.update(stage=Stage.COMPARING, comparing_at=now, compared_records=0, progress_at=now)
+        job.left_out_records.all().delete()
+        mine.update(
+            stage=Stage.COMPARING,
+            comparing_at=now,
+            compared_records=0,
+            progress_at=now,
+            left_out_created=0,
+            left_out_updated=0,
+            review_version=F("review_version") + 1,
+        )
     job.refresh_from_db()
 
 
@@ -80,7 +89,7 @@ def _compare_chunk(chunk: ImportChunk) -> int:
         counts = compare.compare(
             cursor,
             **comparison(job, chunk),
-            into=staging.review_table(job.pk),
+            into=review.review_table(job.pk),
         )
     mine.update(compared=counts, error="")
     moved = ImportJob.objects.filter(
@@ -119,9 +128,10 @@ def finish_comparing(job_id: int) -> None:
         if not job.is_to_compare:
             return  # another worker was quicker, and somebody has even applied it since
         sums = _sums(job)
-        table = staging.review_table(job_id)
+        table = review.review_table(job_id)
         sums["lost_zeros"] = compare.flag_lost_zeros(cursor, table=table)
         sums["alike"] = compare.flag_alike(cursor, table=table)
+        review.index_review(cursor, job_id)
         reasons = caution.reasons_to_stop(job, sums)
         job.progress_at = timezone.now()
         job.attempts = 0
@@ -134,7 +144,7 @@ def finish_comparing(job_id: int) -> None:
             job.caution = ImportJob.Caution.CLEAR
             job.warnings = [*reasons, *job.warnings]
             job.chunks.update(attempts=0, claimed_at=None)
-            staging.drop_review(cursor, job_id)
+            review.drop_review(cursor, job_id)
             kick_after_commit(ADVANCE, job_id)
         job.save(
             update_fields=[

@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
 from imports.models import ImportJob, job_snapshot
-from imports.sql import staging
+from imports.sql import review, staging
 from product_importer.common import counters
 from webhooks.models import Event
 from webhooks.operations.events import record_event
@@ -61,7 +61,7 @@ def _difference(job: ImportJob) -> str:
     """
     if not job.review or not job.shown:
         return ""
-    shown = job.shown["counts"]
+    shown = job.shown_counts
     moved = sum(max(0, getattr(job, name) - shown[name]) for name in COUNTS)
     number = max(job.differing, moved)
     if not number:
@@ -155,7 +155,7 @@ def sweep_leftovers() -> None:
         kept = kept.filter(finished_at__gte=timezone.now() - settings.KEEP_REVIEWS)
     for job_id in set(reviewed) - needed - set(kept.values_list("pk", flat=True)):
         with connection.cursor() as cursor:
-            staging.drop_review(cursor, job_id)
+            review.drop_review(cursor, job_id)
 
 
 @transaction.atomic

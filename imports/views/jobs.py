@@ -272,10 +272,7 @@ def _tiles(job: ImportJob) -> list[tuple[str, int, str]]:
     counts = {name: getattr(job, name) for name in MEANINGS}
     left = job.left_records
     if job.status == ImportJob.Status.AWAITING_REVIEW:
-        counts, left = {name: job.shown["counts"][name] for name in MEANINGS}, 0
-        counts["created"] -= job.left_out_created
-        counts["updated"] -= job.left_out_updated
-        counts["skipped"] += job.left_out
+        counts, left = job.shown_counts, 0
     tiles = [(name, counts[name], meaning) for name, meaning in MEANINGS.items()]
     if left and job.is_final:
         tiles.append(("left", left, "not imported, not refused"))
@@ -316,4 +313,12 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         and not why_not(job.change_set)
         and operations.may_undo(job, request.user),
     }
-    return {**context, **review_context(job, {})} if awaits else context
+    if not awaits:
+        return context
+    return {**context, "may_choose": may_choose(job, request), **review_context(job, {})}
+
+
+def may_choose(job: ImportJob, request: HttpRequest) -> bool:
+    """Whether the user decides about a review: which records to leave out, and to apply it."""
+    awaits = job.status == ImportJob.Status.AWAITING_REVIEW
+    return awaits and request.user.has_perm("imports.add_importjob")

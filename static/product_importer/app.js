@@ -213,6 +213,28 @@
     }, seconds(3));
   }
 
+  /* --- Ticks of a review: each is sent at once; where that fails, it is as it was ----------- */
+
+  document.addEventListener("change", async (event) => {
+    const tick = event.target;
+    const form = tick.name === "keep" && tick.form?.id === "choose" ? tick.form : null;
+    if (!form) return;
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+    body.set("line", tick.value);
+    if (tick.checked) body.set("keep", tick.value);
+    const bar = document.getElementById("decide");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true" } });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!answer.ok) throw told(fresh.querySelector("[role=alert]")?.textContent || "It could not be kept.");
+      bar.replaceWith(fresh.getElementById("decide"));
+    } catch (error) {
+      tick.checked = !tick.checked;
+      bar.querySelector("[role=status]").textContent = error.told ? error.message : "The connection was lost: nothing was changed.";
+    }
+  });
+
   /* --- A log-out takes along what scripts have stored: searches, selections, names of files ---- */
 
   document.addEventListener("submit", (event) => {

@@ -85,7 +85,7 @@ class Command(BaseCommand):
             if warning not in job.warnings:
                 self.stderr.write(self.style.WARNING(warning))
         for name in ("created", "updated", "unchanged", "superseded", "skipped", "rejected"):
-            count = job.shown["counts"][name] if awaits else getattr(job, name)
+            count = job.shown_counts[name] if awaits else getattr(job, name)
             self.stdout.write(f"{name:>12} {count:>12,}")
         self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
         for error in job.errors.order_by("line")[:10]:
