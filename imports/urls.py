@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports.views import jobs, review
+from imports.views import jobs, mending, review
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -9,7 +9,9 @@ urlpatterns = [
     path("imports/running/", jobs.running, name="job-running"),
     path("imports/<int:pk>/", jobs.job_detail, name="job-detail"),
     path("imports/<int:pk>/panel/", jobs.job_panel, name="job-panel"),
-    path("imports/<int:pk>/rejected/", jobs.job_rejected, name="job-rejected"),
+    path("imports/<int:pk>/rejected/", mending.job_rejected, name="job-rejected"),
+    path("imports/<int:pk>/mend/", mending.job_mend, name="job-mend"),
+    path("imports/<int:pk>/mend/import/", mending.job_import_mended, name="job-import-mended"),
     path("imports/<int:pk>/rejects.csv", jobs.job_rejects_csv, name="job-rejects-csv"),
     path("imports/<int:pk>/superseded/", jobs.job_superseded, name="job-superseded"),
     path("imports/<int:pk>/review/", review.job_review, name="job-review"),

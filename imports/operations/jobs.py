@@ -87,6 +87,7 @@ def start_import(
     review: bool = False,
     review_if_known: bool = False,
     checks: str = ImportJob.Checks.STOP,
+    mends: ImportJob | None = None,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
@@ -94,7 +95,7 @@ def start_import(
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
     if the very same file was imported before: of a file that is in the storage already, the
     worker that reads it finds that out. ``checks`` tells whether one whose changes look unusual waits
-    for somebody, or only warns. Raises ``Refused`` for a file over the limit, and where
+    for somebody, or only warns. ``mends`` is the import whose refused records these are. Raises ``Refused`` for a file over the limit, and where
     there is no room for it.
     """
     size = file.size or 0
@@ -107,6 +108,7 @@ def start_import(
         review=review,
         review_if_known=review_if_known,
         checks=checks,
+        mends=mends,
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name

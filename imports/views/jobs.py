@@ -18,6 +18,7 @@ from catalog.queries.products import glance, unfinished_bulk_acts
 from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
+from imports.queries.mending import in_words, mended_of
 from imports.queries.outcomes import tell_undone
 from imports.queries.progress import Progress, progress_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
@@ -181,29 +182,6 @@ def running(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @may_see
-def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
-    """All refused records of a job, by line."""
-    job = _job(pk)
-    errors = job.errors.order_by("line", "id")
-    if code := request.GET.get("code", ""):
-        errors = errors.filter(code=code.replace("\0", ""))
-    page = Paginator(errors, 100).get_page(page_number(request))
-    return render(
-        request,
-        "imports/rejected.html",
-        {
-            "title": f"{job.file_name}: rejected",
-            "job": job,
-            "page": page,
-            "code": code,
-            "not_kept": _not_kept(job),
-        },
-        status=410 if job.details_expired_at else 200,
-    )
-
-
-@require_GET
-@may_see
 def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
     """The records that a later one with the same SKU replaced."""
     job = _job(pk)
@@ -215,7 +193,7 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
             "title": f"{job.file_name}: superseded",
             "job": job,
             "page": page,
-            "not_kept": _not_kept(job),
+            "not_kept": not_kept(job),
         },
         status=410 if job.details_expired_at else 200,
     )
@@ -228,12 +206,12 @@ def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHt
     try:
         return rejects_response(job, user_id=request.user.pk)
     except NotKept:
-        return job_rejected(request, pk)  # the page says so
+        return redirect("job-rejected", pk)  # the page says so
     except TooManyDownloads as error:
         return too_many_downloads(error)
 
 
-def _not_kept(job: ImportJob) -> str:
+def not_kept(job: ImportJob) -> str:
     """A sentence why there are no refused or superseded records to show, or nothing."""
     try:
         check_kept(job)
@@ -244,7 +222,7 @@ def _not_kept(job: ImportJob) -> str:
 
 def _job(pk: int) -> ImportJob:
     jobs = ImportJob.objects.select_related(
-        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set"
+        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set", "mends", "same_as"
     )
     return get_object_or_404(jobs, pk=pk)
 
@@ -301,11 +279,12 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         "awaits": awaits,
         "progress": progress_of(job, timezone.now()),
         "tiles": _tiles(job),
+        "mended": mended_of(job) if job.rejected or job.mends_id else None,
         "reasons": [
-            {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
+            {**reason, "words": in_words(reason["code"]), "example": examples.get((reason["code"], reason["first_line"]))}
             for reason in reasons
         ],
-        "not_kept": _not_kept(job) if job.rejected or job.superseded else "",
+        "not_kept": not_kept(job) if job.rejected or job.superseded else "",
         "first_errors": list(job.errors.order_by("line", "id")[:10]) if reasons else [],
         "undone_by": job.undone_by,
         "may_undo": job.is_final
