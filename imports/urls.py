@@ -6,6 +6,7 @@ urlpatterns = [
     path("", jobs.home, name="home"),
     path("sample.csv", jobs.sample, name="sample"),
     path("imports/", jobs.job_list, name="job-list"),
+    path("imports/drop/", jobs.drop, name="job-drop"),
     path("imports/running/", jobs.running, name="job-running"),
     path("imports/<int:pk>/", jobs.job_detail, name="job-detail"),
     path("imports/<int:pk>/panel/", jobs.job_panel, name="job-panel"),

@@ -329,6 +329,7 @@ def _go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) 
         job.paused_seconds += (now - since).total_seconds()
     job.status = status
     job.error = job.trouble = ""
+    job.is_hopeless = False
     job.attempts = 0
     job.finished_at = None
     job.progress_at = now

@@ -80,12 +80,16 @@ def _difference(job: ImportJob) -> str:
 
 
 @transaction.atomic
-def fail_import(job_id: int, message: str) -> None:
-    """End a job with the reason why. What it applied stays, counted, in its change set."""
+def fail_import(job_id: int, message: str, *, hopeless: bool = False) -> None:
+    """End a job with the reason why. What it applied stays, counted, in its change set.
+
+    ``hopeless``: it is for what the file is, and nobody is offered to try it again.
+    """
     job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
     if job.is_final:
         return
     job.error = message[:ERROR_MAX_LENGTH]
+    job.is_hopeless = hopeless
     _end(job, Status.FAILED)
 
 
@@ -119,7 +123,7 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     job.save(
         update_fields=[
             *("status", "stage", "error", "warnings", "finished_at", "progress_at"),
-            "cancelled_by",
+            *("cancelled_by", "is_hopeless"),
         ],
     )
     # Whoever cancels a job is in a request of his own: the event goes back to the upload.

@@ -14,10 +14,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.operations.undo import why_not
-from catalog.queries.products import glance, unfinished_bulk_acts
+from catalog.queries.products import glance
 from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
+from imports.pipeline.duplicates import same_file_warning
+from imports.queries.live import live
 from imports.queries.mending import in_words, mended_of
 from imports.queries.outcomes import tell_undone
 from imports.queries.progress import Progress, progress_of
@@ -170,14 +172,29 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @may_see
 def running(request: HttpRequest) -> HttpResponse:
-    """The thin bar on top of every page, while something runs."""
-    jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
-    if (shown := whole_number(request.GET.get("except", ""))) is not None:
-        jobs = jobs.exclude(pk=shown)
-    if (shown := whole_number(request.GET.get("except_change", ""))) is not None:
-        acts = acts.exclude(pk=shown)
-    context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
+    """The thin bar on top of every page, and what tells a page to look again at what it shows."""
+    followed = [whole_number(part) for part in request.GET.get("followed", "").split(",")[:50]]
+    found = live(
+        followed={number for number in followed if number is not None},
+        except_job=whole_number(request.GET.get("except", "")),
+        except_act=whole_number(request.GET.get("except_change", "")),
+    )
+    context = {
+        "running_jobs": found.running_jobs,
+        "running_acts": found.running_acts,
+        "ended_jobs": found.ended_jobs,
+        "live": found,
+    }
     return render(request, "imports/_running.html", context)
+
+
+@require_GET
+@may_see
+def drop(request: HttpRequest) -> HttpResponse:
+    """The drop zone alone, for a file that was dropped on another page."""
+    if not request.user.has_perm("imports.add_importjob"):
+        raise PermissionDenied
+    return render(request, "imports/drop.html", {"title": "Import", "direct_above": _direct_above()})
 
 
 @require_GET
@@ -278,6 +295,7 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         "job": job,
         "awaits": awaits,
         "progress": progress_of(job, timezone.now()),
+        "warnings": [one for one in job.warnings if one not in same_file_warning(job)],
         "tiles": _tiles(job),
         "mended": mended_of(job) if job.rejected or job.mends_id else None,
         "reasons": [
