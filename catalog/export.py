@@ -76,4 +76,4 @@ def export_response(
     """The export as a download. Raises ``TooManyDownloads``."""
     name = "products-for-spreadsheet.csv" if spreadsheet else "products.csv"
     lines = export_lines(products, spreadsheet=spreadsheet)
-    return download(lines, user_id=user_id, name=name)
+    return download(lines, user_id=user_id, name=name, mark=spreadsheet)

@@ -42,6 +42,8 @@ class ImportJobAdmin(ReadOnlyAdmin):
         ordering="status",
         label={
             ImportJob.Status.COMPLETED.label: "success",
+            "Nothing imported": "warning",
+            "Undone": "warning",
             ImportJob.Status.FAILED.label: "danger",
             ImportJob.Status.PROCESSING.label: "info",
             ImportJob.Status.PENDING.label: "info",
@@ -49,7 +51,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
         },
     )
     def shown_status(self, job: ImportJob) -> str:
-        return job.get_status_display()
+        return job.outcome_label
 
     @display(description="Page")
     def page(self, job: ImportJob) -> str:

@@ -159,9 +159,21 @@ class ImportJob(models.Model):
         WAIT = "wait", "Wait for somebody"
         ALWAYS = "always", "Wait for somebody, even if nothing is unclear"
 
+    class Checks(models.TextChoices):
+        STOP = "stop", "Stop, and ask"
+        WARN = "warn", "Only warn"
+
+    class Caution(models.TextChoices):
+        LOOKING = "looking", "Something looks unusual: all records are compared"
+        CLEAR = "clear", "It may be applied"
+        HELD = "held", "It waits for somebody, or has waited"
+
     FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     ACTIVE = (Status.PENDING, Status.PROCESSING)
     AWAITING = (Status.AWAITING_MAPPING, Status.AWAITING_REVIEW)  # a person
+    COUNTS = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
+
+    undone_by: ChangeSet | None = None  # the undo that stands, where somebody has looked
 
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     stage = models.CharField(max_length=20, choices=Stage, blank=True, default="")
@@ -171,6 +183,18 @@ class ImportJob(models.Model):
         default=False,
         db_default=False,
         help_text="hold it for review if the very same file was imported before",
+    )
+    checks = models.CharField(
+        max_length=4,
+        choices=Checks,
+        default=Checks.STOP,
+        db_default=Checks.STOP,
+        help_text="what becomes of it if what it would do looks unusual",
+    )
+    # What the checks of an import without a review have come to (imports.pipeline.caution); blank
+    # before they were made. One that they hold is an import with ``review`` from then on.
+    caution = models.CharField(
+        max_length=10, choices=Caution, blank=True, default="", db_default="", editable=False
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
@@ -229,6 +253,19 @@ class ImportJob(models.Model):
     )
     # Of one that awaits its mapping: the rules as they were found, and the questions.
     found = models.JSONField(default=dict, db_default={})
+    mends = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="mended_by",
+        help_text="the import whose refused records, mended, are its file",
+    )
+    is_hopeless = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="it failed for what the file is: to try it again cannot help",
+    )
 
     # What the reader found out before the first record (imports.readers.csv.Layout).
     layout = models.JSONField(default=dict)
@@ -253,6 +290,11 @@ class ImportJob(models.Model):
     compared_records = models.PositiveIntegerField(default=0)
     differing = models.PositiveIntegerField(default=0)
     differing_skus = models.JSONField(default=list)
+    # How many of what the review showed somebody left out (LeftOutRecord); a number that goes up
+    # whenever that changes, so that nobody applies another choice than the one that he saw.
+    left_out_created = models.PositiveIntegerField(default=0, db_default=0)
+    left_out_updated = models.PositiveIntegerField(default=0, db_default=0)
+    review_version = models.PositiveIntegerField(default=0, db_default=0)
 
     warnings = models.JSONField(default=list)
     error = models.TextField(blank=True, default="")
@@ -365,6 +407,60 @@ class ImportJob(models.Model):
         return not self.review or self.approved_at is not None
 
     @property
+    def is_to_compare(self) -> bool:
+        """Whether its records are compared with the catalogue before anything is written."""
+        return not self.is_approved or self.caution == self.Caution.LOOKING
+
+    @property
+    def imported_nothing(self) -> bool:
+        """Whether it came to its end, and all of it was refused."""
+        dealt_with = self.created or self.updated or self.unchanged or self.skipped
+        return self.status == self.Status.COMPLETED and self.rejected > 0 and not dealt_with
+
+    @property
+    def outcome(self) -> str:
+        """Its status, or ``nothing`` or ``undone`` where that says more, as pages style it.
+
+        Who shows jobs tells them of undos (``imports.queries.outcomes.tell_undone``).
+        """
+        if self.undone_by is not None:
+            return "undone"
+        return "nothing" if self.imported_nothing else self.status
+
+    @property
+    def outcome_label(self) -> str:
+        """The outcome in words."""
+        if self.undone_by is not None and self.status == self.Status.COMPLETED:
+            return "Undone" if self.undone_by.is_final else "Being undone"
+        label = "Nothing imported" if self.imported_nothing else self.get_status_display()
+        return f"{label}, undone" if self.undone_by is not None else label
+
+    @property
+    def left_records(self) -> int:
+        """How many of those that were read are in none of the counts: still to do, or left there."""
+        return max(0, self.total_records - self.accounted_records)
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """What became of its records so far, in words and without what is none; it adds up."""
+        left = "left as they were" if self.is_final else "to do"
+        named = [(name, getattr(self, name)) for name in self.COUNTS] + [(left, self.left_records)]
+        return [(name, count) for name, count in named if count]
+
+    @property
+    def shown_counts(self) -> dict[str, int]:
+        """What applying a reviewed job would come to, as it was shown and with what is left out."""
+        counts = dict(self.shown["counts"])
+        counts["created"] -= self.left_out_created
+        counts["updated"] -= self.left_out_updated
+        counts["skipped"] += self.left_out
+        return counts
+
+    @property
+    def left_out(self) -> int:
+        return self.left_out_created + self.left_out_updated
+
+    @property
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
@@ -382,14 +478,7 @@ class ImportJob(models.Model):
     @property
     def accounted_records(self) -> int:
         """The sum that must equal ``total_records`` when the job completes."""
-        return (
-            self.created
-            + self.updated
-            + self.unchanged
-            + self.superseded
-            + self.skipped
-            + self.rejected
-        )
+        return sum(getattr(self, name) for name in self.COUNTS)
 
 
 class Upload(models.Model):
@@ -475,6 +564,11 @@ class RowError(models.Model):
     while_applying = models.BooleanField(
         default=False, help_text="refused by the catalogue, not by the reader"
     )
+    mended = models.JSONField(null=True, help_text="its cells as somebody mended them")
+    is_mended = models.BooleanField(
+        default=False, db_default=False, help_text="nothing is wrong with the mended cells"
+    )
+    mended_in = models.BigIntegerField(null=True, help_text="the import that took it, mended")
 
     class Meta:
         ordering = ["line"]
@@ -502,6 +596,26 @@ class SupersededRecord(models.Model):
         return f"line {self.line} by line {self.by_line}"
 
 
+class LeftOutRecord(models.Model):
+    """A record of a review that somebody left out: applying skips it. ``action`` as shown."""
+
+    job = models.ForeignKey(
+        ImportJob, on_delete=models.CASCADE, related_name="left_out_records", db_index=False
+    )
+    chunk = models.PositiveIntegerField()
+    line = models.BigIntegerField()
+    action = models.CharField(max_length=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["job", "chunk", "line"], name="imports_left_out_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.line} of job {self.job_id}"
+
+
 def job_snapshot(job: ImportJob) -> dict[str, Any]:
     """The public state of a job (the API's job, an event's data), as JSON-ready values."""
 
@@ -519,6 +633,8 @@ def job_snapshot(job: ImportJob) -> dict[str, Any]:
         "supplier": job.supplier_id,
         "format": job.format_id,
         "format_version": job.format_version,
+        "checks": job.checks,
+        "mends": job.mends_id,
         "total_records": job.total_records,
         "processed_records": job.processed_records,
         "created": job.created,

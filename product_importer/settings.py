@@ -441,7 +441,13 @@ UNFOLD = {
                         "active": "product_importer.web.context_processors.is_home",
                     },
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
-                    {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
+                    {
+                        "title": "Imports",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("job-list"),
+                        "badge": "product_importer.web.context_processors.waiting_for_people",
+                        "badge_variant": "warning",
+                    },
                     {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
                     {
                         "title": "Webhooks",

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from catalog.sql.caution import ALIKE, DATE, DECIMAL, SCIENTIFIC, TENFOLD, ZEROS_LOST
 from catalog.sql.upsert import CHANGED_FIELDS, wanted_rows
 
 # The columns of a review, in the order of _ROWS. Logged, unlike staging: a crash of the server
@@ -36,19 +37,23 @@ ALL_FIELDS = 31  # of a created product
 FLAG_TENFOLD = 1  # the price moves tenfold, up or down
 FLAG_SCIENTIFIC = 2  # the SKU looks like 1.23E+12: what a spreadsheet makes of a long number
 FLAG_LOST_ZEROS = 4  # the catalogue has the same digits with zeros before them
-
-_TENFOLD = """(old_price > 0 AND price > 0
-               AND (price >= old_price * 10 OR price * 10 <= old_price))"""
-# The position is looked for first because it is cheap.
-_SCIENTIFIC = """(strpos({sku}, '+') > 0 AND {sku} ~ '^[0-9]([.,][0-9]+)?[eE][+][0-9]+$')"""
+FLAG_DECIMAL = 8  # the SKU is new and looks like 4711.0: what a table program makes of a number
+FLAG_DATE = 16  # the SKU is new and looks like 12-Feb: what a spreadsheet makes of 2-12
+FLAG_ALIKE = 32  # the SKU is new and differs from a stored one in what cannot be seen
+FLAG_WIPED = 64  # the price is taken away
 
 _ROWS = f"""
     SELECT
         line,
         (CASE WHEN product_id IS NULL THEN '{CREATED}' ELSE '{UPDATED}' END)::"char" AS action,
         CASE WHEN product_id IS NULL THEN {ALL_FIELDS} ELSE {CHANGED_FIELDS} END AS fields,
-        CASE WHEN {_TENFOLD} THEN {FLAG_TENFOLD} ELSE 0 END
-        + CASE WHEN {_SCIENTIFIC.format(sku="sku")} THEN {FLAG_SCIENTIFIC} ELSE 0 END AS flags,
+        CASE WHEN {TENFOLD.format(old="old_price", new="price")} THEN {FLAG_TENFOLD} ELSE 0 END
+        + CASE WHEN {SCIENTIFIC.format(sku="sku")} THEN {FLAG_SCIENTIFIC} ELSE 0 END
+        + CASE WHEN product_id IS NULL AND {DECIMAL.format(sku="sku")}
+               THEN {FLAG_DECIMAL} ELSE 0 END
+        + CASE WHEN product_id IS NULL AND {DATE.format(sku="sku")} THEN {FLAG_DATE} ELSE 0 END
+        + CASE WHEN old_price IS NOT NULL AND price IS NULL
+               THEN {FLAG_WIPED} ELSE 0 END AS flags,
         key, sku, NULLIF(old_sku, sku) AS old_sku,
         NULLIF(old_name, name) AS old_name,
         CASE WHEN name IS DISTINCT FROM old_name THEN name END AS name,
@@ -73,12 +78,14 @@ _COMPARE = """
 SELECT from_source.*, from_wanted.*, from_shown.*
 FROM (
     SELECT count(*) AS total, count(next_line) AS superseded,
-           count(*) FILTER (WHERE next_line IS NULL AND {scientific}) AS scientific
+           count(*) FILTER (WHERE next_line IS NULL AND {scientific}) AS scientific,
+           count(price) FILTER (WHERE next_line IS NULL) AS priced
     FROM source
 ) AS from_source, (
     SELECT count(*) FILTER (WHERE product_id IS NULL) AS new,
            count(product_id) AS existing,
-           count(*) FILTER (WHERE product_id IS NULL AND name IS NULL) AS nameless
+           count(*) FILTER (WHERE product_id IS NULL AND name IS NULL) AS nameless,
+           count(price) AS priced_wanted, count(old_price) AS priced_before
     FROM wanted
 ) AS from_wanted, (
     SELECT
@@ -89,7 +96,10 @@ FROM (
         count(*) FILTER (WHERE action = 'u' AND fields & 4 > 0) AS description,
         count(*) FILTER (WHERE action = 'u' AND fields & 8 > 0) AS price,
         count(*) FILTER (WHERE action = 'u' AND fields & 16 > 0) AS active,
-        count(*) FILTER (WHERE flags & 1 > 0) AS tenfold
+        count(*) FILTER (WHERE flags & 1 > 0) AS tenfold,
+        count(*) FILTER (WHERE flags & 8 > 0) AS decimal,
+        count(*) FILTER (WHERE flags & 16 > 0) AS date,
+        count(*) FILTER (WHERE flags & 64 > 0) AS wiped
     FROM shown
 ) AS from_shown
 """
@@ -112,7 +122,8 @@ def compare(
 
     The arguments are those of ``upsert``. Returns ``total, superseded, created, updated,
     unchanged, skipped, nameless``, the updates of each field, ``existing`` (products that the
-    rows meet) and what looks suspicious (``tenfold, scientific``).
+    rows meet), ``priced`` (those of them that had a price), and what looks suspicious
+    (``tenfold, scientific, decimal, date, wiped``).
     """
     cursor.execute(
         _COMPARE.format(
@@ -120,7 +131,7 @@ def compare(
             rows=_ROWS,
             table=into,
             columns=_COLUMNS,
-            scientific=_SCIENTIFIC.format(sku="sku"),
+            scientific=SCIENTIFIC.format(sku="sku"),
         ),
         {
             **params,
@@ -136,6 +147,9 @@ def compare(
     winners = found["total"] - found["superseded"]
     new, differing = found.pop("new"), found["existing"]
     found["existing"] = winners - new
+    # Of those that stay as they are, the file has the price that is stored.
+    same = found["priced"] - found.pop("priced_wanted") if "price" in fields else 0
+    found["priced"] = same + found.pop("priced_before")
     if not may_create:
         found["nameless"] = 0
     found["skipped"] = (new if not may_create else 0) + (winners - new if not may_update else 0)
@@ -189,15 +203,21 @@ def differing_skus(
 
 _FLAG_LOST_ZEROS = f"""
 UPDATE {{table}} AS shown SET flags = flags | {FLAG_LOST_ZEROS}
-FROM (
-    SELECT ltrim(sku, '0') AS digits FROM catalog_product
-    WHERE lower(sku) >= '0' AND lower(sku) < '1' AND sku ~ '^0[0-9]+$'
-) AS stored
-WHERE shown.action = '{CREATED}' AND shown.sku = stored.digits
+FROM ({ZEROS_LOST}) AS lost WHERE shown.action = '{CREATED}' AND shown.sku = lost.sku
+"""
+_FLAG_ALIKE = f"""
+UPDATE {{table}} AS shown SET flags = flags | {FLAG_ALIKE}
+FROM ({ALIKE}) AS alike WHERE shown.action = '{CREATED}' AND lower(shown.sku) = alike.key
 """
 
 
 def flag_lost_zeros(cursor: CursorWrapper, *, table: str) -> int:
     """Mark new SKUs that the catalogue has with leading zeros; return how many."""
     cursor.execute(_FLAG_LOST_ZEROS.format(table=table))
+    return int(cursor.rowcount)
+
+
+def flag_alike(cursor: CursorWrapper, *, table: str) -> int:
+    """Mark new SKUs that differ from stored ones in what cannot be seen; return how many."""
+    cursor.execute(_FLAG_ALIKE.format(table=table))
     return int(cursor.rowcount)

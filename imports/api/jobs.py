@@ -1,6 +1,7 @@
 """The API of the imports."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -32,7 +33,15 @@ from imports.operations import jobs as operations
 from imports.queries.formats import NoFormat, find_format
 from imports.queries.progress_stream import event_stream, viewer_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
-from imports.queries.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
+from imports.queries.review import (
+    FLAGS,
+    MAX_PAGE_SIZE,
+    PAGE_SIZE,
+    SORTS,
+    NoReview,
+    read_page,
+    shown,
+)
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     Busy,
@@ -72,6 +81,8 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "supplier",
             "format",
             "format_version",
+            "checks",
+            "mends",
             "total_records",
             "processed_records",
             "created",
@@ -102,6 +113,11 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
 
 REVIEW = "Wait before applying, and show what would change."
 REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
+CHECKS = (
+    "What becomes of an import whose changes look unusual (damaged SKUs, prices that move tenfold or "
+    "are taken away, other names): it waits at `awaiting_review` with the reasons in `warnings`, or "
+    "goes on and warns."
+)
 _WORDS = [
     word
     for words in (serializers.BooleanField.TRUE_VALUES, serializers.BooleanField.FALSE_VALUES)
@@ -162,6 +178,9 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
+    checks = serializers.ChoiceField(
+        choices=ImportJob.Checks.choices, default=ImportJob.Checks.STOP, help_text=CHECKS
+    )
     review = Flag(default=False, help_text=REVIEW)
     review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
     format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
@@ -200,10 +219,21 @@ class DiffRowSerializer(serializers.Serializer[Any]):
     sku = serializers.CharField()
     line = serializers.IntegerField(help_text="of the record in the file")
     action = serializers.ChoiceField(choices=["created", "updated"])
+    name = serializers.CharField(allow_blank=True)
+    price_change = serializers.CharField(
+        allow_null=True, help_text="in per cent with one decimal; from 0, `Infinity`"
+    )
+    left_out = serializers.BooleanField(help_text="applying skips it")
     changes = serializers.DictField(
         child=serializers.ListField(child=serializers.JSONField(), min_length=2, max_length=2),
         help_text="field: [before, after]",
     )
+
+
+def _per_cent(move: Decimal | None) -> str | None:
+    if move is None:
+        return None
+    return f"{move:.1f}" if move.is_finite() else "Infinity"
 
 
 class DiffSerializer(serializers.Serializer[Any]):
@@ -331,6 +361,12 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
             OpenApiParameter("action", str, enum=["created", "updated"]),
             OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
+            OpenApiParameter("more_than", str, description="prices that move by more per cent"),
+            OpenApiParameter("q", str, description="in the SKU or the name, in any case"),
+            OpenApiParameter("left_out", str, enum=["yes", "no"], description="somebody did"),
+            OpenApiParameter(
+                "sort", str, enum=list(SORTS), description="by the change, those of prices only"
+            ),
             *(
                 OpenApiParameter(
                     parameter["name"],
@@ -369,6 +405,9 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
                         "sku": row.sku,
                         "line": row.line,
                         "action": row.action,
+                        "name": row.name,
+                        "price_change": _per_cent(row.move),
+                        "left_out": row.left_out,
                         "changes": {
                             c.field: [shown(c.before), shown(c.after)] for c in row.changes
                         },

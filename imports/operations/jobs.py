@@ -11,6 +11,7 @@ is in the job's row, in the same transaction as the work that it tells of. Whoev
 job's row and its change set's locks them in this order; chunks lock both last.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
-from django.db import transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 from structlog import get_logger
 from structlog.contextvars import bind_contextvars, bound_contextvars
@@ -30,8 +31,9 @@ from catalog.operations import undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Format, ImportJob
-from imports.pipeline import apply, chunks, compare, duplicates, stage
+from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, sweep_leftovers
+from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN
 from product_importer.common.enqueue import kick_after_commit
 
@@ -89,6 +91,8 @@ def start_import(
     rules: Rules | None = None,
     format: Format | None = None,
     on_unclear: str = ImportJob.OnUnclear.FAIL,
+    checks: str = ImportJob.Checks.STOP,
+    mends: ImportJob | None = None,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
@@ -96,8 +100,10 @@ def start_import(
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
     if the very same file was imported before: of a file that is in the storage already, the
     worker that reads it finds that out. ``rules`` go before those of ``format``; ``on_unclear``
-    says what becomes of a file that leaves a question open. Raises ``Refused`` for a file over the
-    limit, and where there is no room for it.
+    says what becomes of a file that leaves a question open. ``checks`` tells whether one whose
+    changes look unusual waits for somebody, or only warns. ``mends`` is the import whose refused
+    records these are. Raises ``Refused`` for a file over the limit, and where there is no room for
+    it.
     """
     size = file.size or 0
     check_size(size)
@@ -112,6 +118,8 @@ def start_import(
         format=format,
         supplier=format.supplier if format else None,
         on_unclear=on_unclear,
+        checks=checks,
+        mends=mends,
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name
@@ -170,12 +178,27 @@ def advance_import(job_id: int) -> None:
     job.refresh_from_db()
     if job.status != Status.PROCESSING:
         return
-    if not job.is_approved:
-        if job.stage == Stage.RESOLVING:
-            compare.begin_comparing(job)
-    elif job.stage in (Stage.RESOLVING, Stage.COMPARING) and not apply.begin_applying(job):
+    if job.stage in (Stage.RESOLVING, Stage.COMPARING) and not _begin_next(job):
         return
     chunks.start_runs(job)
+
+
+def _begin_next(job: ImportJob) -> bool:
+    """Begin to compare or to apply a job that is read; false if it waits for its turn.
+
+    One without a review is looked at when it has its turn: what it would do to the catalogue
+    depends on all that come before it.
+    """
+    if job.is_approved:
+        if not apply.take_turn(job):
+            return False
+        if job.stage == Stage.RESOLVING:
+            caution.look(job)
+    if not job.is_to_compare:
+        apply.begin_applying(job)
+    elif job.stage == Stage.RESOLVING:
+        compare.begin_comparing(job)
+    return True
 
 
 def run_chunks(job_id: int) -> None:
@@ -194,17 +217,54 @@ def take_turn(change_set_id: int) -> None:
 
 
 @transaction.atomic
-def apply_import(*, job_id: int, user: User | None) -> ImportJob:
-    """Apply what a review showed. The job takes its place in the queue now.
+def apply_import(*, job_id: int, user: User | None, version: int | None = None) -> ImportJob:
+    """Apply what a review showed, but for what was left out. It takes its place in the queue now.
 
-    Raises ``Refused`` for a job that does not wait for it.
+    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if he saw one.
+    Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
+    records since.
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
         raise Refused(f"Only an import that awaits review can be applied. {state_of(job)}")
+    if version is not None and version != job.review_version:
+        raise Refused(
+            f"Somebody has left out other records since you saw it: {job.left_out:,} are left out "
+            "now. Look at it again, then apply it."
+        )
     job.approved_at, job.approved_by = timezone.now(), user
     job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
     go_on(job, since=job.compared_at, status=Status.PROCESSING)
+    return job
+
+
+@transaction.atomic
+def leave_out(
+    *,
+    job_id: int,
+    user: User | None,
+    filters: review.Filters,
+    lines: Collection[int] = (),
+    out: bool = True,
+) -> ImportJob:
+    """Leave records of a review out, or (``out`` false) take them in again: all that match.
+
+    Of ``lines``, if there are any. Raises ``Refused`` for a job that does not await review.
+    """
+    job = locked_job(job_id)
+    if job.status != Status.AWAITING_REVIEW:
+        raise Refused(f"Records are left out of an import that awaits review. {state_of(job)}")
+    with connection.cursor() as cursor:
+        change = review.leave_out if out else review.take_in
+        if not change(cursor, job_id, filters, lines):
+            return job
+    counts = dict(
+        job.left_out_records.values_list("action").annotate(count=Count("id")).order_by()
+    )
+    job.left_out_created, job.left_out_updated = counts.get("c", 0), counts.get("u", 0)
+    job.review_version += 1
+    job.save(update_fields=["left_out_created", "left_out_updated", "review_version"])
+    _log("records_left_out", job, user)
     return job
 
 
@@ -238,6 +298,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
         raise Refused(f"Only a failed or cancelled import can be retried. {state_of(job)}")
     if not job.has_file:
         raise Refused(FILE_GONE)
+    if job.left_out and job.is_approved and job.details_expired_at is not None:
+        raise Refused("Which records were left out is no longer known. Upload the file again.")
     if job.change_set is not None:
         if undo.undo_of(job.change_set) is not None:
             raise Refused("What it had applied was undone. Upload the file again.")
@@ -284,6 +346,7 @@ def go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -
         job.paused_seconds += (now - since).total_seconds()
     job.status = status
     job.error = job.trouble = ""
+    job.is_hopeless = False
     job.attempts = 0
     job.finished_at = None
     job.progress_at = now

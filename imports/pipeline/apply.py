@@ -1,7 +1,7 @@
 """From staging to the catalogue: the stage “apply”, one chunk and one transaction at a time."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from django.db import connection, transaction
@@ -18,7 +18,7 @@ from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
 from imports.readers.csv.cells import nameless
-from imports.sql import staging
+from imports.sql import review, staging
 from product_importer.common import counters
 
 Status = ImportJob.Status
@@ -30,8 +30,8 @@ EDIT_RETRIES = 20  # of one chunk whose products are being edited at the same ti
 EXAMPLES = 5  # SKUs named for what turned out differently than the review showed
 
 
-def begin_applying(job: ImportJob) -> bool:
-    """Start to write, if it is this job's turn; else whoever finishes before it wakes it."""
+def take_turn(job: ImportJob) -> bool:
+    """Whether it is this job's turn to write; else whoever finishes before it wakes it."""
     if job.change_set is None:
         with transaction.atomic():
             locked = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
@@ -42,8 +42,11 @@ def begin_applying(job: ImportJob) -> bool:
                 )
                 locked.save(update_fields=["change_set"])
         job.refresh_from_db()
-    if not catalog.take_turn(cast(ChangeSet, job.change_set)):
-        return False
+    return catalog.take_turn(cast(ChangeSet, job.change_set))
+
+
+def begin_applying(job: ImportJob) -> None:
+    """Start to write. The job has its turn."""
     now = timezone.now()
     ImportJob.objects.filter(
         pk=job.pk,
@@ -57,7 +60,6 @@ def begin_applying(job: ImportJob) -> bool:
         progress_at=now,
     )
     job.refresh_from_db()
-    return True
 
 
 def apply_chunk(chunk: ImportChunk) -> None:
@@ -94,7 +96,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
             stage_again(job)
             return {}
         differing = _differing(job, chunk)
-        result = _upsert(job, chunk.first_key, chunk.end_key)
+        result = _upsert(job, chunk, chunk.first_key, chunk.end_key)
         if result.created or result.updated:
             catalog.tell_changed(
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
@@ -143,11 +145,17 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     return {**counts, "seconds": round(seconds, 3)}
 
 
-def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:
+def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
+    """Write a range of a chunk's SKUs; what was left out of the review is skipped."""
+    source = staging.chunk_source(job.pk)
+    left_out = 0
+    if job.left_out:
+        source = review.without_left_out(source, job.pk, chunk.number)
+        left_out = job.left_out_records.filter(chunk=chunk.number).count()
     with connection.cursor() as cursor:
-        return upsert(
+        result = upsert(
             cursor,
-            source=staging.chunk_source(job.pk),
+            source=source,
             aside=staging.RECORD_SUPERSEDED,
             params={"job": job.pk, "details": staging.DETAILS_ROWS},
             fields=job.layout["fields"].keys(),
@@ -157,6 +165,7 @@ def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:
             may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
         )
+    return replace(result, skipped=result.skipped + left_out)
 
 
 def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
@@ -165,10 +174,11 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
         return []
     if not catalog.changed_since(job.comparing_at, but=job.change_set):
         return []
+    compared = comparison(job, chunk)
+    compared["source"] = review.without_left_out(compared["source"], job.pk, chunk.number)
+    against = review.shown_without_left_out(job.pk, chunk.number)
     with connection.cursor() as cursor:
-        return differing_skus(
-            cursor, **comparison(job, chunk), against=staging.review_table(job.pk)
-        )
+        return differing_skus(cursor, **compared, against=against)
 
 
 def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:
@@ -203,13 +213,13 @@ def find_poison(chunk: ImportChunk) -> Poison | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
         keys = staging.chunk_keys(cursor, job.pk, chunk.first_key, chunk.end_key)
-        reason = _refusal(job, chunk.first_key, chunk.end_key)
+        reason = _refusal(chunk, chunk.first_key, chunk.end_key)
         if reason is None or not keys:
             return None
         low, high = 0, len(keys)
         while high - low > 1:
             middle = (low + high) // 2
-            found = _refusal(job, keys[low][0], keys[middle][0])
+            found = _refusal(chunk, keys[low][0], keys[middle][0])
             if found is None:
                 low = middle
             else:
@@ -217,11 +227,11 @@ def find_poison(chunk: ImportChunk) -> Poison | None:
         return Poison(line=keys[low][1], sku=keys[low][2], reason=reason)
 
 
-def _refusal(job: ImportJob, first_key: str, end_key: str | None) -> str | None:
+def _refusal(chunk: ImportChunk, first_key: str, end_key: str | None) -> str | None:
     """Why a range of SKUs cannot be written, or ``None`` if it can."""
     try:
         with transaction.atomic():
-            _upsert(job, first_key, end_key)
+            _upsert(chunk.job, chunk, first_key, end_key)
             transaction.set_rollback(True)
     except ConcurrentEdit:
         return None

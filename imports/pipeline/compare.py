@@ -7,24 +7,27 @@ It is kept for a week after the job's end.
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from structlog import get_logger
 
+from catalog.operations import products as catalog
 from catalog.sql import compare
 from catalog.sql.upsert import APPLY_SETTINGS
 from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob
+from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
-from imports.sql import staging
+from imports.queries.review import FLAGS
+from imports.sql import review, staging
+from imports.task_names import ADVANCE
+from product_importer.common.enqueue import kick_after_commit
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
 logger = get_logger(__name__)
-
-EXAMPLES = 3  # named in a warning
 
 
 def begin_comparing(job: ImportJob) -> None:
@@ -37,13 +40,22 @@ def begin_comparing(job: ImportJob) -> None:
             stage=Stage.RESOLVING,
             resolved_at__isnull=False,
             approved_at=None,
-        )
+        ).filter(Q(review=True) | Q(caution=ImportJob.Caution.LOOKING))
         if not mine.exists():
             return
-        staging.create_review(cursor, job.pk)
+        review.create_review(cursor, job.pk)
         job.chunks.update(compared=None, claimed_at=None)
         now = timezone.now()
-        mine.update(stage=Stage.COMPARING, comparing_at=now, compared_records=0, progress_at=now)
+        job.left_out_records.all().delete()
+        mine.update(
+            stage=Stage.COMPARING,
+            comparing_at=now,
+            compared_records=0,
+            progress_at=now,
+            left_out_created=0,
+            left_out_updated=0,
+            review_version=F("review_version") + 1,
+        )
     job.refresh_from_db()
 
 
@@ -76,7 +88,7 @@ def _compare_chunk(chunk: ImportChunk) -> int:
         counts = compare.compare(
             cursor,
             **comparison(job, chunk),
-            into=staging.review_table(job.pk),
+            into=review.review_table(job.pk),
         )
     mine.update(compared=counts, error="")
     moved = ImportJob.objects.filter(
@@ -102,93 +114,77 @@ def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
 
 
 def finish_comparing(job_id: int) -> None:
-    """Add up what the chunks found, warn of what a shopkeeper would want to know, and wait."""
+    """Add up what the chunks found, and wait for somebody; or go on, if nobody has to see it.
+
+    That is so for an import without a review that only looked unusual, or is to warn only.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         staging.lock_job(cursor, job_id)
-        job = ImportJob.objects.get(pk=job_id)
-        if job.status != Status.PROCESSING or job.stage != Stage.COMPARING or job.is_approved:
+        job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
+        if job.status != Status.PROCESSING or job.stage != Stage.COMPARING:
+            return
+        if not job.is_to_compare:
             return  # another worker was quicker, and somebody has even applied it since
         sums = _sums(job)
-        sums["lost_zeros"] = compare.flag_lost_zeros(cursor, table=staging.review_table(job_id))
-        now = timezone.now()
-        ImportJob.objects.filter(
-            pk=job_id, status=Status.PROCESSING, stage=Stage.COMPARING, approved_at=None
-        ).update(
-            status=Status.AWAITING_REVIEW,
-            compared_at=now,
-            progress_at=now,
-            attempts=0,
-            shown={
-                "counts": {
-                    "total": job.total_records,
-                    "created": sums["created"],
-                    "updated": sums["updated"],
-                    "unchanged": sums["unchanged"],
-                    "superseded": sums["superseded"],
-                    "skipped": sums["skipped"],
-                    "rejected": job.rejected + sums["nameless"],
-                },
-                "fields": {name: sums[name] for name in FIELDS},
-                "warnings": _warnings(job, sums),
-                "flags": {name: sums[name] for name in ("tenfold", "scientific", "lost_zeros")},
-            },
+        table = review.review_table(job_id)
+        sums["lost_zeros"] = compare.flag_lost_zeros(cursor, table=table)
+        sums["alike"] = compare.flag_alike(cursor, table=table)
+        review.index_review(cursor, job_id)
+        reasons = caution.reasons_to_stop(job, sums)
+        job.progress_at = timezone.now()
+        job.attempts = 0
+        if job.review:
+            _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
+        elif reasons and job.checks == ImportJob.Checks.STOP:
+            _hold(job, reasons)
+            _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
+        else:
+            job.caution = ImportJob.Caution.CLEAR
+            job.warnings = [*reasons, *job.warnings]
+            job.chunks.update(attempts=0, claimed_at=None)
+            review.drop_review(cursor, job_id)
+            kick_after_commit(ADVANCE, job_id)
+        job.save(
+            update_fields=[
+                *("status", "review", "caution", "change_set", "shown", "warnings"),
+                *("compared_at", "progress_at", "attempts"),
+            ]
         )
+
+
+def _hold(job: ImportJob, reasons: list[str]) -> None:
+    """Make an import without a review one with it; it gives up its place in the queue."""
+    job.review, job.caution = True, ImportJob.Caution.HELD
+    job.warnings = [*reasons, *job.warnings]
+    if job.change_set_id is not None:
+        held, job.change_set = job.change_set_id, None
+        job.save(update_fields=["change_set"])
+        catalog.drop_change_set(held)
+    logger.info("import_held", job_id=job.pk, reasons=len(reasons))
+
+
+def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> None:
+    job.status, job.compared_at = Status.AWAITING_REVIEW, job.progress_at
+    job.shown = {
+        "counts": {
+            "total": job.total_records,
+            "created": sums["created"],
+            "updated": sums["updated"],
+            "unchanged": sums["unchanged"],
+            "superseded": sums["superseded"],
+            "skipped": sums["skipped"],
+            "rejected": job.rejected + sums["nameless"],
+        },
+        "fields": {name: sums[name] for name in FIELDS},
+        "warnings": warnings,
+        "flags": {name: sums[name] for name in FLAGS},
+    }
 
 
 def _sums(job: ImportJob) -> dict[str, int]:
     names = (
         *("total", "superseded", "created", "updated", "unchanged", "skipped", "nameless"),
-        *("existing", "tenfold", "scientific", *FIELDS),
+        *("existing", "priced", "tenfold", "scientific", "decimal", "date", "wiped", *FIELDS),
     )
     parts = [counts for counts in job.chunks.values_list("compared", flat=True) if counts]
-    return {name: sum(counts[name] for counts in parts) for name in names}
-
-
-# --- What a shopkeeper would want to know before it happens ---------------------------
-
-
-def _warnings(job: ImportJob, sums: dict[str, int]) -> list[str]:
-    found = []
-    met = sums["existing"]
-    for field, word in (("price", "prices"), ("name", "names"), ("description", "descriptions")):
-        if met > 1 and sums[field] * 2 > met:
-            found.append(
-                f"More than half of the {word} change: {sums[field]:,} of {met:,} products that "
-                "are in the catalogue. Is it the right file?"
-            )
-    if sums["tenfold"]:
-        rows = _flagged(job, compare.FLAG_TENFOLD)
-        found.append(
-            f"{_count(sums['tenfold'], 'price moves', 'prices move')} tenfold or more, for "
-            f"example {', '.join('{sku} from {old_price} to {price}'.format(**r) for r in rows)}. "
-            "Perhaps a decimal point was lost."
-        )
-    if sums["scientific"]:
-        rows = _flagged(job, compare.FLAG_SCIENTIFIC)
-        example = f", for example {', '.join(row['sku'] for row in rows)}" if rows else ""
-        found.append(
-            f"{_count(sums['scientific'], 'SKU looks', 'SKUs look')} damaged by a spreadsheet"
-            f"{example}: a long number was cut. Take the SKUs from the original file."
-        )
-    if sums["lost_zeros"]:
-        rows = _flagged(job, compare.FLAG_LOST_ZEROS)
-        found.append(
-            f"{_count(sums['lost_zeros'], 'new SKU has', 'new SKUs have')} lost the leading "
-            "zeros that the same number has in the catalogue, for example "
-            f"{', '.join(row['sku'] for row in rows)}: they would become second products."
-        )
-    if sums["nameless"]:
-        found.append(
-            f"{_count(sums['nameless'], 'record is', 'records are')} not in the catalogue, and "
-            "the file has no name column: refused, because a new product needs a name."
-        )
-    return found
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _flagged(job: ImportJob, flag: int) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        return staging.read_review(cursor, job.pk, after=(0, 0), limit=EXAMPLES, flags=flag)
+    return {name: sum(counts.get(name, 0) for counts in parts) for name in names}

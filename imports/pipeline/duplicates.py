@@ -63,8 +63,8 @@ def same_file_warning(job: ImportJob) -> list[str]:
     who = f" by {earlier.created_by}" if earlier.created_by else ""
     when = timezone.localtime(earlier.created_at)
     return [
-        f"This very file was uploaded before, on {when:%d %b %Y at %H:%M %Z}{who}: see import "
-        f"{earlier.pk} ({earlier.file_name}). If it was imported already, there is nothing new "
+        f"This very file was uploaded before, on {when:%d %b %Y at %H:%M %Z}{who}: as "
+        f"{earlier.file_name}. If it was imported already, there is nothing new "
         "in it, and it overwrites what was changed since."
     ]
 

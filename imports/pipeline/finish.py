@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
 from imports.models import ImportJob, job_snapshot
-from imports.sql import staging
+from imports.sql import review, staging
 from product_importer.common import counters
 from webhooks.models import Event
 from webhooks.operations.events import record_event
@@ -61,7 +61,7 @@ def _difference(job: ImportJob) -> str:
     """
     if not job.review or not job.shown:
         return ""
-    shown = job.shown["counts"]
+    shown = job.shown_counts
     moved = sum(max(0, getattr(job, name) - shown[name]) for name in COUNTS)
     number = max(job.differing, moved)
     if not number:
@@ -80,12 +80,16 @@ def _difference(job: ImportJob) -> str:
 
 
 @transaction.atomic
-def fail_import(job_id: int, message: str) -> None:
-    """End a job with the reason why. What it applied stays, counted, in its change set."""
+def fail_import(job_id: int, message: str, *, hopeless: bool = False) -> None:
+    """End a job with the reason why. What it applied stays, counted, in its change set.
+
+    ``hopeless``: it is for what the file is, and nobody is offered to try it again.
+    """
     job = ImportJob.objects.select_for_update(of=("self",)).get(pk=job_id)
     if job.is_final:
         return
     job.error = message[:ERROR_MAX_LENGTH]
+    job.is_hopeless = hopeless
     _end(job, Status.FAILED)
 
 
@@ -119,7 +123,7 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     job.save(
         update_fields=[
             *("status", "stage", "error", "warnings", "finished_at", "progress_at"),
-            "cancelled_by",
+            *("cancelled_by", "is_hopeless"),
         ],
     )
     # Whoever cancels a job is in a request of his own: the event goes back to the upload.
@@ -155,7 +159,7 @@ def sweep_leftovers() -> None:
         kept = kept.filter(finished_at__gte=timezone.now() - settings.KEEP_REVIEWS)
     for job_id in set(reviewed) - needed - set(kept.values_list("pk", flat=True)):
         with connection.cursor() as cursor:
-            staging.drop_review(cursor, job_id)
+            review.drop_review(cursor, job_id)
 
 
 @transaction.atomic

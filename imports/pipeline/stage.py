@@ -62,11 +62,11 @@ def prepare(job: ImportJob) -> bool:
             return False
         return resolve(job)
     except UnreadableFile as error:
-        fail_import(job.pk, str(error))
+        fail_import(job.pk, str(error), hopeless=True)
     except Unclear as unclear:
         await_mapping(job, unclear.values)
     except FileNotFoundError:
-        fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
+        fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.", hopeless=True)
     except Overtaken as error:
         logger.info("overtaken", reason=str(error))
     except (OSError, Error, BotoCoreError, ClientError) as error:

@@ -105,7 +105,7 @@ def _pace(
             done=job.processed_records - job.applying_from,
             left=job.total_records - job.processed_records,
         )
-    if job.stage == Stage.COMPARING and not job.is_approved and job.comparing_at:
+    if job.stage == Stage.COMPARING and job.is_to_compare and job.comparing_at:
         return _rate(
             since=job.comparing_at,
             now=now,
@@ -136,7 +136,8 @@ def _waiting(job: ImportJob, now: datetime) -> str:
     quiet = (now - job.progress_at).total_seconds()
     if quiet < WAITING_SECONDS:
         return ""
-    if job.resolved_at and job.is_approved and job.stage in (Stage.RESOLVING, Stage.COMPARING):
+    waits_for_turn = job.stage in (Stage.RESOLVING, Stage.COMPARING) and not job.is_to_compare
+    if job.resolved_at and waits_for_turn:
         return f"Ready to apply. Waiting for its turn to write to the catalogue for {quiet:.0f} s."
     if job.stage == Stage.RESOLVING and quiet < ORDERING_SECONDS:
         return "Ordering all records by SKU. This step has no finer progress."
@@ -145,14 +146,15 @@ def _waiting(job: ImportJob, now: datetime) -> str:
 
 def _steps(job: ImportJob) -> list[Step]:
     names = ["Upload", "Read", "Check duplicates", "Apply"]
-    if job.review:
+    looking = job.stage == Stage.COMPARING and job.is_to_compare
+    if job.review or looking:
         names.insert(3, "Review")
     if job.status == Status.COMPLETED:
         current = len(names)
     elif job.stage in (Stage.APPLYING, Stage.FINISHING):
         current = len(names) - 1
     elif job.stage == Stage.COMPARING:
-        current = 4 if job.is_approved else 3
+        current = 3 if looking else len(names) - 1
     elif job.stage == Stage.RESOLVING:
         current = 2
     else:

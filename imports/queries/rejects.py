@@ -124,4 +124,4 @@ def _errors(job: ImportJob) -> Iterator[RowError]:
 def rejects_response(job: ImportJob, *, user_id: int | None) -> StreamingHttpResponse:
     """``rejects.csv`` as a download. Raises ``NotKept`` and ``TooManyDownloads``."""
     check_kept(job)
-    return download(rejects_csv(job), user_id=user_id, name=f"rejects-{job.pk}.csv")
+    return download(rejects_csv(job), user_id=user_id, name=f"rejects-{job.pk}.csv", mark=True)

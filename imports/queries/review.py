@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import connection
@@ -13,13 +14,16 @@ from catalog.queries.products import FieldChange
 from catalog.sql import compare
 from catalog.values import FIELDS
 from imports.models import ImportJob
-from imports.sql import staging
+from imports.queries.word_diff import word_diff
+from imports.sql import review as sql
 
 __all__ = [
     "FLAGS",
     "MAX_PAGE_SIZE",
+    "SORTS",
     "NoReview",
     "ReviewPage",
+    "filters_of",
     "read_page",
     "review_context",
     "shown",
@@ -31,7 +35,13 @@ FLAGS = {
     "tenfold": compare.FLAG_TENFOLD,
     "scientific": compare.FLAG_SCIENTIFIC,
     "lost_zeros": compare.FLAG_LOST_ZEROS,
+    "decimal": compare.FLAG_DECIMAL,
+    "date": compare.FLAG_DATE,
+    "alike": compare.FLAG_ALIKE,
+    "wiped": compare.FLAG_WIPED,
 }
+SORTS = ("sku", "-sku", "price_change", "-price_change")
+FILTERS = ("action", "field", "flag", "more_than", "q", "left_out")
 
 
 class NoReview(Exception):
@@ -46,6 +56,23 @@ class ReviewRow:
     line: int
     action: str
     changes: list[FieldChange]
+    name: str = ""
+    product_id: int | None = None
+    move: Decimal | None = None  # of the price, in per cent; infinite from 0
+    left_out: bool = False
+
+    @property
+    def differences(self) -> list[tuple[FieldChange, list[tuple[str, str]]]]:
+        """The changes with what differs within their texts, but for prices and states."""
+        return [
+            (
+                change,
+                word_diff(change.before or "", change.after or "")
+                if self.action == "updated" and change.field in ("sku", "name", "description")
+                else [],
+            )
+            for change in self.changes
+        ]
 
 
 @dataclass(frozen=True)
@@ -62,7 +89,7 @@ class ReviewPage:
 
 
 def read_page(job: ImportJob, given: Mapping[str, str]) -> ReviewPage:
-    """A page of a job's review; ``given`` holds filters, ``cursor`` and ``page_size``.
+    """A page of a job's review; ``given`` holds filters, ``sort``, ``cursor`` and ``page_size``.
 
     Raises ``NoReview`` and ``BadFilter``. A page costs the same wherever it is.
     """
@@ -70,35 +97,68 @@ def read_page(job: ImportJob, given: Mapping[str, str]) -> ReviewPage:
         raise NoReview("This import was not reviewed: upload a file with “review” to see before.")
     if not job.shown:
         raise NoReview("There is nothing to see yet. The import is still read and compared.")
+    filters = filters_of(given)
+    sort = _choice(given, "sort", SORTS) or "sku"
+    by_move = sort.endswith("price_change")
+    size = _size(given.get("page_size"))
+    backwards, place = _place(given.get("cursor", ""), by_move=by_move)
+    with connection.cursor() as cursor:
+        if not sql.review_exists(cursor, job.pk):
+            raise NoReview("The review is no longer kept. The change set has what was changed.")
+        found = sql.read_review(
+            cursor,
+            job.pk,
+            after=place,
+            limit=size + 1,
+            filters=filters,
+            by_move=by_move,
+            falling=sort.startswith("-"),
+            backwards=backwards,
+        )
+        count = _known_count(job, filters, by_move=by_move)
+        if count is None:
+            count = sql.count_review(cursor, job.pk, filters, by_move=by_move)
+    more = len(found) > size
+    rows = (found[1:] if backwards else found[:size]) if more else found
+    begun = more if backwards else place is not None
+    return ReviewPage(
+        rows=_rows(job, rows),
+        count=count,
+        next=_cursor("f", rows[-1], by_move=by_move) if rows and (more or backwards) else "",
+        previous=_cursor("b", rows[0], by_move=by_move) if rows and begun else "",
+    )
+
+
+def filters_of(given: Mapping[str, str]) -> sql.Filters:
+    """The filters of a list of changes. Raises ``BadFilter``."""
     action, field, flag = (
         _choice(given, name, choices)
         for name, choices in (("action", ACTIONS), ("field", FIELDS), ("flag", FLAGS))
     )
     if field and action == "created":
         raise BadFilter({"field": "A field is updated; leave out “action=created”."})
-    size = _size(given.get("page_size"))
-    backwards, place = _place(given.get("cursor", ""))
-    with connection.cursor() as cursor:
-        if not staging.review_exists(cursor, job.pk):
-            raise NoReview("The review is no longer kept. The change set has what was changed.")
-        found = staging.read_review(
-            cursor,
-            job.pk,
-            after=place,
-            limit=size + 1,
-            action=ACTIONS.get(action, ""),
-            fields=Change.Field[field.upper()] if field else 0,
-            flags=FLAGS.get(flag, 0),
-            backwards=backwards,
-        )
-    more = len(found) > size
-    rows = (found[1:] if backwards else found[:size]) if more else found
-    return ReviewPage(
-        rows=[_row(row) for row in rows],
-        count=_count(job, action, field, flag),
-        next=_cursor("f", rows[-1]) if rows and (more or backwards) else "",
-        previous=_cursor("b", rows[0]) if rows and (more if backwards else place > START) else "",
+    left_out = _choice(given, "left_out", ("yes", "no"))
+    return sql.Filters(
+        action=ACTIONS.get(action, ""),
+        fields=Change.Field[field.upper()] if field else 0,
+        flags=FLAGS.get(flag, 0),
+        more_than=_percent(given.get("more_than", "")),
+        text=given.get("q", "").replace("\0", "").strip()[:200],
+        left_out=left_out == "yes" if left_out else None,
     )
+
+
+def _percent(text: str) -> Decimal | None:
+    text = text.strip().replace(",", ".")
+    if not text:
+        return None
+    try:
+        percent = Decimal(text)
+    except InvalidOperation:
+        percent = Decimal(-1)
+    if not percent.is_finite() or not 0 <= percent < 10**9:
+        raise BadFilter({"more_than": "Write a number of per cent, like 10."})
+    return percent.quantize(Decimal("0.0001")) if percent % 1 else percent
 
 
 def shown(value: Any) -> str | bool | None:
@@ -106,7 +166,20 @@ def shown(value: Any) -> str | bool | None:
     return value if value is None or isinstance(value, bool) else str(value)
 
 
-def _row(row: dict[str, Any]) -> ReviewRow:
+def _rows(job: ImportJob, found: list[dict[str, Any]]) -> list[ReviewRow]:
+    """Rows with what only the catalogue knows of them, and whether they are left out."""
+    with connection.cursor() as cursor:
+        products = sql.products_of(cursor, [row["sku"] for row in found])
+    lines = [row["line"] for row in found]
+    left_out = set(
+        job.left_out_records.filter(line__in=lines).values_list("line", flat=True)
+        if job.left_out
+        else ()
+    )
+    return [_row(row, products.get(row["sku"]), row["line"] in left_out) for row in found]
+
+
+def _row(row: dict[str, Any], product: tuple[int, str] | None, left_out: bool) -> ReviewRow:
     created = row["action"] == compare.CREATED
     return ReviewRow(
         sku=row["sku"],
@@ -117,26 +190,30 @@ def _row(row: dict[str, Any]) -> ReviewRow:
             for name in FIELDS
             if row["fields"] & Change.Field[name.upper()]
         ],
+        name=row["name"] or (product[1] if product else ""),
+        product_id=product[0] if product else None,
+        move=None if created else row["move"],
+        left_out=left_out,
     )
 
 
-def _count(job: ImportJob, action: str, field: str, flag: str) -> int:
-    """How many rows match; where two filters meet, the database has to count."""
+def _known_count(job: ImportJob, filters: sql.Filters, *, by_move: bool) -> int | None:
+    """How many rows match, where the review's sums tell; else the database has to count."""
     counts, fields, flags = job.shown["counts"], job.shown["fields"], job.shown["flags"]
-    if flag and (action or field):
-        with connection.cursor() as cursor:
-            return staging.count_review(
-                cursor,
-                job.pk,
-                action=ACTIONS.get(action, ""),
-                fields=Change.Field[field.upper()] if field else 0,
-                flags=FLAGS[flag],
-            )
-    if flag:
-        return int(flags[flag])
-    if field:
-        return int(fields[field])
-    return int(counts[action] if action else counts["created"] + counts["updated"])
+    if by_move:
+        return None
+    if filters == sql.Filters():
+        return int(counts["created"] + counts["updated"])
+    for name, action in ACTIONS.items():
+        if filters == sql.Filters(action=action):
+            return int(counts[name])
+    for name in FIELDS:
+        if filters == sql.Filters(fields=Change.Field[name.upper()]):
+            return int(fields[name])
+    for name, flag in FLAGS.items():
+        if filters == sql.Filters(flags=flag):
+            return int(flags.get(name, 0))
+    return None
 
 
 def _choice(given: Mapping[str, str], name: str, choices: Any) -> str:
@@ -160,55 +237,106 @@ FLAG_NAMES = {
     "tenfold": "price moves tenfold",
     "scientific": "SKU looks damaged",
     "lost_zeros": "SKU lost its zeros",
+    "decimal": "SKU looks like a number",
+    "date": "SKU looks like a date",
+    "alike": "SKU looks like another",
+    "wiped": "price taken away",
 }
 
 
 def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
-    """One page of the review, and the chips that filter it with how many each leaves."""
+    """One page of the review, the chips that filter it, and the filters as they are."""
     try:
         page = read_page(job, given)
-    except (NoReview, BadFilter) as error:
+    except NoReview as error:
         return {"no_review": str(error)}
-    asked = {name: given[name] for name in ("action", "field", "flag") if given.get(name)}
+    except BadFilter as error:
+        return {"bad_filter": str(error), **review_context(job, {})}
+    asked = {name: given[name] for name in (*FILTERS, "sort") if given.get(name)}
+    others = {name: asked[name] for name in ("more_than", "q", "left_out", "sort") if name in asked}
 
-    def chip(label: str, count: int, **filters: str) -> dict[str, Any]:
+    def chip(label: str, count: int | None, **filters: str) -> dict[str, Any]:
         return {
             "label": label,
             "count": count,
-            "query": urlencode(filters),
-            "current": filters == asked,
+            "query": urlencode({**others, **filters}),
+            "current": {**others, **filters} == asked,
         }
+
+    # A count is of the chip alone: beside other filters it would be another one.
+    def alone(count: int) -> int | None:
+        return None if {"more_than", "q", "left_out"} & asked.keys() else count
 
     shown = job.shown
     counts, fields, flags = shown["counts"], shown["fields"], shown["flags"]
     return {
         "review": page,
-        "review_warnings": shown["warnings"],
+        "review_warnings": [one for one in shown["warnings"] if one not in job.warnings],
+        "asked": asked,
+        "asked_query": urlencode(asked),
+        "sorts": _sorts(asked),
         "chips": [
-            chip("All", counts["created"] + counts["updated"]),
-            *(chip(name, counts[name], action=name) for name in ("created", "updated")),
-            *(chip(f"{name} changes", fields[name], field=name) for name in FIELDS if fields[name]),
-            *(chip(FLAG_NAMES[name], flags[name], flag=name) for name in FLAG_NAMES if flags[name]),
+            chip("All", alone(counts["created"] + counts["updated"])),
+            *(chip(name, alone(counts[name]), action=name) for name in ("created", "updated")),
+            *(
+                chip(f"{name} changes", alone(fields[name]), field=name)
+                for name in FIELDS
+                if fields[name]
+            ),
+            *(
+                chip(FLAG_NAMES[name], alone(flags[name]), flag=name)
+                for name in FLAG_NAMES
+                if flags.get(name)
+            ),
         ],
         "next_query": urlencode({**asked, "cursor": page.next}) if page.next else "",
         "previous_query": urlencode({**asked, "cursor": page.previous}) if page.previous else "",
     }
 
 
-# --- Cursors: “f12-345”, forwards from a chunk and a place in it -----------------------
+def _sorts(asked: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The links of the columns that sort: the other way round, if they do already."""
+    now = asked.get("sort", "sku")
+    links = {}
+    for name in ("sku", "price_change"):
+        first = "-price_change" if name == "price_change" else "sku"
+        second = first[1:] if first[0] == "-" else f"-{first}"
+        links[name] = {
+            "query": urlencode({**asked, "sort": second if now == first else first}),
+            "order": {name: "ascending", f"-{name}": "descending"}.get(now, "none"),
+        }
+    return links
 
-START = (0, 0)
+
+# --- Cursors: “f12-345”, forwards from a chunk and a place in it; “f-7.5:12-345” by the change ----
 
 
-def _cursor(direction: str, row: dict[str, Any]) -> str:
-    return f"{direction}{row['chunk']}-{row['place']}"
+def _cursor(direction: str, row: dict[str, Any], *, by_move: bool) -> str:
+    move = f"{row['move']}:" if by_move else ""
+    return f"{direction}{move}{row['chunk']}-{row['place']}"
 
 
-def _place(cursor: str) -> tuple[bool, tuple[int, int]]:
+def _place(cursor: str, *, by_move: bool) -> tuple[bool, tuple[Any, ...] | None]:
     if not cursor:
-        return False, START
-    chunk, dash, place = cursor[1:].partition("-")
+        return False, None
+    move, colon, rest = cursor[1:].rpartition(":")
+    chunk, dash, place = rest.partition("-")
     numbers = all(part.isascii() and part.isdigit() and len(part) < 10 for part in (chunk, place))
-    if cursor[0] not in "fb" or not dash or not numbers:
-        raise BadFilter({"cursor": "This cursor is not one of this list: start without it."})
-    return cursor[0] == "b", (int(chunk), int(place))
+    if cursor[0] not in "fb" or not dash or not numbers or bool(colon) != by_move:
+        raise _bad_cursor()
+    where = (int(chunk), int(place))
+    return cursor[0] == "b", (_move(move), *where) if by_move else where
+
+
+def _move(text: str) -> Decimal:
+    try:
+        move = Decimal(text)
+    except InvalidOperation:
+        raise _bad_cursor() from None
+    if len(text) > 60 or move.is_nan() or (move.is_finite() and not -(10**15) < move < 10**15):
+        raise _bad_cursor()
+    return move
+
+
+def _bad_cursor() -> BadFilter:
+    return BadFilter({"cursor": "This cursor is not one of this list: start without it."})

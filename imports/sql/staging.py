@@ -10,7 +10,6 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from catalog.sql.compare import REVIEW_TABLE
 from imports.readers.csv.cells import Problem, Row
 from product_importer.common.locks import AdvisoryLock
 
@@ -86,80 +85,8 @@ def count_staged(cursor: CursorWrapper, job_id: int) -> int:
     return int(cursor.fetchone()[0])
 
 
-def review_table(job_id: int) -> str:
-    return f"imports_review_{int(job_id)}"
-
-
-def create_review(cursor: CursorWrapper, job_id: int) -> None:
-    """Make an empty review, in place of one that may be there."""
-    drop_review(cursor, job_id)
-    cursor.execute(REVIEW_TABLE.format(table=review_table(job_id)))
-
-
-def drop_review(cursor: CursorWrapper, job_id: int) -> None:
-    cursor.execute(f"DROP TABLE IF EXISTS {review_table(job_id)}")
-
-
-def review_exists(cursor: CursorWrapper, job_id: int) -> bool:
-    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [review_table(job_id)])
-    return bool(cursor.fetchone()[0])
-
-
-_REVIEW_FILTERS = """(%(action)s = '' OR action = %(action)s::"char")
-          AND (%(fields)s = 0 OR (action = 'u' AND fields & %(fields)s > 0))
-          AND (%(flags)s = 0 OR flags & %(flags)s > 0)"""
-
-
-def read_review(
-    cursor: CursorWrapper,
-    job_id: int,
-    *,
-    after: tuple[int, int],
-    limit: int,
-    action: str = "",
-    fields: int = 0,
-    flags: int = 0,
-    backwards: bool = False,
-) -> list[dict[str, Any]]:
-    """Rows of a review after (or, ``backwards``, before) a place, in the order of their SKUs.
-
-    Those of one action (``c``, ``u``), that update one of ``fields``, that have one of
-    ``flags``; blank and 0 mean any.
-    """
-    side, order = ("<", "DESC") if backwards else (">", "ASC")
-    cursor.execute(
-        f"""
-        SELECT * FROM {review_table(job_id)}
-        WHERE (chunk, place) {side} (%(chunk)s, %(place)s) AND {_REVIEW_FILTERS}
-        ORDER BY chunk {order}, place {order} LIMIT %(limit)s
-        """,
-        {
-            "chunk": after[0],
-            "place": after[1],
-            "action": action,
-            "fields": fields,
-            "flags": flags,
-            "limit": limit,
-        },
-    )
-    names = [column.name for column in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return rows[::-1] if backwards else rows
-
-
-def count_review(
-    cursor: CursorWrapper, job_id: int, *, action: str, fields: int, flags: int
-) -> int:
-    """How many rows of a review match the filters, as ``read_review`` takes them."""
-    cursor.execute(
-        f"SELECT count(*) FROM {review_table(job_id)} WHERE {_REVIEW_FILTERS}",
-        {"action": action, "fields": fields, "flags": flags},
-    )
-    return int(cursor.fetchone()[0])
-
-
 # What is kept of a job's records, besides their counts.
-DETAILS = ("imports_rowerror", "imports_supersededrecord")
+DETAILS = ("imports_rowerror", "imports_supersededrecord", "imports_leftoutrecord")
 # How much of each, per job: a file of 2 MB may have a million records to refuse.
 DETAILS_ROWS = 10_000
 DETAILS_BYTES = 32 << 20  # of refused records, as they are stored

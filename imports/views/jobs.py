@@ -13,11 +13,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from catalog.operations.undo import undo_of, why_not
-from catalog.queries.products import glance, unfinished_bulk_acts
+from catalog.operations.undo import why_not
+from catalog.queries.products import glance
 from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
+from imports.pipeline.duplicates import same_file_warning
+from imports.queries.live import live
+from imports.queries.mending import in_words, mended_of
+from imports.queries.outcomes import tell_undone
 from imports.queries.progress import Progress, progress_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import review_context
@@ -45,7 +49,7 @@ def _home_context() -> dict[str, Any]:
     awaiting = ImportJob.AWAITING
     open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, *awaiting))
     ended = ImportJob.listed().filter(status__in=ImportJob.FINAL)
-    jobs = list(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
+    jobs = tell_undone(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
     running = _with_progress([job for job in jobs if not job.is_final])
     recent = [job for job in jobs if job.is_final]
     return {
@@ -88,7 +92,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
             "title": "Imports",
             "direct_above": _direct_above(),
             "page": page,
-            "jobs": _with_progress(page.object_list),
+            "jobs": _with_progress(tell_undone(page.object_list)),
         },
     )
 
@@ -106,6 +110,9 @@ def _upload(request: HttpRequest) -> HttpResponse:
     mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
     if mode not in ImportJob.Mode.values:
         return _refused(request, f"There is no way “{mode}” to import. Choose one from the list.")
+    checks = request.POST.get("checks", ImportJob.Checks.STOP)
+    if checks not in ImportJob.Checks.values:
+        return _refused(request, f"There is no way “{checks}” to check. Choose one from the list.")
     jobs = []
     for file in files:
         try:
@@ -117,6 +124,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
                     mode=mode,
                     review="review" in request.POST,
                     review_if_known=True,
+                    checks=checks,
                 )
             )
         except operations.Refused as error:
@@ -145,7 +153,7 @@ def job_page(request: HttpRequest, pk: int, *, refusal: str = "") -> HttpRespons
         request,
         "imports/job.html",
         {
-            "title": f"Import {job.pk}",
+            "title": job.file_name,
             "running_jobs": others,
             "refusal": refusal,
             **_panel_context(job, request),
@@ -164,37 +172,29 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @may_see
 def running(request: HttpRequest) -> HttpResponse:
-    """The thin bar on top of every page, while something runs."""
-    jobs, acts = ImportJob.unfinished(), unfinished_bulk_acts()
-    if (shown := whole_number(request.GET.get("except", ""))) is not None:
-        jobs = jobs.exclude(pk=shown)
-    if (shown := whole_number(request.GET.get("except_change", ""))) is not None:
-        acts = acts.exclude(pk=shown)
-    context = {"running_jobs": jobs[:3], "running_acts": acts[:3]}
+    """The thin bar on top of every page, and what tells a page to look again at what it shows."""
+    followed = [whole_number(part) for part in request.GET.get("followed", "").split(",")[:50]]
+    found = live(
+        followed={number for number in followed if number is not None},
+        except_job=whole_number(request.GET.get("except", "")),
+        except_act=whole_number(request.GET.get("except_change", "")),
+    )
+    context = {
+        "running_jobs": found.running_jobs,
+        "running_acts": found.running_acts,
+        "ended_jobs": found.ended_jobs,
+        "live": found,
+    }
     return render(request, "imports/_running.html", context)
 
 
 @require_GET
 @may_see
-def job_rejected(request: HttpRequest, pk: int) -> HttpResponse:
-    """All refused records of a job, by line."""
-    job = _job(pk)
-    errors = job.errors.order_by("line", "id")
-    if code := request.GET.get("code", ""):
-        errors = errors.filter(code=code.replace("\0", ""))
-    page = Paginator(errors, 100).get_page(page_number(request))
-    return render(
-        request,
-        "imports/rejected.html",
-        {
-            "title": f"Import {pk}: rejected",
-            "job": job,
-            "page": page,
-            "code": code,
-            "not_kept": _not_kept(job),
-        },
-        status=410 if job.details_expired_at else 200,
-    )
+def drop(request: HttpRequest) -> HttpResponse:
+    """The drop zone alone, for a file that was dropped on another page."""
+    if not request.user.has_perm("imports.add_importjob"):
+        raise PermissionDenied
+    return render(request, "imports/drop.html", {"title": "Import", "direct_above": _direct_above()})
 
 
 @require_GET
@@ -207,10 +207,10 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         "imports/superseded.html",
         {
-            "title": f"Import {pk}: superseded",
+            "title": f"{job.file_name}: superseded",
             "job": job,
             "page": page,
-            "not_kept": _not_kept(job),
+            "not_kept": not_kept(job),
         },
         status=410 if job.details_expired_at else 200,
     )
@@ -223,12 +223,12 @@ def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHt
     try:
         return rejects_response(job, user_id=request.user.pk)
     except NotKept:
-        return job_rejected(request, pk)  # the page says so
+        return redirect("job-rejected", pk)  # the page says so
     except TooManyDownloads as error:
         return too_many_downloads(error)
 
 
-def _not_kept(job: ImportJob) -> str:
+def not_kept(job: ImportJob) -> str:
     """A sentence why there are no refused or superseded records to show, or nothing."""
     try:
         check_kept(job)
@@ -239,7 +239,7 @@ def _not_kept(job: ImportJob) -> str:
 
 def _job(pk: int) -> ImportJob:
     jobs = ImportJob.objects.select_related(
-        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set"
+        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set", "mends", "same_as"
     )
     return get_object_or_404(jobs, pk=pk)
 
@@ -249,14 +249,31 @@ def _with_progress(jobs: Any) -> list[tuple[ImportJob, Progress]]:
     return [(job, progress_of(job, now)) for job in jobs]
 
 
-TILES = {
+MEANINGS = {
     "created": "new in the catalogue",
     "updated": "overwritten with new values",
     "unchanged": "the same as stored",
     "superseded": "replaced by a later line",
-    "skipped": "left out by the mode",
+    "skipped": "left out",
     "rejected": "refused, see below",
 }
+
+
+def _tiles(job: ImportJob) -> list[tuple[str, int, str]]:
+    """The counts of a job with what they mean; they add up to all of its records.
+
+    While it is reviewed they are those that applying would have.
+    """
+    counts = {name: getattr(job, name) for name in MEANINGS}
+    left = job.left_records
+    if job.status == ImportJob.Status.AWAITING_REVIEW:
+        counts, left = job.shown_counts, 0
+    tiles = [(name, counts[name], meaning) for name, meaning in MEANINGS.items()]
+    if left and job.is_final:
+        tiles.append(("left", left, "not imported, not refused"))
+    elif left:
+        tiles.append(("to do", left, "not dealt with yet"))
+    return tiles
 
 
 def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
@@ -273,22 +290,32 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         for error in job.errors.filter(line__in=[reason["first_line"] for reason in reasons])
     }
     awaits = job.status == ImportJob.Status.AWAITING_REVIEW
-    counts = job.shown["counts"] if awaits else {name: getattr(job, name) for name in TILES}
+    tell_undone([job])
     context = {
         "job": job,
         "awaits": awaits,
         "progress": progress_of(job, timezone.now()),
-        "tiles": [(name, counts[name], meaning) for name, meaning in TILES.items()],
+        "warnings": [one for one in job.warnings if one not in same_file_warning(job)],
+        "tiles": _tiles(job),
+        "mended": mended_of(job) if job.rejected or job.mends_id else None,
         "reasons": [
-            {**reason, "example": examples.get((reason["code"], reason["first_line"]))}
+            {**reason, "words": in_words(reason["code"]), "example": examples.get((reason["code"], reason["first_line"]))}
             for reason in reasons
         ],
-        "not_kept": _not_kept(job) if job.rejected or job.superseded else "",
+        "not_kept": not_kept(job) if job.rejected or job.superseded else "",
         "first_errors": list(job.errors.order_by("line", "id")[:10]) if reasons else [],
-        "undone_by": undo_of(job.change_set) if job.change_set else None,
+        "undone_by": job.undone_by,
         "may_undo": job.is_final
         and job.change_set is not None
         and not why_not(job.change_set)
         and operations.may_undo(job, request.user),
     }
-    return {**context, **review_context(job, {})} if awaits else context
+    if not awaits:
+        return context
+    return {**context, "may_choose": may_choose(job, request), **review_context(job, {})}
+
+
+def may_choose(job: ImportJob, request: HttpRequest) -> bool:
+    """Whether the user decides about a review: which records to leave out, and to apply it."""
+    awaits = job.status == ImportJob.Status.AWAITING_REVIEW
+    return awaits and request.user.has_perm("imports.add_importjob")

@@ -4,15 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from catalog.queries.filters import BadFilter
 from imports.models import ImportJob
 from imports.operations import jobs
-from imports.queries.review import review_context
+from imports.queries.review import NoReview, filters_of, review_context
+from imports.queries.review_csv import review_csv_response
+from imports.sql.review import Filters
 from imports.views import jobs as views
+from imports.views.jobs import may_choose
 from product_importer.common.actor import actor_of
+from product_importer.common.downloads import TooManyDownloads, too_many_downloads
+from product_importer.common.parsing import whole_number
 
 may_import = permission_required("imports.add_importjob", raise_exception=True)
 
@@ -21,19 +29,82 @@ may_import = permission_required("imports.add_importjob", raise_exception=True)
 @views.may_see
 def job_review(request: HttpRequest, pk: int) -> HttpResponse:
     """What a job would change (or what it was shown to change), filtered and paged."""
+    return _review_page(request, get_object_or_404(ImportJob, pk=pk))
+
+
+def _review_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") -> HttpResponse:
+    part = request.headers.get("HX-Target") == "review" and not refusal
+    context = {
+        "title": f"{job.file_name}: review",
+        "job": job,
+        "refusal": refusal,
+        "cursor": request.GET.get("cursor", ""),
+        "may_choose": may_choose(job, request),
+        **review_context(job, request.GET),
+    }
+    template = "imports/_review.html" if part else "imports/review.html"
+    return render(request, template, context, status=409 if refusal else 200)
+
+
+@require_GET
+@views.may_see
+def job_review_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+    """The list of changes as it is filtered, for a spreadsheet."""
     job = get_object_or_404(ImportJob, pk=pk)
-    part = request.headers.get("HX-Target") == "review"
-    return render(
-        request,
-        "imports/_review.html" if part else "imports/review.html",
-        {"title": f"Import {pk}: review", "job": job, **review_context(job, request.GET)},
-    )
+    try:
+        return review_csv_response(job, request.GET, user_id=request.user.pk)
+    except (NoReview, BadFilter):
+        return job_review(request, pk)  # the page says so
+    except TooManyDownloads as error:
+        return too_many_downloads(error)
+
+
+@require_POST
+@may_import
+def job_leave_out(request: HttpRequest, pk: int) -> HttpResponse:
+    """Leave records out of a review or take them in: all that match the address, or some lines.
+
+    ``all`` is ``out`` or ``in``; else of the lines ``line`` those in ``keep`` are taken in, and the
+    others left out: that is a page with its ticks.
+    """
+    get_object_or_404(ImportJob, pk=pk)
+    lines, kept = (_numbers(request.POST.getlist(name)) for name in ("line", "keep"))
+    everything = request.POST.get("all", "")
+    user = actor_of(request)
+    try:
+        filters = filters_of(request.GET) if everything else Filters()
+        if everything:
+            job = jobs.leave_out(job_id=pk, user=user, filters=filters, out=everything != "in")
+        else:
+            job = _choose(pk, user, lines, kept)
+    except BadFilter as error:
+        return _review_page(request, get_object_or_404(ImportJob, pk=pk), refusal=str(error))
+    except jobs.Refused as error:
+        return _review_page(request, get_object_or_404(ImportJob, pk=pk), refusal=str(error))
+    if request.headers.get("HX-Request"):
+        return render(request, "imports/_decide.html", {"job": job})
+    query = request.GET.urlencode()
+    return redirect(f"{reverse('job-review', args=[pk])}{'?' if query else ''}{query}")
+
+
+def _choose(pk: int, user: User | None, lines: set[int], kept: set[int]) -> ImportJob:
+    """Bring a page's ticks into the review; what is as ticked already changes nothing."""
+    job = get_object_or_404(ImportJob, pk=pk)
+    for chosen, out in ((lines - kept, True), (lines & kept, False)):
+        if chosen:
+            job = jobs.leave_out(job_id=pk, user=user, filters=Filters(), lines=chosen, out=out)
+    return job
+
+
+def _numbers(texts: list[str]) -> set[int]:
+    return {number for text in texts if (number := whole_number(text)) is not None}
 
 
 @require_POST
 @may_import
 def job_apply(request: HttpRequest, pk: int) -> HttpResponse:
-    return _act(request, pk, jobs.apply_import, user=actor_of(request))
+    version = whole_number(request.POST.get("version", ""))
+    return _act(request, pk, jobs.apply_import, user=actor_of(request), version=version)
 
 
 @require_POST

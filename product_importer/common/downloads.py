@@ -6,6 +6,7 @@ piece draws a connection of its own and gives it back. docs/decisions/0018-slow-
 
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
@@ -35,13 +36,19 @@ def give_back_connection() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def download(pieces: Iterator[str], *, user_id: int | None, name: str) -> StreamingHttpResponse:
+# Without it, Excel takes a file for one of the machine's own code page, and saves it so.
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def download(
+    pieces: Iterator[str], *, user_id: int | None, name: str, mark: bool = False
+) -> StreamingHttpResponse:
     """A CSV, to be kept under a name, as it is drawn piece by piece.
 
-    Raises ``TooManyDownloads``; it is asked for before the first piece is drawn.
+    With a byte order ``mark``, if it is for spreadsheets. Raises ``TooManyDownloads``; it is asked for before the first piece is drawn.
     """
     return StreamingHttpResponse(
-        _Pieces(pieces, user_id),
+        _Pieces(chain([BYTE_ORDER_MARK], pieces) if mark else pieces, user_id),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

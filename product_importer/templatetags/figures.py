@@ -1,6 +1,9 @@
 """How numbers, times and sizes are written on pages."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -8,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
+
+LONGEST = 300  # characters of a value in a list
 
 
 @register.filter
@@ -34,6 +39,36 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@register.filter
+def percent(change: Decimal) -> str:
+    """A change in per cent: ``+12.5 %``, ``-3.0 %``; from 0 there is none."""
+    if not change.is_finite():
+        return "from 0"
+    return f"{change:+,.1f} %".replace("-", "\u2212")
+
+
+@register.filter
+def told(value: Any, field: str) -> str:
+    """A value of a product's field in words."""
+    if field == "active":
+        return "active" if value else "not active"
+    if value is None or value == "":
+        return "none"
+    text = f"{value:,.2f}" if isinstance(value, Decimal) else str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+@register.filter
+def listed(words: str) -> list[str]:
+    return words.split()
+
+
+@register.filter
+def item(values: Mapping[str, Any], name: str) -> Any:
+    """What a dictionary has under a name that only the template knows."""
+    return values.get(name, "")
 
 
 @register.filter

@@ -8,6 +8,7 @@ from django.templatetags.static import static
 
 from catalog.queries.products import unfinished_bulk_acts
 from imports.models import ImportJob
+from imports.queries import live
 
 
 def stylesheet(request: HttpRequest) -> str:
@@ -37,6 +38,14 @@ def may_use_admin(request: HttpRequest) -> bool:
 
 def may_see_webhooks(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.has_perm("webhooks.view_endpoint"))
+
+
+def waiting_for_people(request: HttpRequest) -> int | str:
+    """The badge beside the imports; none where nothing waits, or for who may not see them."""
+    user = getattr(request, "user", None)
+    if user is None or not user.has_perm("imports.view_importjob"):
+        return ""
+    return live.waiting_for_people() or ""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

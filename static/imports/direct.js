@@ -25,7 +25,7 @@
       this.url = form.dataset.directUrl;
       this.token = form.querySelector("[name=csrfmiddlewaretoken]").value;
       const choices = new FormData(form); /* beside the drop zone */
-      this.options = { mode: choices.get("mode"), review: choices.has("review"), review_if_known: true };
+      this.options = { mode: choices.get("mode"), checks: choices.get("checks") || "stop", review: choices.has("review"), review_if_known: true };
       this.file = file;
       this.view = view;
       this.key = `pi-upload:${file.name}:${file.size}:${file.lastModified}`;

@@ -65,8 +65,7 @@
     });
   }
 
-  async function upload(form, file) {
-    const view = showUpload(form.querySelector(".pi-uploads"), file.name);
+  async function upload(form, file, view) {
     const direct = form.dataset.directUrl && file.size > Number(form.dataset.directAbove);
     try {
       const job = await (direct ? window.piDirectUpload : postForm)(form, file, view);
@@ -81,9 +80,11 @@
   }
 
   async function uploadAll(form, files) {
-    form.querySelector(".pi-uploads").replaceChildren();
-    const jobs = [];
-    for (const file of files) jobs.push(await upload(form, file));
+    const list = form.querySelector(".pi-uploads");
+    list.replaceChildren();
+    const views = files.map((file) => showUpload(list, file.name)); /* each its line, at once */
+    const jobs = []; /* one after the other: imports write in the order in which they are started */
+    for (const [number, file] of files.entries()) jobs.push(await upload(form, file, views[number]));
     if (jobs.includes(null)) { /* the reason stands on the page */
       form.querySelector("input[type=file]").value = ""; /* so that the same file can be chosen */
       return;
@@ -100,6 +101,61 @@
     if (target.files.length) uploadAll(target.form, [...target.files]);
   });
 
+  /* --- A drop on any other page offers to import, and never opens the file ------------------- */
+
+  const hasFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+
+  function setUpDropElsewhere() {
+    window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+    window.addEventListener("drop", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      const url = document.getElementById("pi-running")?.dataset.dropUrl;
+      if (url && event.dataTransfer.files.length) offer(url, [...event.dataTransfer.files]);
+    });
+  }
+
+  async function offer(url, files) {
+    document.querySelector(".pi-offer")?.remove();
+    const dialog = document.createElement("dialog");
+    dialog.className = "pi pi-offer";
+    const title = document.createElement("h2");
+    title.textContent = files.length === 1 ? `Import ${files[0].name}?` : `Import ${files.length} files?`;
+    dialog.setAttribute("aria-label", title.textContent);
+    const cancel = document.createElement("button");
+    cancel.type = "button";
+    cancel.className = "pi-button pi-button-quiet";
+    cancel.textContent = "Cancel";
+    cancel.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    try {
+      const answer = await fetch(url);
+      const form = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".pi-drop");
+      if (!answer.ok || !form) {
+        throw told(answer.status === 403 ? "You may not import files." : "You are logged out, or the server does not answer. Reload the page, and drop it again.");
+      }
+      form.querySelectorAll(".pi-drop-icon, .pi-drop-title, input[type=file], #pi-file-help").forEach((part) => { part.hidden = true; });
+      const input = form.querySelector("input[type=file]");
+      input.required = false;
+      dialog.append(title, form);
+      form.querySelector("button[type=submit]").after(cancel);
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        form.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+        uploadAll(form, files);
+      });
+    } catch (error) {
+      const sentence = document.createElement("p");
+      sentence.className = "pi-alert pi-alert-error";
+      sentence.setAttribute("role", "alert");
+      sentence.textContent = error.told ? error.message : "The connection was lost. Drop it again.";
+      dialog.append(title, sentence, cancel);
+    }
+    dialog.showModal();
+    dialog.querySelector("button[type=submit]")?.focus();
+  }
+
   function setUpDropZone(form) {
     const input = form.querySelector("input[type=file]");
     const button = form.querySelector("button");
@@ -114,7 +170,6 @@
       depth = Math.max(0, depth + change);
       form.classList.toggle("pi-over", depth > 0);
     };
-    const hasFiles = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
     window.addEventListener("dragenter", (event) => hasFiles(event) && over(1));
     window.addEventListener("dragleave", (event) => hasFiles(event) && over(-1));
     window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
@@ -208,18 +263,99 @@
     start();
   }
 
-  /* --- The thin bar of running imports on every page --------------------------------------- */
+  /* --- What runs, on every page; and what a page shows follows it ----------------------------- */
 
-  function followRunning(box) {
-    const timer = setInterval(async () => {
+  /* One question for all: the bar, the badge, and a version. When that is another one, the page
+     fetches itself, and the parts of it with data-live take the place of the old ones.
+     data-live="always" has it do so each time. Hidden tabs ask nothing. */
+  function follow(box) {
+    const followed = new Set();
+    let version = null;
+    let timer = null;
+
+    function showBar(text) {
+      const fresh = new DOMParser().parseFromString(text, "text/html");
+      const state = fresh.getElementById("pi-live")?.dataset;
+      if (!state) return null; /* logged out: the page says so when it is used */
+      if (box.innerHTML !== fresh.body.innerHTML) box.innerHTML = fresh.body.innerHTML;
+      box.querySelectorAll("[data-job]").forEach((line) => followed.add(line.dataset.job));
+      showBadge(Number(state.waiting));
+      return state;
+    }
+
+    function showBadge(count) {
+      document.querySelectorAll(`nav a[href="${box.dataset.jobsUrl}"], #nav-sidebar a[href="${box.dataset.jobsUrl}"]`).forEach((link) => {
+        let badge = link.querySelector(".pi-badge") || [...link.children].find((part) => /^\s*\d+\s*$/.test(part.textContent));
+        if (!badge && count) {
+          badge = document.createElement("span");
+          link.append(badge);
+        }
+        if (!badge) return;
+        badge.classList.add("pi-badge");
+        badge.hidden = !count;
+        badge.textContent = count;
+        badge.title = "waiting for somebody";
+      });
+    }
+
+    async function refreshParts() {
+      const parts = [...document.querySelectorAll("[data-live][id]")];
+      if (!parts.length) return;
+      const answer = await fetch(window.location.href);
+      if (!answer.ok || answer.redirected) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of parts) {
+        const next = fresh.getElementById(part.id);
+        /* What somebody is in stays as it is: focus and selection are his. */
+        if (!next || part.contains(document.activeElement) || part.innerHTML === next.innerHTML) continue;
+        window.htmx.swap(`#${part.id}`, next.outerHTML, { swapStyle: "outerHTML" });
+      }
+    }
+
+    async function look() {
+      clearTimeout(timer);
       if (document.hidden) return;
+      let wait = seconds(10);
       try {
-        const answer = await fetch(box.dataset.runningUrl, { headers: { "HX-Request": "true" } });
-        if (answer.ok) box.innerHTML = await answer.text();
-        if (!box.querySelector(".pi-running")) clearInterval(timer);
+        const url = new URL(box.dataset.runningUrl, window.location.href);
+        if (followed.size) url.searchParams.set("followed", [...followed].slice(-20).join(","));
+        const answer = await fetch(url, { headers: { "HX-Request": "true" } });
+        const state = answer.ok && !answer.redirected ? showBar(await answer.text()) : null;
+        const always = document.querySelector("[data-live=always]");
+        if (state) {
+          if (always || (version !== null && version !== state.version)) await refreshParts();
+          version = state.version;
+          if (always || state.moving === "true" || document.querySelector("[data-live]")) wait = seconds(2);
+        }
       } catch { /* offline for a moment */ }
-    }, seconds(3));
+      timer = setTimeout(look, wait);
+    }
+
+    document.addEventListener("visibilitychange", look);
+    timer = setTimeout(look, seconds(1));
   }
+
+  /* --- Ticks of a review: each is sent at once; where that fails, it is as it was ----------- */
+
+  document.addEventListener("change", async (event) => {
+    const tick = event.target;
+    const form = tick.name === "keep" && tick.form?.id === "choose" ? tick.form : null;
+    if (!form) return;
+    const body = new FormData();
+    body.set("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
+    body.set("line", tick.value);
+    if (tick.checked) body.set("keep", tick.value);
+    const bar = document.getElementById("decide");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true" } });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!answer.ok) throw told(fresh.querySelector("[role=alert]")?.textContent || "It could not be kept.");
+      bar.replaceWith(fresh.getElementById("decide"));
+    } catch (error) {
+      tick.checked = !tick.checked;
+      bar.querySelector("[role=status]").textContent = error.told ? error.message : "The connection was lost: nothing was changed.";
+    }
+  });
 
   /* --- A log-out takes along what scripts have stored: searches, selections, names of files ---- */
 
@@ -238,9 +374,10 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".pi-drop").forEach(setUpDropZone);
+    if (!document.querySelector(".pi-drop")) setUpDropElsewhere();
     const panel = document.getElementById("job-panel");
     if (panel && panel.dataset.final === "false") followJob();
     const box = document.getElementById("pi-running");
-    if (box?.querySelector(".pi-running")) followRunning(box);
+    if (box) follow(box);
   });
 })();

@@ -23,8 +23,8 @@ LOOK_SECONDS = 0.2
 class Command(BaseCommand):
     help = (
         "Import a CSV file into the catalogue, and wait for its end. Exits 1 if it failed or was "
-        "cancelled. With --review it stops before anything is written, shows what would change "
-        "and how to apply it, and exits 0."
+        "cancelled. With --review, or where the changes look unusual, it stops before anything is "
+        "written, shows what would change and how to apply it, and exits 0."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,6 +47,13 @@ class Command(BaseCommand):
             "--review", action="store_true", help="show what would change, and wait"
         )
 
+        parser.add_argument(
+            "--checks",
+            choices=ImportJob.Checks.values,
+            default=ImportJob.Checks.STOP.value,
+            help="what to do if the changes look unusual: stop for review (default), or only warn",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         user = None
@@ -65,6 +72,7 @@ class Command(BaseCommand):
                     review=options["review"],
                     on_unclear=options["on_unclear"],
                     **reading,
+                    checks=options["checks"],
                 )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
@@ -112,9 +120,10 @@ class Command(BaseCommand):
             return
         awaits = job.status == ImportJob.Status.AWAITING_REVIEW
         for warning in job.shown["warnings"] if awaits else []:
-            self.stderr.write(self.style.WARNING(warning))
+            if warning not in job.warnings:
+                self.stderr.write(self.style.WARNING(warning))
         for name in ("created", "updated", "unchanged", "superseded", "skipped", "rejected"):
-            count = job.shown["counts"][name] if awaits else getattr(job, name)
+            count = job.shown_counts[name] if awaits else getattr(job, name)
             self.stdout.write(f"{name:>12} {count:>12,}")
         self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
         for error in job.errors.order_by("line")[:10]:

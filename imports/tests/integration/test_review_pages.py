@@ -214,6 +214,9 @@ def test_the_api_reviews_applies_and_undoes(
             "sku": "A-1",
             "line": 2,
             "action": "updated",
+            "name": "Desk lamp",
+            "price_change": "100.0",
+            "left_out": False,
             "changes": {"name": ["Lamp", "Desk lamp"], "price": ["1.00", "2.00"]},
         }
     ]

@@ -1,0 +1,167 @@
+"""What a shopkeeper would want to know before an import happens, and which of it stops one.
+
+An import without a review is looked at as a whole before it writes (``look``), for little. Where
+something looks unusual, all of its records are compared (``imports.pipeline.compare``), and what
+that finds decides: it waits for somebody, or goes on and warns.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from catalog.sql import compare
+from catalog.sql.caution import WIPED_SHARE, looks_unusual
+from imports.models import ImportJob
+from imports.sql import review, staging
+
+EXAMPLES = 3  # named in a warning
+
+Sums = dict[str, int]
+
+
+@transaction.atomic
+def look(job: ImportJob) -> None:
+    """See whether anything about a read job looks unusual, once, before it writes."""
+    looking = ImportJob.Caution.LOOKING
+    mine = ImportJob.objects.filter(
+        pk=job.pk, status=ImportJob.Status.PROCESSING, stage=ImportJob.Stage.RESOLVING, review=False
+    ).exclude(caution__in=(looking, ImportJob.Caution.CLEAR))
+    begun = job.change_set is not None and job.change_set.changed  # it goes on after a retry
+    with connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        if not mine.exists():
+            return
+        unusual = (
+            not begun
+            and staging.holds_rows(cursor, job.pk)
+            and looks_unusual(
+                cursor,
+                table=staging.staging_table(job.pk),
+                fields=job.layout["fields"].keys(),
+                may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
+                may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+            )
+        )
+    found = looking if unusual else ImportJob.Caution.CLEAR
+    mine.update(caution=found, progress_at=timezone.now())
+    job.refresh_from_db()
+
+
+# --- In words -------------------------------------------------------------------------
+
+
+def reasons_to_stop(job: ImportJob, sums: Sums) -> list[str]:
+    """Sentences on what looks so unusual that somebody should see it first."""
+    found = []
+    for name, flag, sentence in _REASONS:
+        if sums[name]:
+            found.append(sentence(sums[name], _flagged(job, flag)))
+    if sums["wiped"] * WIPED_SHARE > sums["priced"]:
+        rows = _flagged(job, compare.FLAG_WIPED)
+        found.append(
+            f"{_count(sums['wiped'], 'price is', 'prices are')} taken away, of {sums['priced']:,} "
+            f"products with a price, for example {_skus(rows)}: the cells are blank. Leave the "
+            "column out to keep the prices."
+        )
+    return found + _halves(sums, ("name",))
+
+
+def further_warnings(job: ImportJob, sums: Sums) -> list[str]:
+    """Sentences on what a review tells besides: it may well be meant."""
+    found = _halves(sums, ("price", "description"))
+    if sums["nameless"]:
+        has_column = "name" in job.layout["fields"]
+        why = "have no name in the file" if has_column else "the file has no name column"
+        found.append(
+            f"{_count(sums['nameless'], 'record is', 'records are')} not in the catalogue, and "
+            f"{why}: refused, because a new product needs a name."
+        )
+    return found
+
+
+def _halves(sums: Sums, fields: tuple[str, ...]) -> list[str]:
+    met = sums["existing"]
+    return [
+        f"More than half of the {field}s change: {sums[field]:,} of {met:,} products that "
+        "are in the catalogue. Is it the right file?"
+        for field in fields
+        if met > 1 and sums[field] * 2 > met
+    ]
+
+
+Rows = list[dict[str, Any]]
+
+
+def _tenfold(count: int, rows: Rows) -> str:
+    moves = ", ".join("{sku} from {old_price} to {price}".format(**row) for row in rows)
+    return (
+        f"{_count(count, 'price moves', 'prices move')} tenfold or more, for example {moves}. "
+        "Perhaps a decimal point was lost."
+    )
+
+
+def _scientific(count: int, rows: Rows) -> str:
+    example = f", for example {_skus(rows)}" if rows else ""
+    return (
+        f"{_count(count, 'SKU looks', 'SKUs look')} damaged by a spreadsheet"
+        f"{example}: a long number was cut. Take the SKUs from the original file."
+    )
+
+
+def _lost_zeros(count: int, rows: Rows) -> str:
+    return (
+        f"{_count(count, 'new SKU has', 'new SKUs have')} lost the leading zeros that the same "
+        f"number has in the catalogue, for example {_skus(rows)}: they would become second "
+        "products."
+    )
+
+
+def _decimal(count: int, rows: Rows) -> str:
+    return (
+        f"{_count(count, 'new SKU ends', 'new SKUs end')} in .0, for example {_skus(rows)}: "
+        "perhaps a program took the SKU for a number."
+    )
+
+
+def _date(count: int, rows: Rows) -> str:
+    return (
+        f"{_count(count, 'new SKU looks', 'new SKUs look')} like a date, for example "
+        f"{_skus(rows)}: a spreadsheet makes that of SKUs like 2-12. Take the SKUs from the "
+        "original file."
+    )
+
+
+def _alike(count: int, rows: Rows) -> str:
+    return (
+        f"{_count(count, 'new SKU differs', 'new SKUs differ')} from one in the catalogue only in "
+        f"dashes, in the width of letters or in what cannot be seen, for example {_skus(rows)}: "
+        "they would become second products."
+    )
+
+
+# A sum that is to be 0, the flag of its rows in a review, and what to say.
+_REASONS: list[tuple[str, int, Callable[[int, Rows], str]]] = [
+    ("tenfold", compare.FLAG_TENFOLD, _tenfold),
+    ("scientific", compare.FLAG_SCIENTIFIC, _scientific),
+    ("lost_zeros", compare.FLAG_LOST_ZEROS, _lost_zeros),
+    ("decimal", compare.FLAG_DECIMAL, _decimal),
+    ("date", compare.FLAG_DATE, _date),
+    ("alike", compare.FLAG_ALIKE, _alike),
+]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _skus(rows: Rows) -> str:
+    return ", ".join(row["sku"] for row in rows)
+
+
+def _flagged(job: ImportJob, flag: int) -> Rows:
+    with connection.cursor() as cursor:
+        return review.read_review(
+            cursor, job.pk, limit=EXAMPLES, filters=review.Filters(flags=flag)
+        )

@@ -1,0 +1,180 @@
+"""Refused records as a grid: the cells of each as somebody mended them, and what is wrong in each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+
+from imports.models import ImportJob, RowError
+from imports.queries.outcomes import tell_undone
+from imports.readers.csv.cells import clean_cells
+
+OTHER_COLUMNS = 4  # shown of those that are not imported
+UNTOUCHED = "Look at the cells of this record: they may not stand where they belong."
+
+# What is wrong, for a shopkeeper; others are told by their code.
+REASONS = {
+    "blank_sku": "The SKU is missing",
+    "invalid_sku": "The SKU is not one",
+    "blank_name": "The name is missing",
+    "invalid_name": "The name is too long",
+    "invalid_description": "The description is too long",
+    "invalid_price": "The price is not a price",
+    "invalid_active": "Neither active nor inactive",
+    "too_few_fields": "The record has too few fields",
+    "too_many_fields": "The record has too many fields",
+    "unclosed_quote": "A quote is never closed",
+    "text_after_quote": "Text after a closing quote",
+    "record_too_large": "The record is too large",
+    "bad_encoding": "Letters that cannot be read",
+    "nul_byte": "A character that is no text",
+    "name_required": "A new product without a name",
+}
+
+
+def in_words(code: str) -> str:
+    return REASONS.get(code, code.replace("_", " ").capitalize())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell in the grid. ``problem`` is a sentence, ``alike`` how many others have its value."""
+
+    column: int
+    name: str
+    value: str
+    problem: str = ""
+    is_imported: bool = True
+    alike: int = 0
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One refused record: ``problem`` is of the record as a whole, ``state`` how far it is."""
+
+    id: int
+    line: int
+    cells: list[Cell] = field(default_factory=list)
+    problem: str = ""
+    state: str = "wrong"  # or mended, taken
+
+    @property
+    def problems(self) -> list[str]:
+        return [text for text in (self.problem, *(cell.problem for cell in self.cells)) if text]
+
+
+def cells_of(error: RowError, width: int) -> list[str]:
+    """Its cells as they are now, filled up with blanks to the width of the header."""
+    cells: list[str] = list(error.record if error.mended is None else error.mended)
+    return cells + [""] * (width - len(cells))
+
+
+def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
+    """What is wrong: of each bad cell, and of the record as a whole; by the import's own rules."""
+    width = len(job.layout["header"])
+    cells = cells_of(error, width)
+    _, problems = clean_cells(cells[:width], job.layout["fields"])
+    wrong = {problem.column: problem.message for problem in problems}
+    for column in range(width, len(cells)):
+        if cells[column].strip():
+            wrong[column] = "The header has no column for this: put it where it belongs."
+    whole = ""
+    if error.code == "name_required":
+        whole = error.message
+    elif error.mended is None and not wrong and not error.column:
+        whole = f"{error.message} {UNTOUCHED}"
+    return wrong, whole
+
+
+def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int]) -> GridRow:
+    header, fields = job.layout["header"], set(job.layout["fields"].values())
+    wrong, whole = check(job, error)
+    cells = cells_of(error, len(header))
+    read = error.record + [""] * (len(header) - len(error.record))
+    others = [column for column in range(len(header)) if column not in fields][:OTHER_COLUMNS]
+    shown = sorted(fields) + [c for c in range(len(header), len(cells))] + others
+    return GridRow(
+        id=error.pk,
+        line=error.line,
+        cells=[
+            Cell(
+                column=column,
+                name=header[column] if column < len(header) else "",
+                value=cells[column],
+                problem=wrong.get(column, ""),
+                is_imported=column not in others,
+                alike=max(0, alike.get((column, read[column]), 0) - (cells[column] == read[column])),
+            )
+            for column in shown
+        ],
+        problem=whole,
+        state="taken" if not is_open(job, error) else "mended" if error.is_mended else "wrong",
+    )
+
+
+def is_open(job: ImportJob, error: RowError) -> bool:
+    """Whether no import has taken it, or the one that did came to nothing."""
+    return error.mended_in is None or error.mended_in in came_to_nothing(job)
+
+
+def came_to_nothing(job: ImportJob) -> set[int]:
+    """The imports of its mended records that failed or were cancelled."""
+    if not hasattr(job, "_came_to_nothing"):
+        ended = job.mended_by.filter(status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED))
+        job._came_to_nothing = set(ended.values_list("pk", flat=True))  # type: ignore[attr-defined]
+    found: set[int] = job._came_to_nothing  # type: ignore[attr-defined]
+    return found
+
+
+def open_errors(job: ImportJob) -> "QuerySet[RowError]":
+    """The refused records that no import has taken yet."""
+    return job.errors.filter(Q(mended_in=None) | Q(mended_in__in=came_to_nothing(job)))
+
+
+_ALIKE = """
+SELECT value, count(*) FROM (
+    SELECT COALESCE(mended, record)->>%s AS value FROM imports_rowerror
+    WHERE job_id = %s AND (mended_in IS NULL OR mended_in = ANY(%s))
+) AS cells WHERE value = ANY(%s) GROUP BY value
+"""
+
+
+def alike_in(job: ImportJob, errors: Iterable[RowError]) -> dict[tuple[int, str], int]:
+    """How many records have a value in a column, for the values that these had when refused."""
+    shown = list(errors)
+    found: dict[tuple[int, str], int] = {}
+    with connection.cursor() as cursor:
+        for column in job.layout["fields"].values():
+            values = {error.record[column] for error in shown if column < len(error.record)}
+            cursor.execute(_ALIKE, [column, job.pk, list(came_to_nothing(job)), list(values)])
+            found |= {(column, value): count for value, count in cursor.fetchall()}
+    return found
+
+
+def groups(job: ImportJob) -> list[dict[str, Any]]:
+    """What is wrong with the refused records, in words, with how many of each."""
+    counted = job.errors.order_by().values("code").annotate(count=Count("id")).order_by("-count")
+    return [{**one, "words": in_words(one["code"])} for one in counted]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """How far the refused records of an import are, in numbers of records."""
+
+    ready: int  # mended, and not imported yet
+    on_the_way: int
+    arrived: int  # in the catalogue, by imports of mended records, also those of theirs
+
+
+def mended_of(job: ImportJob) -> Mended:
+    ready = open_errors(job).filter(is_mended=True).count()
+    on_the_way = arrived = 0
+    jobs = job.mended_by.defer("layout", "checkpoint", "shown", "differing_skus")
+    for one in tell_undone(jobs):
+        if not one.is_final:
+            on_the_way += one.total_records
+        elif one.undone_by is None:
+            arrived += one.created + one.updated + one.unchanged + mended_of(one).arrived
+    return Mended(ready, on_the_way, arrived)

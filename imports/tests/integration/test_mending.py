@@ -1,0 +1,184 @@
+"""Refused records are mended in the page, checked as they are typed, and imported from there."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from catalog.models import Product
+from conftest import Messages
+from imports.models import ImportJob, RowError
+from imports.operations import jobs, mending
+from imports.queries.mending import check, mended_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HEADER = "sku,name,colour,price\n"
+
+
+@pytest.fixture
+def refused(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., ImportJob]:
+    def run(content: str, **values: Any) -> ImportJob:
+        job = upload(HEADER + content, **values)
+        messages.run_all()
+        job.refresh_from_db()
+        assert job.status == "completed", job.error
+        return job
+
+    return run
+
+
+def error(job: ImportJob, line: int) -> RowError:
+    return job.errors.get(line=line)
+
+
+def mend(job: ImportJob, line: int, column: int, value: str) -> RowError:
+    mending.save_cells(job_id=job.pk, cells={(error(job, line).pk, column): value})
+    return error(job, line)
+
+
+def text_of(page: Client, path: str) -> str:
+    return re.sub(r"\s+", " ", page.get(path).content.decode())
+
+
+def test_every_bad_cell_is_marked_with_what_is_wrong(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused(",,red,free\n")
+    wrong, _ = check(job, error(job, 2))
+    assert sorted(wrong) == [0, 1, 3]
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert text.count('aria-invalid="true"') == 3
+    assert "is not a price" in text
+    assert "The SKU is missing" in text  # the group, in words
+    assert "invalid_price" not in text
+
+
+def test_a_cell_is_kept_as_typed_and_checked_by_the_rules_of_the_import(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    record = error(job, 2).pk
+    path = f"/imports/{job.pk}/mend/"
+
+    def type_in(value: str, was: str) -> dict[str, Any]:
+        fields = {f"cell-{record}-3": value, f"was-{record}-3": was}
+        answer = page.post(path, fields, headers={"accept": "application/json"})
+        assert answer.status_code == 200
+        found: dict[str, Any] = answer.json()
+        return found
+
+    news = type_in("1.2.3", "free")
+    assert news["ready"] == 0
+    assert "is not a price" in next(c["problem"] for c in news["rows"][0]["cells"] if c["column"] == 3)
+    news = type_in("12.30", "1.2.3")
+    assert (news["ready"], news["rows"][0]["state"]) == (1, "mended")
+    assert not Product.objects.exists()
+
+
+def test_two_people_do_not_overwrite_each_other(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    record = error(job, 2).pk
+    mend(job, 2, 3, "10.00")
+    fields = {f"cell-{record}-3": "99.00", f"was-{record}-3": "free"}
+    answer = page.post(f"/imports/{job.pk}/mend/", fields, headers={"accept": "application/json"})
+    assert answer.status_code == 409
+    assert "“10.00”" in answer.json()["detail"]
+    assert error(job, 2).mended == ["A", "Lamp", "red", "10.00"]
+
+
+def test_the_mended_ones_are_imported_and_the_origin_tells_how_many_are_in(
+    page: Client, refused: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = refused("A,Lamp,red,free\nB,Chair,,cheap\nC,Oak,,1\n", file_name="spring.csv")
+    mend(job, 2, 3, "1.00")
+    answer = page.post(f"/imports/{job.pk}/mend/import/")
+    new = ImportJob.objects.latest("pk")
+    assert answer["Location"] == f"/imports/{new.pk}/"
+    assert (new.mends, new.file_name) == (job, "mended spring.csv")
+    messages.run_all()
+    assert sorted(Product.objects.values_list("sku", flat=True)) == ["A", "C"]
+    assert "1 of 2 refused records is in by now" in text_of(page, f"/imports/{job.pk}/")
+    assert "spring.csv" in text_of(page, f"/imports/{new.pk}/")
+    assert page.post(f"/imports/{job.pk}/mend/import/").status_code == 409  # not twice
+    jobs.undo_import(job_id=new.pk, user=None)
+    messages.run_all()
+    assert mended_of(job).arrived == 0
+
+
+def test_mended_ones_that_are_refused_again_are_mended_again(
+    refused: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    mend(job, 2, 3, "1.00")
+    RowError.objects.filter(job=job).update(mended=["A", "Lamp", "red", "x"])  # other rules since
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert new.rejected == 1
+    mend(new, 2, 3, "2.00")
+    mending.import_mended(job_id=new.pk, user=None)
+    messages.run_all()
+    assert mended_of(job).arrived == mended_of(new).arrived == 1
+    assert Product.objects.get().price == 2
+
+
+def test_those_of_an_import_that_came_to_nothing_are_imported_again(
+    refused: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    mend(job, 2, 3, "1.00")
+    jobs.cancel_import(job_id=mending.import_mended(job_id=job.pk, user=None).pk, user=None)
+    mending.import_mended(job_id=ImportJob.objects.get(pk=job.pk).pk, user=None)
+    messages.run_all()
+    assert Product.objects.count() == 1
+
+
+def test_all_like_one_are_replaced(page: Client, refused: Callable[..., ImportJob]) -> None:
+    job = refused("".join(f"A-{n},Lamp,,{'free' if n % 2 else 'cheap'}\n" for n in range(120)))
+    record = error(job, 3)
+    assert "Replace all <span>59</span> like this" in text_of(page, f"/imports/{job.pk}/rejected/")
+    mend(job, 3, 3, "0.00")
+    page.post(f"/imports/{job.pk}/mend/", {"replace": f"{record.pk}-3"})
+    assert mended_of(job).ready == 60
+    assert not job.errors.filter(record__3="cheap", is_mended=True).exists()
+
+
+def test_a_record_of_the_wrong_width_is_mended(
+    page: Client, refused: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = refused("A,Lamp,red,1,extra\nB,Chair\n")
+    wrong, _ = check(job, error(job, 2))
+    assert list(wrong) == [4]
+    wrong, whole = check(job, error(job, 3))
+    assert "has 2 fields" in whole
+    mend(job, 2, 4, "")
+    mend(job, 3, 3, "2.00")
+    mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    assert sorted(Product.objects.values_list("sku", "price")) == [("A", 1), ("B", 2)]
+
+
+def test_one_who_may_only_look_mends_nothing(
+    client: Client, static_files: None, refused: Callable[..., ImportJob], make_user: Callable[..., User]
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    client.force_login(make_user("vera", "viewer"))
+    assert "<textarea" not in text_of(client, f"/imports/{job.pk}/rejected/")
+    for path in ("mend/", "mend/import/"):
+        assert client.post(f"/imports/{job.pk}/{path}").status_code == 403
+
+
+def test_a_page_of_five_thousand_refused_records_is_small(
+    page: Client, refused: Callable[..., ImportJob], django_assert_max_num_queries: Any
+) -> None:
+    job = refused("".join(f"A-{n},Lamp,,free {n % 7}\n" for n in range(5000)))
+    with django_assert_max_num_queries(30):
+        answer = page.get(f"/imports/{job.pk}/rejected/?page=50")
+    assert len(answer.content) < 300_000
+    assert "A-2499" in answer.content.decode()
