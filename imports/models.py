@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from catalog.models import ChangeSet
+from imports.mapping.rules import may_keep, parse_rules
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
@@ -225,6 +226,12 @@ class ImportJob(models.Model):
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether its rules may leave stored values as they are, record by record."""
+        rules = self.layout.get("rules")
+        return bool(rules) and may_keep(parse_rules(rules))
 
     @property
     def accounted_records(self) -> int:

@@ -64,7 +64,7 @@ def price_reader(rule: ColumnRule) -> Callable[[str], str]:
 def _worked_out(price: str, plain: str, rule: ColumnRule) -> str:
     places = len(plain.partition(".")[2])
     if rule.factor is None and rule.round is None and places <= PRICE_DECIMAL_PLACES:
-        return clean_price(plain) or ""  # the majority, and its bounds
+        return clean_price(f"{plain}0" if places == 1 else plain) or ""
     amount = Decimal(plain)
     if rule.factor is not None:
         amount = _EXACT.multiply(amount, rule.factor)
@@ -78,7 +78,7 @@ def _worked_out(price: str, plain: str, rule: ColumnRule) -> str:
         raise ValueError(
             f"“{price}”{times} has more than two decimals. Choose how to round this column."
         )
-    return clean_price(f"{amount:f}") or ""
+    return clean_price(f"{amount:.2f}") or ""
 
 
 def _no_price(price: str) -> str:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -140,7 +139,7 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
     layout = inspect(file)
     _check_names(layout)
     checkpoint = Checkpoint(layout.offset, layout.line)
-    restart_staging(job, layout=layout.as_json(), checkpoint=asdict(checkpoint))
+    restart_staging(job, layout=layout.as_json(), checkpoint=checkpoint.as_json())
     return layout, checkpoint
 
 
@@ -164,7 +163,7 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     """
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
-        staging.create_staging(cursor, job.pk)
+        staging.create_staging(cursor, job.pk, may_keep=Layout(**layout).may_keep)
     # Two workers may have been woken to read it: the first one's records must stay.
     moved = ImportJob.objects.filter(
         pk=job.pk,
@@ -178,7 +177,9 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
         raise Overtaken(f"job {job.pk} is not where this worker would read it from")
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     read_errors._raw_delete(read_errors.db)
-    refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
+    skipped = job.checkpoint.get("skipped", 0)
+    # What reading counts is staged, skipped or refused.
+    refused = F("total_records") - F("staged_records") - skipped
     moved.update(
         layout=layout,
         checkpoint=checkpoint,
@@ -186,7 +187,8 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
         staged_records=0,
         total_records=0,
         rejected=F("rejected") - refused,
-        processed_records=F("processed_records") - refused,
+        skipped=F("skipped") - skipped,
+        processed_records=F("processed_records") - refused - skipped,
         warnings=[*same_file_warning(job), *layout["warnings"]],
         progress_at=timezone.now(),
     )
@@ -224,19 +226,22 @@ def _stage_slice(
             kept = staging.keep_problems(cursor, job.pk, problems, width=width)
             if kept < len(problems) and staging.PARTLY_KEPT not in job.warnings:
                 warnings.append(staging.PARTLY_KEPT)
+        skipped = behind.skipped - checkpoint.skipped
+        done = len(problems) + skipped
         moved = ImportJob.objects.filter(
             pk=job.pk,
             status=Status.PROCESSING,
             stage=Stage.STAGING,
-            checkpoint=asdict(checkpoint),
+            checkpoint=checkpoint.as_json(),
             staged_records=job.staged_records,
         ).update(
-            checkpoint=asdict(behind),
+            checkpoint=behind.as_json(),
             bytes_read=min(job.file_size, file.tell()),
             staged_records=F("staged_records") + rows,
-            total_records=F("total_records") + rows + len(problems),
-            processed_records=F("processed_records") + len(problems),
+            total_records=F("total_records") + rows + done,
+            processed_records=F("processed_records") + done,
             rejected=F("rejected") + len(problems),
+            skipped=F("skipped") + skipped,
             warnings=[*job.warnings, *warnings],
             stage=Stage.RESOLVING if ended else Stage.STAGING,
             attempts=0,
@@ -245,7 +250,7 @@ def _stage_slice(
         if not moved:
             # Cancelled, or another worker reads the same job: what this one did is taken back.
             raise Overtaken(f"job {job.pk} moved on without this worker")
-        counters.add({"records|rejected": len(problems)})
+        counters.add({"records|rejected": len(problems), "records|skipped": skipped})
     job.warnings = [*job.warnings, *warnings]
     job.staged_records += rows
     return behind, ended
@@ -287,6 +292,7 @@ def resolve(job: ImportJob) -> bool:
             )
         if not job.total_records:
             job.warnings.append("The file has a header and no records: nothing was imported.")
+        job.warnings += _told_of_reading(job)
         now = timezone.now()
         moved = ImportJob.objects.filter(
             pk=job.pk,
@@ -305,6 +311,24 @@ def resolve(job: ImportJob) -> bool:
             raise Overtaken(f"job {job.pk} is no longer processed")
     logger.info("file_read", records=job.total_records, rejected=job.rejected)
     return True
+
+
+def _told_of_reading(job: ImportJob) -> list[str]:
+    """What the rules did to many records, and nobody would see in any one of them."""
+    told = []
+    if skipped := job.checkpoint.get("skipped", 0):
+        conditions = job.layout["rules"]["only_if"]
+        names = " and ".join(f"“{str(condition['column'])[:40]}”" for condition in conditions)
+        told.append(
+            f"{skipped:,} record{'s' if skipped > 1 else ''} left out by the filter on {names}: "
+            "counted as skipped."
+        )
+    if nothings := job.checkpoint.get("nothings", 0):
+        told.append(
+            f"{nothings:,} description{'s' if nothings > 1 else ''} that said NULL, nan, None or "
+            "the like read as blank."
+        )
+    return told
 
 
 def stage_again(job: ImportJob) -> None:
