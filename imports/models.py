@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from catalog.models import ChangeSet
-from imports.mapping.rules import may_keep, parse_rules
+from imports.mapping.rules import layout_keeps
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
@@ -230,8 +230,7 @@ class ImportJob(models.Model):
     @property
     def may_keep(self) -> bool:
         """Whether its rules may leave stored values as they are, record by record."""
-        rules = self.layout.get("rules")
-        return bool(rules) and may_keep(parse_rules(rules))
+        return layout_keeps(self.layout)
 
     @property
     def accounted_records(self) -> int:

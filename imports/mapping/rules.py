@@ -7,7 +7,7 @@ on the file's columns is checked by ``resolve_columns``.
 import codecs
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -53,6 +53,7 @@ __all__ = [
     "Value",
     "blank_of",
     "folded",
+    "layout_keeps",
     "may_keep",
     "parse_rules",
     "resolve_columns",
@@ -111,6 +112,12 @@ def parse_rules(data: object) -> Rules:
     if reader.problems:
         raise RulesError(reader.problems[:PROBLEMS_LIMIT])
     return rules
+
+
+def layout_keeps(layout: Mapping[str, Any]) -> bool:
+    """Whether a record of a file with this layout (``Layout.as_json``) may keep stored values."""
+    rules = layout.get("rules")
+    return bool(rules) and may_keep(parse_rules(rules))
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
+from imports.mapping.rules import layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
@@ -163,7 +164,7 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     """
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
-        staging.create_staging(cursor, job.pk, may_keep=Layout(**layout).may_keep)
+        staging.create_staging(cursor, job.pk, may_keep=layout_keeps(layout))
     # Two workers may have been woken to read it: the first one's records must stay.
     moved = ImportJob.objects.filter(
         pk=job.pk,

@@ -2,10 +2,10 @@
 
 import csv
 import unicodedata
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
-from imports.mapping.rules import Rules, may_keep, parse_rules, rules_as_json
+from imports.mapping.rules import parse_rules
 from imports.mapping.values import Plan, compile_plan, plain_plan
 from imports.readers.csv.cells import unguarded
 from imports.readers.csv.encoding import Encoding, Transcoder, detect_encoding
@@ -77,16 +77,6 @@ class Layout:
         if self.rules:
             return compile_plan(parse_rules(self.rules), self.header)
         return plain_plan(self.fields)
-
-    @property
-    def may_keep(self) -> bool:
-        """Whether a record may leave stored values as they are, though it has their columns."""
-        return bool(self.rules) and may_keep(parse_rules(self.rules))
-
-    def with_rules(self, rules: Rules) -> "Layout":
-        """The same file read by these rules. Raises ``RulesError`` where they do not fit it."""
-        plan = compile_plan(rules, self.header)
-        return replace(self, rules=rules_as_json(rules), fields=plan.fields)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

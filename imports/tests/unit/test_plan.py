@@ -21,8 +21,8 @@ NAME = {"column": "Name", "field": "name"}
 
 def layout_of(header: list[str], rules: dict[str, Any]) -> Layout:
     size = len(";".join(header).encode()) + 1
-    bare = Layout("utf-8", 0, ";", header, {}, size, 1)
-    return bare.with_rules(parse_rules(rules))
+    fields = compile_plan(parse_rules(rules), header).fields
+    return Layout("utf-8", 0, ";", header, fields, size, 1, rules=rules)
 
 
 def as_file(header: list[str], records: list[list[str]]) -> bytes:
