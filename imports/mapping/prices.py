@@ -5,10 +5,9 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price
-from imports.mapping.amounts import currency_tokens, plain_number, split_amount
+from imports.mapping.amounts import LONGEST, currency_tokens, plain_number, split_amount
 from imports.mapping.rules import ColumnRule
 
-LONGEST = 60  # characters of a price, however it is written
 _EXACT = Context(prec=4 * LONGEST, rounding=ROUND_HALF_UP)
 
 
@@ -48,7 +47,7 @@ def price_reader(rule: ColumnRule) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         price = text.strip()
-        found = split_amount(price) if len(price) <= LONGEST else None
+        found = split_amount(price)
         if found is None:
             raise ValueError(_no_price(price))
         if found.currency and found.currency not in allowed:

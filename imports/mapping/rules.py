@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from catalog.values import (
-    DESCRIPTION_MAX_LENGTH,
-    FIELDS,
-    SKU_MAX_LENGTH,
-    clean_active,
-    clean_description,
-    clean_name,
-    clean_price,
-    clean_sku,
-)
+from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
+from imports.mapping.cells import CLEANERS
 from imports.mapping.model import (
     AUTO,
     DEFAULT_BLANK,
@@ -76,13 +68,6 @@ _BLANKS_OF = {
     "description": ("keep", "clear", "refuse"),
     "price": ("keep", "clear", "refuse"),
     "active": ("keep", "refuse"),
-}
-_OWN_VALUES: dict[str, Callable[[str], Any]] = {
-    "sku": clean_sku,
-    "name": clean_name,
-    "description": clean_description,
-    "price": clean_price,
-    "active": clean_active,
 }
 # Rules that only some fields have.
 _ONLY_FOR = {
@@ -421,7 +406,7 @@ class _Reader:
                 self.wrong(place, "It is blank.")
             return ""
         try:
-            _OWN_VALUES[name](text)
+            CLEANERS[name](text)
         except ValueError as error:
             self.wrong(place, str(error))
         return text

@@ -195,6 +195,16 @@ def test_rules_that_do_not_fit_a_file_are_refused() -> None:
             compile_plan(parse_rules(rules), ["Art", "Name"])
 
 
+def test_a_fixed_value_that_is_none_is_refused_with_the_rules() -> None:
+    for rule in [
+        {"constant": "NULL", "field": "name"},
+        NAME | {"values": {"x": "None"}},
+        NAME | {"values": {"x": "y"}, "otherwise": {"value": "nan"}},
+    ]:
+        with pytest.raises(RulesError, match="it is no name"):
+            parse_rules({"columns": [SKU, rule]})
+
+
 def test_a_mapping_alone_keeps_the_shortest_way() -> None:
     assert compile_plan(parse_rules({"columns": [SKU, NAME]}), ["Art", "Name"]).is_plain
 
@@ -233,6 +243,15 @@ def test_nothing_is_filled_from_a_record_that_could_not_be_read() -> None:
     assert problems == [(3, "too_few_fields"), (4, "unknown_above"), (5, "unknown_above")]
     rows = [cells(row)[1:3] for batch in batches for row in batch.rows]
     assert rows == [["G1-1", "Cup"], ["G3-5", "Jar"], ["G3-6", "Jar"]]
+
+
+def test_only_the_field_that_asks_for_it_is_filled() -> None:
+    rules = {
+        "columns": [SKU, NAME | {"fill_down": True}, {"column": "Name", "field": "description"}]
+    }
+    rows, problems, _ = read([["1", "Cup"], ["2", ""]], rules, ["Art", "Name"])
+    assert not problems
+    assert [row[1:3] for row in rows] == [["Cup", "Cup"], ["Cup", ""]]
 
 
 def test_filling_and_counting_go_on_from_every_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
