@@ -147,7 +147,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
 
 def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
     """Write a range of a chunk's SKUs; what was left out of the review is skipped."""
-    source = staging.chunk_source(job.pk)
+    source = staging.chunk_source(job.pk, may_keep=job.may_keep)
     left_out = 0
     if job.left_out:
         source = review.without_left_out(source, job.pk, chunk.number)
@@ -164,6 +164,7 @@ def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | N
             end_key=end_key,
             may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+            may_keep=job.may_keep,
         )
     return replace(result, skipped=result.skipped + left_out)
 
@@ -185,7 +186,10 @@ def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:
     """Keep the refused records of a chunk; return the lines of those there was no room for."""
     if not result.nameless:
         return None
-    problems = [nameless(line, cells) for line, cells in sorted(result.nameless)]
+    has_column = "name" in job.layout["fields"]
+    problems = [
+        nameless(line, cells, has_column=has_column) for line, cells in sorted(result.nameless)
+    ]
     width = len(job.layout["header"])
     with connection.cursor() as cursor:
         kept = staging.keep_problems(cursor, job.pk, problems, width=width, while_applying=True)

@@ -102,13 +102,14 @@ def _compare_chunk(chunk: ImportChunk) -> int:
 def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
     """What comparing a chunk takes."""
     return {
-        "source": staging.chunk_source(job.pk),
+        "source": staging.chunk_source(job.pk, may_keep=job.may_keep),
         "params": {},
         "fields": job.layout["fields"].keys(),
         "first_key": chunk.first_key,
         "end_key": chunk.end_key,
         "may_create": job.mode != ImportJob.Mode.UPDATE_ONLY,
         "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
+        "may_keep": job.may_keep,
         "chunk": chunk.number,
     }
 
@@ -172,7 +173,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "updated": sums["updated"],
             "unchanged": sums["unchanged"],
             "superseded": sums["superseded"],
-            "skipped": sums["skipped"],
+            "skipped": job.skipped + sums["skipped"],
             "rejected": job.rejected + sums["nameless"],
         },
         "fields": {name: sums[name] for name in FIELDS},

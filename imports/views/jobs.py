@@ -254,7 +254,7 @@ MEANINGS = {
     "updated": "overwritten with new values",
     "unchanged": "the same as stored",
     "superseded": "replaced by a later line",
-    "skipped": "left out",
+    "skipped": "left out by the mode, a filter or in the review",
     "rejected": "refused, see below",
 }
 
