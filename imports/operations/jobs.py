@@ -264,7 +264,7 @@ def leave_out(
     job.left_out_created, job.left_out_updated = counts.get("c", 0), counts.get("u", 0)
     job.review_version += 1
     job.save(update_fields=["left_out_created", "left_out_updated", "review_version"])
-    _log("records_left_out", job, user)
+    log_act("records_left_out", job, user)
     return job
 
 
