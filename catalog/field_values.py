@@ -163,20 +163,18 @@ def _number(definition: Definition, text: str) -> str:
             f"“{text[:40]}” is not a number. Write plain digits with a point before the decimals, "
             "like 12.5."
         )
-    whole, _, decimals = text.lstrip("+").partition(".")
+    decimals = text.partition(".")[2]
     if decimals[definition.scale :].strip("0"):
         raise ValueError(
             f"“{text[:40]}” has more than {definition.scale} decimals. Round it, or give the field "
             "more."
         )
     value = Decimal(text).quantize(Decimal(1).scaleb(-definition.scale))
-    return format(abs(value) if not value else value, "f")  # no minus before zero
+    return format(value or abs(value), "f")  # no minus before zero
 
 
 def _money(definition: Definition, text: str) -> str:
-    price = clean_price(text)
-    assert price is not None  # a blank text does not come here
-    return format(Decimal(price), f".{MONEY_SCALE}f")
+    return format(Decimal(clean_price(text) or 0), f".{MONEY_SCALE}f")  # no blank comes here
 
 
 def _yes(definition: Definition, text: str) -> bool:
@@ -194,9 +192,7 @@ def _date(definition: Definition, text: str) -> str:
     elif found := _dotted_date(text):
         day, month, year = map(int, found.groups())
     elif _slashed_date(text):
-        raise ValueError(
-            f"“{text[:40]}” may mean two days. Write the year first, like 2026-03-02."
-        )
+        raise ValueError(f"“{text[:40]}” may mean two days. Write the year first, like 2026-03-02.")
     else:
         raise ValueError(
             f"“{text[:40]}” is not a date. Write it with the year first, like 2026-03-02."

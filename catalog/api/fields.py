@@ -30,7 +30,7 @@ class FieldSerializer(serializers.ModelSerializer[Field]):
     class Meta:
         model = Field
         fields = ["id", *fields.EDITABLE]
-        extra_kwargs = {"key": {"required": False}}  # noqa: RUF012
+        extra_kwargs = {"key": {"required": False}}
 
     options = serializers.SerializerMethodField()
 

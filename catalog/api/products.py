@@ -24,19 +24,19 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer
-from catalog.export import export_response
+from catalog.export import asked_columns, export_response
 from catalog.field_values import SEPARATOR
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk, products
 from catalog.queries import products as queries
 from catalog.queries.fields import definitions, shown_values
 from catalog.queries.filters import (
-    FILTER_MAX_LENGTH,
     FILTERS,
     BadFilter,
     filtered_products,
     is_true,
 )
+from catalog.queries.own_filters import FILTER_MAX_LENGTH
 from catalog.queries.pagination import ORDERINGS, check_ordering, get_page
 from catalog.values import (
     DESCRIPTION_MAX_LENGTH,
@@ -389,7 +389,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     def get_queryset(self) -> QuerySet[Product]:
         if self.action not in ("list", "export"):
             return Product.objects.all()
-        also = PAGING if self.action == "list" else ("spreadsheet", "format")
+        also = PAGING if self.action == "list" else ("spreadsheet", "format", "columns")
         try:
             return filtered_products(self.request.query_params, also=also)
         except BadFilter as error:
@@ -523,17 +523,26 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             OpenApiParameter(
                 "spreadsheet", bool, description="guard cells that a spreadsheet would run"
             ),
+            OpenApiParameter(
+                "columns",
+                _TEXT,
+                description="the columns in their order, with commas: sku,price,brand",
+            ),
         ],
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
         try:
             safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
+            columns = asked_columns(request.query_params.get("columns", ""))
         except BadFilter as error:
             raise bad_filter(error) from error
         try:
             return export_response(
-                self.get_queryset(), spreadsheet=bool(safe), user_id=request.user.pk
+                self.get_queryset(),
+                spreadsheet=bool(safe),
+                user_id=request.user.pk,
+                columns=columns,
             )
         except TooManyDownloads as error:
             raise Busy(str(error), seconds=RETRY_SECONDS) from error

@@ -61,7 +61,8 @@ def start_bulk_act(
     """Have all products that match ``filters`` (or have one of ``ids``) deleted or changed.
 
     Means the products that exist now: later ones are left alone. Without filters and ids it
-    means all. ``own_field`` is a key and the value that it gets (None: none). Raises ``catalog.queries.filters.BadFilter``.
+    means all. ``own_field`` is a key and the value that it gets (None: none). Raises
+    ``catalog.queries.filters.BadFilter``.
     """
     request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
     if ids is not None:

@@ -82,7 +82,9 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
     for name, value in values.items():
         setattr(field, name, value)
     if field.cleared_in_id and not field.retired:
-        raise FieldInUse("The field is deleted: its values were cleared. Undo that to use it again.")
+        raise FieldInUse(
+            "The field is deleted: its values were cleared. Undo that to use it again."
+        )
     if (field.definition.type, field.definition.choices, field.definition.scale) != (
         before.type,
         before.choices,

@@ -206,9 +206,7 @@ def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
     return cleaned
 
 
-def _clean_own(
-    data: Any, *, partial: bool
-) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
     """The values of own fields by key (``None`` takes one away), and what is wrong with them."""
     known = definitions()
     if not isinstance(data, Mapping):

@@ -438,7 +438,7 @@ def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
     )
     ids = [change.product_id for change in changes]
     states = {
-        product.pk: _state_of(product)
+        product.pk: _state_of(product)  # type: ignore[arg-type]  # two kinds in one list
         for product in [
             *RemovedProduct.objects.filter(id__in=ids, change_set_id__gt=change_set.pk),
             *Product.objects.filter(pk__in=ids),

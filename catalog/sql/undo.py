@@ -91,7 +91,6 @@ _OWN_UNDONE = """(
             FROM jsonb_object_keys(old_own_fields) AS key)"""
 
 
-
 def _taken(unique: Sequence[str]) -> str:
     """That another product has the SKU, or a value of a unique field, which is to come back."""
     held = [
@@ -114,7 +113,8 @@ WITH done AS MATERIALIZED (
         change.old_sku, change.old_name, change.old_description, change.old_price,
         change.old_active, change.old_own_fields, change.old_changed_in,
         product.id, product.sku, product.name, product.description, product.price,
-        product.active, product.own_fields, product.version, product.changed_in_id, product.updated_at,
+        product.active, product.own_fields, product.version, product.changed_in_id,
+        product.updated_at,
         {_AS_LEFT} AS as_left, {_AS_LEFT} AND {_SKU_TAKEN} AS sku_taken,
         {_AS_LEFT} AND {_taken(unique)} AS is_taken,
         change.product_id
@@ -176,7 +176,8 @@ def restore(
     """Give updated products their values before; return how many, and how many are kept.
 
     ``params``: ``undone`` and ``undo`` (change sets), ``first`` and ``last`` (numbers of
-    changes). ``unique`` are the keys of own fields that no two products share. Run inside a transaction, after ``SETTINGS``. Raises ``ConcurrentEdit``.
+    changes). ``unique`` are the keys of own fields that no two products share. Run inside
+    a transaction, after ``SETTINGS``. Raises ``ConcurrentEdit``.
     """
     cursor.execute(_restore(unique), params)
     undone, written, kept, gone = cursor.fetchone()
@@ -294,8 +295,8 @@ WITH gone AS MATERIALIZED (
 ), back AS (
     INSERT INTO catalog_product ({PRODUCT_COLUMNS})
     OVERRIDING SYSTEM VALUE
-    SELECT id, sku, name, description, price, active, own_fields, last_version + 1, created_at, now(),
-           created_in_id, changed_in_id
+    SELECT id, sku, name, description, price, active, own_fields, last_version + 1, created_at,
+           now(), created_in_id, changed_in_id
     FROM gone
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -346,6 +347,7 @@ FROM catalog_removedproduct AS removed CROSS JOIN LATERAL (
 ) AS product
 WHERE removed.id BETWEEN %(first)s AND %(last)s AND removed.change_set_id = %(undone)s
 """
+
 
 def _forecast(unique: Sequence[str]) -> str:
     return f"""

@@ -77,7 +77,8 @@ WITH source AS MATERIALIZED (
     WHERE source.next_line IS NULL
       AND (stored.id IS NULL
            OR (%(may_update)s
-               AND (stored.sku, stored.name, stored.description, stored.price, stored.active{own_old})
+               AND (stored.sku, stored.name, stored.description, stored.price,
+                    stored.active{own_old})
                    IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})))
 )"""
 
@@ -270,8 +271,8 @@ def upsert(
     ``sku, name, description, price, active``, and ``own_fields`` (JSON: values by key) if
     ``fields``, the columns that the file has, holds own ones (``fields.KEY``). All of its keys lie
     in ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
-    ``unique`` are the keys of own fields that no two products share. Run inside a transaction, after
-    ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
+    ``unique`` are the keys of own fields that no two products share. Run inside a transaction,
+    after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
     meanwhile: the caller rolls back and runs it again.
     """
     cursor.execute(

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from rest_framework.test import APIClient
 
+from catalog.export import export_lines
 from catalog.models import Change, ChangeSet, Field, Product
 from catalog.operations import bulk, fields, products, undo
 from catalog.operations.products import Invalid
@@ -181,7 +182,7 @@ def test_a_value_of_a_unique_field_that_is_taken_is_refused_by_line() -> None:
     define("GTIN", "gtin", unique=True)
     make("A", gtin="4006381333931")
     rows = [("B", "04006381333931"), ("C", "00000073513537"), ("D", "00000073513537"), ("E", None)]
-    change_set, done = import_rows(*((sku, {"gtin": v}) for sku, v in rows), unique=("gtin",))
+    _, done = import_rows(*((sku, {"gtin": v}) for sku, v in rows), unique=("gtin",))
     assert [(line, key, value) for line, _, key, value in done.taken] == [
         (2, "gtin", "04006381333931"),
         (4, "gtin", "00000073513537"),
@@ -237,7 +238,7 @@ def test_a_deleted_product_comes_back_with_its_own_fields() -> None:
 def test_another_type_is_refused_where_values_would_not_fit() -> None:
     size = define("Size")
     make("A", size="12")
-    with pytest.raises(fields.FieldInUse, match="1 products .* “12” of A"):
+    with pytest.raises(fields.FieldInUse, match=r"1 products .* “12” of A"):
         fields.update_field(field_id=size.pk, data={"type": "integer"})
     assert Field.objects.get().type == "text"
     fields.update_field(field_id=size.pk, data={"type": "long_text"})
@@ -386,3 +387,39 @@ def test_a_filter_by_an_own_field_that_cannot_be_is_a_sentence(
     define("Brand"), define("Stock", "integer")
     answer = client("viewer").get("/api/v1/products/", {name: text})
     assert (answer.status_code, list(answer.data["errors"])) == (400, [name])
+
+
+def export(**options: Any) -> str:
+    return "".join(export_lines(Product.objects.all(), **options))
+
+
+def test_an_export_has_own_fields_as_an_import_takes_them() -> None:
+    define("Brand"), define("GTIN", "gtin"), define("New", "boolean"), define("Cost", "money")
+    define("Size", "choices", options={"choices": ["S", "M"]})
+    make("A", brand='7" "Acme", Ltd', gtin="73513537", new=False, cost="2", size=["S", "M"])
+    make("B", gtin="036000291452")
+    assert export().splitlines() == [
+        "sku,name,description,price,active,brand,gtin,new,cost,size",
+        'A,A,,,true,"7"" ""Acme"", Ltd",73513537,false,2.00,S|M',
+        "B,B,,,true,,036000291452,,,",
+    ]
+    assert export(columns=["brand", "sku"], spreadsheet=True).splitlines()[2] == ",B"
+
+
+def test_an_export_runs_no_formula_of_an_own_field() -> None:
+    define("Brand")
+    make("A", brand="=1+1")
+    assert export(spreadsheet=True, columns=["brand"]).splitlines()[1] == "'=1+1"
+
+
+def test_the_columns_of_an_export_are_chosen_by_the_address(
+    client: Callable[[str], APIClient],
+) -> None:
+    define("Brand")
+    make("A", brand="Acme")
+    editor = client("editor")
+    here = "/api/v1/products/export.csv"
+    answer = editor.get(here, {"columns": "brand,sku"})
+    assert answer.getvalue() == b"brand,sku\nAcme,A\n"
+    for columns in ("brand,colour", "sku,sku"):
+        assert editor.get(here, {"columns": columns}).data["errors"]["columns"]
