@@ -61,12 +61,29 @@ def create_field(*, data: Mapping[str, Any]) -> Field:
 @transaction.atomic
 def create_ready_made() -> list[Field]:
     """Define the ready-made fields that are not there yet, and return them."""
+    return [create_field(data=data) for data in missing_ready_made()]
+
+
+def missing_ready_made() -> list[dict[str, Any]]:
+    """The ready-made fields that are not there, by key and by label."""
     there = {text.casefold() for pair in Field.objects.values_list("key", "label") for text in pair}
-    return [
-        create_field(data=data)
-        for data in READY_MADE
-        if not {data["key"], data["label"].casefold()} & there
-    ]
+    return [one for one in READY_MADE if not {one["key"], one["label"].casefold()} & there]
+
+
+@transaction.atomic
+def move_field(*, field_id: int, up: bool) -> None:
+    """Put a field one place up or down among those in use."""
+    locked = Field.objects.select_for_update(of=("self",)).order_by("position", "id")
+    every = list(locked.filter(retired=False))
+    place = next((n for n, field in enumerate(every) if field.pk == field_id), None)
+    if place is None:
+        return
+    other = place - 1 if up else place + 1
+    if 0 <= other < len(every):
+        every[place], every[other] = every[other], every[place]
+    for position, field in enumerate(every):
+        field.position = position
+    Field.objects.bulk_update(every, ["position"])
 
 
 @transaction.atomic

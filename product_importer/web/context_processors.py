@@ -39,6 +39,10 @@ def may_see_webhooks(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.has_perm("webhooks.view_endpoint"))
 
 
+def may_see_fields(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("catalog.view_field"))
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     user = getattr(request, "user", None)
