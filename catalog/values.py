@@ -8,6 +8,7 @@ catalogue's contract (docs/csv.md) and stand in the database as constraints as w
 
 import re
 import unicodedata
+from decimal import Decimal
 
 # In the order in which files, pages and histories show them.
 FIELDS = ("sku", "name", "description", "price", "active")
@@ -18,25 +19,36 @@ DESCRIPTION_MAX_LENGTH = 100_000
 PRICE_MAX_DIGITS = 12
 PRICE_DECIMAL_PLACES = 2
 
+# Zero-width space, non-joiner, joiner; word joiner; byte order mark.
+_ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
+# Soft hyphen; marks, embeddings, overrides and isolates of writing direction; invisible operators
+# and deprecated formats: nothing of them is seen, whatever it does to the text around it.
+_INVISIBLE = (
+    "\u00ad\u061c\u180e\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2061\u2062\u2063\u2064"
+    "\u2066\u2067\u2068\u2069\u206a\u206b\u206c\u206d\u206e\u206f"
+)
 # Spaces that look like a space but do not break, and marks that cannot be seen at all.
 # Both come along when a SKU is copied out of a web page or a spreadsheet.
-_SKU_LOOKALIKES = str.maketrans(
-    {
-        "\u00a0": " ",  # no-break space
-        "\u2007": " ",  # figure space
-        "\u202f": " ",  # narrow no-break space
-        "\u200b": None,  # zero-width space
-        "\u200c": None,  # zero-width non-joiner
-        "\u200d": None,  # zero-width joiner
-        "\u2060": None,  # word joiner
-        "\ufeff": None,  # zero-width no-break space (byte order mark)
-    }
-)
+_SKU_LOOKALIKES: dict[int, str | None] = {
+    **dict.fromkeys(map(ord, "\u00a0\u2007\u202f"), " "),  # no-break, figure, narrow no-break
+    **dict.fromkeys(map(ord, _ZERO_WIDTH + _INVISIBLE), None),
+}
+# All that str.strip() takes off.
+_WHITE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+NAME_TRIMMED = _WHITE + _ZERO_WIDTH  # from both ends
+# A number that is meant to stay a text: ="00123" for spreadsheets, '00123 in their own files.
+_formula_guard = re.compile('="([^"]*)"').fullmatch
+# What programs write for a value that is not there.
+_NULLS = "NULL null Null (null) (NULL) <null> \\N nan NaN NAN None <NA> NaT nil undefined"
+NULL_WORDS = frozenset(_NULLS.split())
 # What a cell begins with that a spreadsheet runs as a formula; the wide ones are those of East
 # Asian input. Files for spreadsheets have an apostrophe before it, and an import takes one off.
 FORMULA_STARTS = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
 
-_price = re.compile(r"0*[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
+_price = re.compile(r"(0*[0-9]{1,10}(?:\.[0-9]{1,2})?)0*").fullmatch
+_many_places = re.compile(r"[0-9]+\.[0-9]{3,}").fullmatch
+# What binary arithmetic leaves of two decimals: 19.989999999999998, 4.3500000000000005.
+_float_noise = re.compile(r"[0-9]+\.[0-9]{2}[0-9]*?(?:0{5,}|9{5,})[0-9]{0,3}").fullmatch
 _ACTIVE = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "active"), True),
     **dict.fromkeys(("false", "no", "n", "f", "0", "inactive"), False),
@@ -44,13 +56,16 @@ _ACTIVE = {
 
 
 def clean_sku(text: str) -> str:
-    """Trim and normalise a SKU (NFC; no-break and zero-width spaces).
+    """Trim and normalise a SKU (NFC; no-break spaces, what cannot be seen, guards).
 
     Upper and lower case stay as they are: only the database decides which SKUs are the
     same without regard to case.
     """
     # What cannot be seen goes first: it may stand between a letter and its accent.
     sku = unicodedata.normalize("NFC", text.translate(_SKU_LOOKALIKES)).strip()
+    sku = _without_apostrophe(sku)
+    if found := _formula_guard(sku):
+        sku = _without_apostrophe(found[1].strip())
     if not sku:
         raise ValueError("The SKU is empty. Every product needs one.")
     if len(sku) > SKU_MAX_LENGTH:
@@ -62,9 +77,14 @@ def clean_sku(text: str) -> str:
     return sku
 
 
+def _without_apostrophe(sku: str) -> str:
+    """Take off what marks a text in a spreadsheet; between two of them it is a quotation."""
+    return sku.lstrip("'" + _WHITE) if sku[:1] == "'" != sku[-1:] else sku
+
+
 def clean_name(text: str) -> str:
-    """Trim a name."""
-    name = text.strip()
+    """Trim a name, also of what has no width."""
+    name = text.strip(NAME_TRIMMED)
     if not name:
         raise ValueError("The name is empty. Every product needs one.")
     if len(name) > NAME_MAX_LENGTH:
@@ -87,16 +107,38 @@ def clean_description(text: str) -> str:
 
 
 def clean_price(text: str) -> str | None:
-    """Return the price in plain digits, or ``None`` for a blank cell (no price)."""
+    """Return the price in plain digits, or ``None`` for a blank cell (no price).
+
+    Zeros after the second decimal are no more exact a price, and go.
+    """
     price = text.strip()
     if not price:
         return None
-    if not _price(price):
-        raise ValueError(
-            f"“{price[:40]}” is not a price. Write plain digits with at most two decimals, "
-            "up to 9999999999.99, like 1299.00."
-        )
-    return price
+    found = _price(price)
+    if found and (found[1] == price or "." in found[1]):
+        return found[1]
+    raise ValueError(
+        f"“{price[:40]}” is not a price{_why_no_price(price)}. Write plain digits with at most two "
+        "decimals, up to 9999999999.99, like 1299.00."
+    )
+
+
+def _why_no_price(price: str) -> str:
+    """The cause, where it can be told, as the end of a sentence."""
+    if len(price) > 40:
+        return ""
+    if price in NULL_WORDS:
+        return ": programs write it where there is none (leave it blank)"
+    if price[:1] == "-":
+        return ": it is below zero"
+    if any(unicodedata.category(character) == "Sc" for character in price):
+        return ": there is a currency sign in it"
+    if _float_noise(price):
+        near = f"{Decimal(price):.2f}"
+        return f" but what is left of {near} where a program or a spreadsheet calculates in binary"
+    if _many_places(price):
+        return ": it has more than two decimals"
+    return ": it has a decimal comma, or commas between its digits" if "," in price else ""
 
 
 def clean_active(text: str) -> bool | None:

@@ -1,17 +1,20 @@
-"""Import jobs: one uploaded file on its way into the catalogue."""
+"""Import jobs: one uploaded file on its way into the catalogue; suppliers and their formats."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 from django.db import models
+from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from catalog.models import ChangeSet
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
-INNER = ("layout", "checkpoint", "shown", "differing_skus")
+INNER = ("rules", "found", "layout", "unpacked", "checkpoint", "shown", "differing_skus")
+NAME_MAX_LENGTH = 100
 
 
 def uploads() -> Storage:
@@ -22,6 +25,94 @@ def uploads() -> Storage:
 def upload_path(job: "ImportJob", filename: str) -> str:
     """A folder per day; the storage makes the name unique."""
     return f"{job.created_at:%Y/%m/%d}/{filename[-100:]}"
+
+
+def table_path(job: "ImportJob", filename: str) -> str:
+    """Beside the upload that the table was unpacked from; the storage makes the name unique."""
+    folder, _, name = str(job.file.name).rpartition("/")
+    return f"{folder}/{name.partition('.')[0][-80:]}.table.csv"
+
+
+class Supplier(models.Model):
+    """Who sends files. Its formats say how they are read."""
+
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="imports_supplier_name_key",
+                violation_error_message="There is a supplier of this name already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Format(models.Model):
+    """How one kind of a supplier's files is read: its newest version.
+
+    The ready-made ones (``imports.mapping.ready_made``) have no supplier and stay as they are.
+    """
+
+    supplier = models.ForeignKey(
+        Supplier, on_delete=models.CASCADE, null=True, blank=True, related_name="formats"
+    )
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
+    version = models.PositiveIntegerField(default=1)
+    ready_made = models.BooleanField(default=False, editable=False)
+    rules = models.JSONField(help_text="imports.mapping.rules.Rules, of the newest version")
+    columns = models.JSONField(default=list, help_text="the columns' names in such a file")
+    # Of the columns' names (imports.mapping.matching.fingerprint); blank: never recognised by them.
+    fingerprint = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "supplier",
+                Lower("name"),
+                name="imports_format_name_key",
+                violation_error_message="The supplier has a format of this name already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.supplier}, {self.name}" if self.supplier else self.name
+
+
+class FormatVersion(models.Model):
+    """What a format was at a time, and whose change it was."""
+
+    format = models.ForeignKey(
+        Format, on_delete=models.CASCADE, related_name="versions", db_index=False
+    )
+    number = models.PositiveIntegerField(help_text="from 1")
+    rules = models.JSONField()
+    columns = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-number"]
+        default_permissions = ()  # those of the format
+        constraints = [
+            models.UniqueConstraint(fields=["format", "number"], name="imports_formatversion_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.format}, version {self.number}"
 
 
 class ImportJob(models.Model):
@@ -41,12 +132,15 @@ class ImportJob(models.Model):
     class Status(models.TextChoices):
         PENDING = "pending", "Pending"
         PROCESSING = "processing", "Processing"
+        AWAITING_MAPPING = "awaiting_mapping", "Awaiting mapping"
         AWAITING_REVIEW = "awaiting_review", "Awaiting review"
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
     class Stage(models.TextChoices):
+        UNPACKING = "unpacking", "Unpack"
+        MATCHING = "matching", "Match columns"
         STAGING = "staging", "Read"
         RESOLVING = "resolving", "Check duplicates"
         COMPARING = "comparing", "Compare"
@@ -58,8 +152,16 @@ class ImportJob(models.Model):
         CREATE_ONLY = "create_only", "Create only"
         UPDATE_ONLY = "update_only", "Update only"
 
+    class OnUnclear(models.TextChoices):
+        """What becomes of a file that cannot be read without a question."""
+
+        FAIL = "fail", "Fail"
+        WAIT = "wait", "Wait for somebody"
+        ALWAYS = "always", "Wait for somebody, even if nothing is unclear"
+
     FINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     ACTIVE = (Status.PENDING, Status.PROCESSING)
+    AWAITING = (Status.AWAITING_MAPPING, Status.AWAITING_REVIEW)  # a person
 
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     stage = models.CharField(max_length=20, choices=Stage, blank=True, default="")
@@ -96,6 +198,38 @@ class ImportJob(models.Model):
         help_text="an earlier import of the very same file",
     )
 
+    # What an archive or a workbook was unpacked to (imports.pipeline.unpack): it is read, and kept,
+    # in the place of the upload, which stays as it came.
+    table = models.FileField(
+        storage=uploads,
+        upload_to=table_path,
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="the table that was unpacked; blank for a file that is read as it is",
+    )
+    table_size = models.BigIntegerField(default=0, db_default=0, help_text="bytes")
+    # Its kind, members and sheets, what was taken of them, and warnings
+    # (imports.readers.unpack.Unpacked).
+    unpacked = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+
+    # How the file is to be read (imports.mapping.rules): as it was asked for, and from the moment
+    # its columns are matched the very rules it is read by, whatever becomes of the format.
+    rules = models.JSONField(default=dict, db_default={})
+    supplier = models.ForeignKey(
+        Supplier, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
+    )
+    format = models.ForeignKey(
+        Format, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
+    )
+    format_version = models.PositiveIntegerField(null=True, blank=True)
+    on_unclear = models.CharField(
+        max_length=10, choices=OnUnclear, default=OnUnclear.FAIL, db_default="fail"
+    )
+    # Of one that awaits its mapping: the rules as they were found, and the questions.
+    found = models.JSONField(default=dict, db_default={})
+
     # What the reader found out before the first record (imports.readers.csv.Layout).
     layout = models.JSONField(default=dict)
 
@@ -129,6 +263,15 @@ class ImportJob(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
+    unclear_at = models.DateTimeField(null=True, blank=True, help_text="awaiting a mapping since")
+    mapped_at = models.DateTimeField(null=True, blank=True)
+    mapped_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
     resolved_at = models.DateTimeField(null=True, blank=True)
     comparing_at = models.DateTimeField(null=True, blank=True)
     compared_at = models.DateTimeField(null=True, blank=True, help_text="reviewable since")
@@ -225,6 +368,16 @@ class ImportJob(models.Model):
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
+
+    @property
+    def readable(self) -> FieldFile:
+        """What the records are read from: the unpacked table, or the upload itself."""
+        return self.table or self.file
+
+    @property
+    def readable_size(self) -> int:
+        """Its bytes."""
+        return self.table_size if self.table else self.file_size
 
     @property
     def accounted_records(self) -> int:
@@ -363,6 +516,9 @@ def job_snapshot(job: ImportJob) -> dict[str, Any]:
         "file_size": job.file_size,
         "mode": job.mode,
         "review": job.review,
+        "supplier": job.supplier_id,
+        "format": job.format_id,
+        "format_version": job.format_version,
         "total_records": job.total_records,
         "processed_records": job.processed_records,
         "created": job.created,

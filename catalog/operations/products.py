@@ -291,6 +291,8 @@ def update_product(
         own = product.own_fields or {}
         own_before = {key: own.get(key) for key in given if own.get(key) != given[key]} or None
         cleaned["own_fields"] = _merged(product.own_fields, given)
+    if data.get("sku") == product.sku:  # one that is stored may be older than today's cleaning
+        cleaned["sku"] = product.sku
     changed = [name for name in cleaned if getattr(product, name) != cleaned[name]]
     if not changed:
         return product

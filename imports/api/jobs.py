@@ -25,8 +25,11 @@ from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
 from catalog.api.products import bad_filter
 from catalog.queries.filters import BadFilter
 from catalog.values import FIELDS
+from imports.api.mapping import MappingActions
+from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.operations import jobs as operations
+from imports.queries.formats import NoFormat, find_format
 from imports.queries.progress_stream import event_stream, viewer_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import FLAGS, MAX_PAGE_SIZE, PAGE_SIZE, NoReview, read_page, shown
@@ -42,7 +45,7 @@ from product_importer.common.api import (
     page_parameters,
 )
 from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
-from product_importer.common.parsing import ROW_NUMBER
+from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
 
 
 class NoRoom(exceptions.APIException):
@@ -66,6 +69,9 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "file_size",
             "mode",
             "review",
+            "supplier",
+            "format",
+            "format_version",
             "total_records",
             "processed_records",
             "created",
@@ -122,17 +128,56 @@ class FormFlag(Flag):
     """True or false in a form, where it is a word; a field that was left empty is false."""
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class RulesField(serializers.JSONField):
+    """Rules as JSON; in a form, its text."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return parse_rules(super().to_internal_value(data))
+        except RulesError as error:
+            raise serializers.ValidationError(error.problems) from error
+
+
+@extend_schema_field({"type": "string", "contentMediaType": "application/json"})
+class FormRules(RulesField):
+    """Rules in a form."""
+
+
+class FormatField(serializers.CharField):
+    """A format by its id or its names."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return find_format(super().to_internal_value(data))
+        except NoFormat as error:
+            raise serializers.ValidationError(str(error), code="does_not_exist") from error
+
+
+FORMAT = "How the file is read: the id of a format, or SUPPLIER/FORMAT by name."
+RULES = "How the file is read, before what the format says: docs/csv.md, “Rules”."
+
+
 class JobOptionsSerializer(serializers.Serializer[Any]):
     mode = serializers.ChoiceField(
         choices=ImportJob.Mode.choices, default=ImportJob.Mode.UPSERT, help_text="What to write."
     )
     review = Flag(default=False, help_text=REVIEW)
     review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
+    format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
+    rules = RulesField(required=False, help_text=RULES)
+    on_unclear = serializers.ChoiceField(
+        choices=["fail", "wait"],
+        default="fail",
+        help_text="What becomes of a file that leaves a question open: it fails with the question "
+        "as its error, or waits in awaiting_mapping.",
+    )
 
 
 class FileSerializer(JobOptionsSerializer):
     review = FormFlag(default=False, help_text=REVIEW)
     review_if_known = FormFlag(default=False, help_text=REVIEW_IF_KNOWN)
+    rules = FormRules(required=False, binary=True, help_text=RULES)
     file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
 
 
@@ -188,7 +233,7 @@ class EventStreamRenderer(StreamRenderer):
     list=extend_schema(summary="The imports, newest first"),
     retrieve=extend_schema(summary="One import"),
 )
-class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
+class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
     queryset = ImportJob.objects.all()
     serializer_class = JobSerializer
     pagination_class = NewestFirst
@@ -202,6 +247,9 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
         "rejects": "imports.view_importjob",
         "create": "imports.add_importjob",
         "diff": "imports.view_importjob",
+        "mapping": "imports.view_importjob",
+        "preview": "imports.add_importjob",
+        "save_mapping": "imports.add_importjob",
         "apply": "imports.add_importjob",
         "cancel": "imports.add_importjob",
         "retry": "imports.add_importjob",
@@ -222,15 +270,11 @@ class ImportViewSet(viewsets.ReadOnlyModelViewSet[ImportJob]):
     def create(self, request: Request) -> Response:
         upload = FileSerializer(data=request.data)
         upload.is_valid(raise_exception=True)
-        file = upload.validated_data["file"]
+        options = dict(upload.validated_data)
+        file = options.pop("file")
         try:
             job = operations.start_import(
-                file=file,
-                file_name=file.name,
-                user=actor_of(request),
-                mode=upload.validated_data["mode"],
-                review=upload.validated_data["review"],
-                review_if_known=upload.validated_data["review_if_known"],
+                file=file, file_name=file.name, user=actor_of(request), **options
             )
         except operations.NoRoom as error:
             raise NoRoom(str(error)) from error

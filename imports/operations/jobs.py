@@ -1,6 +1,7 @@
 """The verbs of the imports: from an uploaded file to the catalogue.
 
-    start_import -> advance_import (read, order) -> [compare, wait for apply_import]
+    start_import -> advance_import (match columns) -> [wait for save_mapping]
+                 -> advance_import (read, order) -> [compare, wait for apply_import]
                  -> advance_import (wait for the turn) -> run_chunks (apply) -> finish
 
 cancel_import stops a job at any point, retry_import lets one that ended too early go on.
@@ -27,7 +28,8 @@ from catalog.models import ChangeSet
 from catalog.operations import products as catalog
 from catalog.operations import undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
-from imports.models import ImportJob
+from imports.mapping.rules import Rules, rules_as_json
+from imports.models import Format, ImportJob
 from imports.pipeline import apply, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, sweep_leftovers
 from imports.task_names import ADVANCE, TAKE_TURN
@@ -84,14 +86,18 @@ def start_import(
     mode: str = ImportJob.Mode.UPSERT,
     review: bool = False,
     review_if_known: bool = False,
+    rules: Rules | None = None,
+    format: Format | None = None,
+    on_unclear: str = ImportJob.OnUnclear.FAIL,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
     Nothing of the file is parsed here. The job's place in the queue is the order of these
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
     if the very same file was imported before: of a file that is in the storage already, the
-    worker that reads it finds that out. Raises ``Refused`` for a file over the limit, and where
-    there is no room for it.
+    worker that reads it finds that out. ``rules`` go before those of ``format``; ``on_unclear``
+    says what becomes of a file that leaves a question open. Raises ``Refused`` for a file over the
+    limit, and where there is no room for it.
     """
     size = file.size or 0
     check_size(size)
@@ -102,6 +108,10 @@ def start_import(
         mode=mode,
         review=review,
         review_if_known=review_if_known,
+        rules=rules_as_json(rules) if rules else {},
+        format=format,
+        supplier=format.supplier if format else None,
+        on_unclear=on_unclear,
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name
@@ -121,6 +131,11 @@ def start_import(
 
 @transaction.atomic
 def _begin(job: ImportJob) -> None:
+    """Raises ``Refused`` for a format that somebody has just deleted."""
+    if job.format_id is not None:
+        formats = Format.objects.select_for_update(of=("self",), no_key=True)
+        if not formats.filter(pk=job.format_id).exists():
+            raise Refused("The format was deleted meanwhile. Choose another one.")
     if not job.review:
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
     job.save()
@@ -184,12 +199,12 @@ def apply_import(*, job_id: int, user: User | None) -> ImportJob:
 
     Raises ``Refused`` for a job that does not wait for it.
     """
-    job = _locked(job_id)
+    job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
-        raise Refused(f"Only an import that awaits review can be applied. {_state(job)}")
+        raise Refused(f"Only an import that awaits review can be applied. {state_of(job)}")
     job.approved_at, job.approved_by = timezone.now(), user
     job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
-    _go_on(job, since=job.compared_at, status=Status.PROCESSING)
+    go_on(job, since=job.compared_at, status=Status.PROCESSING)
     return job
 
 
@@ -199,12 +214,12 @@ def cancel_import(*, job_id: int, user: User | None) -> ImportJob:
 
     Nothing more of it is committed after this. Raises ``Refused`` for a job that has ended.
     """
-    job = _locked(job_id)
+    job = locked_job(job_id)
     if job.is_final:
-        raise Refused(f"Only an import that has not ended can be cancelled. {_state(job)}")
+        raise Refused(f"Only an import that has not ended can be cancelled. {state_of(job)}")
     job.cancelled_by = user
     end_cancelled(job)
-    _log("import_cancelled", job, user)
+    log_act("import_cancelled", job, user)
     return job
 
 
@@ -218,9 +233,9 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     keeps. Raises ``Refused`` for one that goes on by itself, or is completed, or was undone, be it
     half-way: the undo would not know of what comes now.
     """
-    job = _locked(job_id)
+    job = locked_job(job_id)
     if job.status not in (Status.FAILED, Status.CANCELLED):
-        raise Refused(f"Only a failed or cancelled import can be retried. {_state(job)}")
+        raise Refused(f"Only a failed or cancelled import can be retried. {state_of(job)}")
     if not job.has_file:
         raise Refused(FILE_GONE)
     if job.change_set is not None:
@@ -242,18 +257,19 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     status = Status.PROCESSING if job.stage else Status.PENDING
     if job.stage in (Stage.COMPARING, Stage.APPLYING):
         job.stage = Stage.RESOLVING  # its turn, or its review, begins anew
-    _go_on(job, since=job.finished_at, status=status)
-    _log("import_retried", job, user)
+    since, job.unclear_at = job.unclear_at or job.finished_at, None
+    go_on(job, since=since, status=status)
+    log_act("import_retried", job, user)
     return job
 
 
-def _log(event: str, job: ImportJob, user: User | None) -> None:
+def log_act(event: str, job: ImportJob, user: User | None) -> None:
     """Tell what somebody did with a job, once it holds."""
     who = {"job_id": job.pk, "by": user.pk if user else None}
     transaction.on_commit(partial(logger.info, event, **who))
 
 
-def _locked(job_id: int) -> ImportJob:
+def locked_job(job_id: int) -> ImportJob:
     return (
         ImportJob.objects.select_for_update(of=("self",))
         .select_related("change_set", "created_by", "approved_by")
@@ -261,7 +277,7 @@ def _locked(job_id: int) -> ImportJob:
     )
 
 
-def _go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -> None:
+def go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -> None:
     """Let a job go on that waited for people ``since``; its clock stood still meanwhile."""
     now = timezone.now()
     if since is not None and job.started_at is not None:
@@ -276,10 +292,12 @@ def _go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) 
     kick_after_commit(ADVANCE, job.pk)
 
 
-def _state(job: ImportJob) -> str:
+def state_of(job: ImportJob) -> str:
     """A sentence that tells what an act does not fit to."""
     if job.status == Status.AWAITING_REVIEW:
         return "This one awaits review: apply or cancel it."
+    if job.status == Status.AWAITING_MAPPING:
+        return "This one awaits its mapping: match its columns, or cancel it."
     return f"This one is {job.get_status_display().lower()}."
 
 

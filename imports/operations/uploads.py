@@ -11,6 +11,7 @@ twice. Nothing here asks the bucket inside a transaction. Every call that asks i
 import logging
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -114,11 +115,10 @@ def arrived_parts(upload: Upload) -> list[int]:
         return list(range(1, upload.part_count + 1))  # made one, and then the answer was lost
 
 
-def complete_upload(
-    *, upload: Upload, user: User | None, mode: str, review: bool, review_if_known: bool
-) -> ImportJob:
+def complete_upload(*, upload: Upload, user: User | None, **options: Any) -> ImportJob:
     """Make one file of the parts and start its import; asked again, return the same job.
 
+    ``options`` are those of ``start_import``.
     Raises ``NotArrived`` if parts are missing, ``Gone``, and what ``start_import`` raises.
     """
     if upload.job is not None:
@@ -134,9 +134,7 @@ def complete_upload(
             file=StoredFile(upload.name, size),
             file_name=upload.file_name,
             user=user,
-            mode=mode,
-            review=review,
-            review_if_known=review_if_known,
+            **options,
         )
         locked.job = job
         locked.save(update_fields=["job"])

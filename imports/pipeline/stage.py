@@ -1,4 +1,7 @@
-"""From the file to the staging table: the stages “read” and “check duplicates”."""
+"""From the file to the staging table: the stages “read” and “check duplicates”.
+
+What comes before in the same pass over the file, matching its columns, is in ``match``.
+"""
 
 import time
 from collections.abc import Iterator
@@ -22,13 +25,15 @@ from imports.pipeline.finish import (
     note_trouble,
     still_reading,
 )
+from imports.pipeline.match import Unclear, await_mapping, match_columns, rules_to_keep
+from imports.pipeline.unpack import unpack_upload
+from imports.queries.mapping import Found
 from imports.readers.csv import (
     Batch,
     Checkpoint,
     Layout,
     Problem,
     UnreadableFile,
-    inspect,
     read_batches,
 )
 from imports.sql import staging
@@ -41,9 +46,9 @@ logger = get_logger(__name__)
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
+BEFORE_RESOLVING = (Stage.UNPACKING, Stage.MATCHING, Stage.STAGING)
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
-COLUMN_NAME_MAX_LENGTH = 1_000
 PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
 
 
@@ -52,12 +57,14 @@ def prepare(job: ImportJob) -> bool:
     if not _begin_run(job):
         return False
     try:
-        if job.stage == Stage.STAGING and not stage_records(job):
+        if job.stage in BEFORE_RESOLVING and not stage_records(job):
             kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
             return False
         return resolve(job)
     except UnreadableFile as error:
         fail_import(job.pk, str(error))
+    except Unclear as unclear:
+        await_mapping(job, unclear.values)
     except FileNotFoundError:
         fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.")
     except Overtaken as error:
@@ -79,7 +86,7 @@ def _begin_run(job: ImportJob) -> bool:
             return False
         ImportJob.objects.filter(pk=job.pk).update(
             status=Status.PROCESSING,
-            stage=now.stage or Stage.STAGING,
+            stage=now.stage or Stage.UNPACKING,
             started_at=now.started_at or timezone.now(),
         )
     job.refresh_from_db()
@@ -92,16 +99,19 @@ def _begin_run(job: ImportJob) -> bool:
 def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     """Read the file from its checkpoint on, slice by slice; return whether all of it is read.
 
-    A slice is one transaction: its rows, its refused records, the checkpoint behind it.
-    Raises ``UnreadableFile``, ``FileNotFoundError`` and ``Overtaken``.
+    A slice is one transaction: its rows, its refused records, the checkpoint behind it. What is
+    packed is unpacked first, and its table left to the next run. Raises ``UnreadableFile``,
+    ``FileNotFoundError`` and ``Overtaken``.
     """
-    with job.file.open("rb") as handle:
+    with job.readable.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
         began = time.monotonic()
         _fetch(job, file)
         seconds = max(seconds, PER_FETCH * (time.monotonic() - began))
         if not job.sha256:
             recognise_stored(job, file)
+        if job.stage == Stage.UNPACKING and not unpack_upload(job, file):
+            return False
         layout, checkpoint = _reading_state(job, file)
         batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
@@ -136,30 +146,22 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
                 and staging.count_staged(cursor, job.pk) == job.staged_records
             ):
                 return layout, checkpoint
-    layout = inspect(file)
-    _check_names(layout)
+    found = match_columns(job, file)
+    layout = found.layout()
     checkpoint = Checkpoint(layout.offset, layout.line)
-    restart_staging(job, layout=layout.as_json(), checkpoint=asdict(checkpoint))
+    restart_staging(job, found=found, layout=layout.as_json(), checkpoint=asdict(checkpoint))
     return layout, checkpoint
 
 
-def _check_names(layout: Layout) -> None:
-    """Raise ``UnreadableFile`` for names of columns that are none: the job keeps them all."""
-    for number, name in enumerate(layout.header, start=1):
-        if len(name) > COLUMN_NAME_MAX_LENGTH:
-            raise UnreadableFile(
-                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
-                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
-                "file names its columns."
-            )
-
-
 @transaction.atomic
-def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+def restart_staging(
+    job: ImportJob, *, found: Found, layout: dict[str, Any], checkpoint: dict[str, Any]
+) -> None:
     """Begin to read the file from its first record, with an empty staging table.
 
-    What chunks have applied already, and refused while applying, stays counted. Raises
-    ``Overtaken`` if the job is no longer where it was when it was looked at.
+    The job keeps the rules that it is read by from now on. What chunks have applied already, and
+    refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
+    was when it was looked at.
     """
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
@@ -168,7 +170,7 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
-        stage=Stage.STAGING,
+        stage=job.stage,
         layout=job.layout,
         checkpoint=job.checkpoint,
         staged_records=job.staged_records,
@@ -179,6 +181,8 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
     read_errors._raw_delete(read_errors.db)
     refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
     moved.update(
+        **rules_to_keep(job, found),
+        stage=Stage.STAGING,
         layout=layout,
         checkpoint=checkpoint,
         bytes_read=0,
@@ -186,7 +190,11 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
         total_records=0,
         rejected=F("rejected") - refused,
         processed_records=F("processed_records") - refused,
-        warnings=[*same_file_warning(job), *layout["warnings"]],
+        warnings=[
+            *same_file_warning(job),
+            *job.unpacked.get("warnings", ()),
+            *layout["warnings"],
+        ],
         progress_at=timezone.now(),
     )
     job.refresh_from_db()
@@ -231,7 +239,7 @@ def _stage_slice(
             staged_records=job.staged_records,
         ).update(
             checkpoint=asdict(behind),
-            bytes_read=min(job.file_size, file.tell()),
+            bytes_read=min(job.readable_size, file.tell()),
             staged_records=F("staged_records") + rows,
             total_records=F("total_records") + rows + len(problems),
             processed_records=F("processed_records") + len(problems),

@@ -1,5 +1,6 @@
 """``manage.py import_products FILE``: an import from the command line, watched to its end."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from imports.mapping.rules import RulesError, parse_rules
 from imports.models import ImportJob
 from imports.operations.jobs import Refused, start_import
+from imports.queries.formats import NoFormat, find_format
 from imports.queries.progress import progress_of
 
 LOOK_SECONDS = 0.2
@@ -30,6 +33,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--mode", choices=ImportJob.Mode.values, default=ImportJob.Mode.UPSERT.value
         )
+        parser.add_argument("--format", help="its id, or SUPPLIER/FORMAT: how the file is read")
+        parser.add_argument(
+            "--rules", metavar="JSON", help="how the file is read: docs/csv.md, “Rules”"
+        )
+        parser.add_argument(
+            "--on-unclear",
+            choices=["fail", "wait"],
+            default="fail",
+            help="whether a file that leaves a question open fails, or waits for somebody",
+        )
         parser.add_argument(
             "--review", action="store_true", help="show what would change, and wait"
         )
@@ -41,6 +54,7 @@ class Command(BaseCommand):
             user = User.objects.filter(username=options["user"]).first()
             if user is None:
                 raise CommandError(f"There is no user “{options['user']}”.")
+        reading = self._reading(options)
         try:
             with path.open("rb") as handle:
                 job = start_import(
@@ -49,6 +63,8 @@ class Command(BaseCommand):
                     user=user,
                     mode=options["mode"],
                     review=options["review"],
+                    on_unclear=options["on_unclear"],
+                    **reading,
                 )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
@@ -58,6 +74,20 @@ class Command(BaseCommand):
         self._watch(job)
         self._report(job)
 
+    def _reading(self, options: dict[str, Any]) -> dict[str, Any]:
+        """How the file is to be read. Raises ``CommandError``."""
+        found: dict[str, Any] = {}
+        try:
+            if options["format"]:
+                found["format"] = find_format(options["format"])
+            if options["rules"]:
+                found["rules"] = parse_rules(json.loads(options["rules"]))
+        except json.JSONDecodeError as error:
+            raise CommandError(f"--rules is no JSON: {error}.") from error
+        except (NoFormat, RulesError) as error:
+            raise CommandError(str(error)) from error
+        return found
+
     def _watch(self, job: ImportJob) -> None:
         with tqdm(total=100, unit="%", bar_format="{desc}: {bar} {n:.0f} % [{elapsed}]") as bar:
             while True:
@@ -65,13 +95,21 @@ class Command(BaseCommand):
                 progress = progress_of(job, timezone.now())
                 bar.set_description_str(progress.waiting or job.get_stage_display() or "Waiting")
                 bar.update(progress.fraction * 100 - bar.n)
-                if job.is_final or job.status == ImportJob.Status.AWAITING_REVIEW:
+                if job.is_final or job.status in ImportJob.AWAITING:
                     return
                 time.sleep(LOOK_SECONDS)
 
     def _report(self, job: ImportJob) -> None:
         for warning in job.warnings:
             self.stderr.write(self.style.WARNING(warning))
+        if job.status == ImportJob.Status.AWAITING_MAPPING:
+            for question in job.found["questions"]:
+                self.stderr.write(self.style.WARNING(question["message"]))
+            self.stdout.write(
+                f"Nothing is read yet. Match the columns at /imports/{job.pk}/, or PUT the rules "
+                f"to /api/v1/imports/{job.pk}/mapping/."
+            )
+            return
         awaits = job.status == ImportJob.Status.AWAITING_REVIEW
         for warning in job.shown["warnings"] if awaits else []:
             self.stderr.write(self.style.WARNING(warning))

@@ -8,7 +8,18 @@ records   lines -> records -> rows and problems, from a checkpoint on
 """
 
 from imports.readers.csv.cells import Problem
-from imports.readers.csv.header import Layout, UnreadableFile, inspect
+from imports.readers.csv.dialect import Dialect, find_dialect, inspect
+from imports.readers.csv.header import Layout, UnreadableFile
 from imports.readers.csv.records import Batch, Checkpoint, read_batches
 
-__all__ = ["Batch", "Checkpoint", "Layout", "Problem", "UnreadableFile", "inspect", "read_batches"]
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Dialect",
+    "Layout",
+    "Problem",
+    "UnreadableFile",
+    "find_dialect",
+    "inspect",
+    "read_batches",
+]

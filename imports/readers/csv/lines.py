@@ -4,21 +4,80 @@ A line ends with LF, CR LF or CR and nothing else: ``str.splitlines`` would also
 U+2028, VT and others that are part of the text. So lines are split as bytes.
 """
 
+import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from catalog.values import FORMULA_STARTS
 
+if TYPE_CHECKING:
+    from _csv import _reader as Reader
+
 BLOCK_SIZE = 1 << 18
 RECORD_LIMIT = 1 << 20  # bytes; docs/csv.md, "Limits"
+END_OF_TEXT = b"\x1a"
 KEPT_OF_OVERLONG = 4096  # bytes of an overlong line that are kept, to show it
 
 
 _guard = re.compile(
     b"'(?:" + b"|".join(re.escape(start.encode()) for start in FORMULA_STARTS) + b")"
 ).search
+
+
+class Writing(NamedTuple):
+    """How the lines of a file are written: RFC 4180 but for what is named here."""
+
+    delimiter: str
+    quote: str = '"'
+    padded: bool = False
+    wrapped: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether lines are parsed as they stand."""
+        return not self.padded and not self.wrapped
+
+    def reader(self, lines: Iterable[str], *, strict: bool = True) -> "Reader":
+        """The standard library's parser of lines that are ``plain``."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            strict=strict,
+        )
+
+    def plain(self, lines: list[str]) -> list[str]:
+        """Lines as RFC 4180 has them: each by itself, whatever stands before it."""
+        if self.wrapped:
+            lines = [unwrapped(line, self.wrapped) for line in lines]
+        if self.padded and self.quote:
+            mark, sign = re.escape(self.quote), re.escape(self.delimiter)
+            blank = "[ \t]+" if self.delimiter != "\t" else " +"
+            around = re.compile(
+                f"(?<={mark}){blank}(?={sign}|[\r\n]|$)|(?:(?<={sign})|^){blank}(?={mark})"
+            )
+            lines = [around.sub("", line) if self.quote in line else line for line in lines]
+        return lines
+
+
+def unwrapped(line: str, delimiter: str) -> str:
+    """A line without the quotes around it as a whole, and the delimiters behind them.
+
+    A spreadsheet writes that which took each line of a CSV for one cell, and saved it as one. Of
+    a quoted field over several lines, the first has its opening and the last its closing quote:
+    quotes inside are twice, so that an odd number of them begins or ends the line.
+    """
+    text = line.rstrip("\r\n")
+    end = line[len(text) :]
+    text = text.rstrip(delimiter)
+    if (len(text) - len(text.lstrip('"'))) % 2:
+        text = text[1:]
+    if (len(text) - len(text.rstrip('"'))) % 2:
+        text = text[:-1]
+    return text.replace('""', '"') + end
 
 
 class Readable(Protocol):
@@ -59,7 +118,8 @@ def read_blocks(file: Readable) -> Iterator[Block]:
         if len(carry) > RECORD_LIMIT:
             block, carry = _skip_overlong(file, carry)
             yield block
-    if carry:
+    # DOS marked a text's end with this byte; some programs do it to this day.
+    if carry := carry.rstrip(END_OF_TEXT):
         yield Block(carry.splitlines(keepends=True))
 
 

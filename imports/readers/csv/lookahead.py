@@ -15,6 +15,8 @@ half of an escaped quote, for the other.
 import csv
 from typing import NamedTuple
 
+from imports.readers.csv.lines import Writing
+
 
 class Ending(NamedTuple):
     """Where a record ends (the line after it), and how many fields it has; or ``BROKEN``."""
@@ -33,9 +35,11 @@ class Lookahead:
     Lines are named by their place in it.
     """
 
-    def __init__(self, lines: list[str], delimiter: str, field_limit: int) -> None:
+    def __init__(
+        self, lines: list[str], delimiter: str, field_limit: int, quote: str = '"'
+    ) -> None:
         self._lines = lines
-        self._delimiter = delimiter
+        self._writing = Writing(delimiter, quote)
         self._field_limit = field_limit  # characters
         self._gone = 0  # lines that were taken off; numbers below count them too
         self._first = self._next = 0  # lines that were looked at: from, and up to
@@ -88,7 +92,8 @@ class Lookahead:
 
     def _go_on(self, line: str) -> None:
         """Move the open records over a line that begins inside their quoted field."""
-        read = self._read('"' + line) if '"' in line else ([line], True)
+        quote = self._writing.quote
+        read = self._read(quote + line) if quote in line else ([line], True)
         broken = read is None or self._length + len(read[0][0]) > self._field_limit
         if read and not broken:
             cells, is_open = read
@@ -103,7 +108,7 @@ class Lookahead:
 
     def _read(self, line: str) -> tuple[list[str], bool] | None:
         """The fields of one line, and whether a quote is open behind it; ``None``: an error."""
-        reader = csv.reader((line, '"'), delimiter=self._delimiter, strict=True)
+        reader = self._writing.reader((line, self._writing.quote))
         try:
             return next(reader), reader.line_num == 2
         except csv.Error:

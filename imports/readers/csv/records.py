@@ -10,23 +10,32 @@ import enum
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    FIELDS,
+    NAME_MAX_LENGTH,
+    NAME_TRIMMED,
+    SKU_MAX_LENGTH,
+)
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
+from imports.mapping.quick import plain_sku
+from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import recovery
-from imports.readers.csv.cells import CellProblem, Problem, Row, clean_cells, row_of, showable
-from imports.readers.csv.header import ERROR_COLUMN, Layout, open_text
+from imports.readers.csv.cells import CellProblem, Problem, Row, row_of, showable, unguarded
+from imports.readers.csv.header import ERROR_COLUMN, Layout, normalised, open_text
 from imports.readers.csv.lines import RECORD_LIMIT, Block, Readable, read_blocks
 from imports.readers.csv.lookahead import Lookahead
 
 csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
 
-# The plain majority of cells, which need no cleaning. All else goes through clean_cells.
-_plain_sku = re.compile(r"[!-~]{1,100}").fullmatch
-_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2})?|").fullmatch
+# The plain majority of cells, which need no cleaning. All else goes through the plan's way.
+_plain_sku = plain_sku()
+_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2}0{0,8})?|").fullmatch
 _PLAIN_ACTIVE = {
     "true": "t",
     "false": "f",
@@ -48,6 +57,13 @@ _FIELD_TOO_LARGE = f"field larger than field limit ({RECORD_LIMIT})"
 _BROKEN = "an error, or a wrong number of fields"  # what a look ahead tells
 
 
+def _plain_sku_but(layout: Layout) -> Callable[[str], object]:
+    """Matches a plain SKU that is not the column's own name: a header repeated later on is none."""
+    name = layout.header[layout.fields["sku"]]
+    pattern = rf"(?!{re.escape(name)}\Z)[!-&(-<>-~][!-~]{{0,{SKU_MAX_LENGTH - 1}}}"
+    return re.compile(pattern, re.IGNORECASE).fullmatch
+
+
 class _NeedsMore(enum.Enum):
     """The lines at hand do not decide: the record may go on in the next block."""
 
@@ -62,12 +78,24 @@ class Checkpoint:
     """Where reading can go on: bytes of text after the mark, and physical lines before it.
 
     ``lost`` tells that the lines from here on still belong to a broken record, until one
-    reads as a record again.
+    reads as a record again. ``skipped`` are the records so far that the rules' filter left out,
+    ``nothings`` the descriptions so far that said NULL or the like; ``above`` is ``Plan.above``.
     """
 
     offset: int
     line: int
     lost: bool = False
+    skipped: int = 0
+    nothings: int = 0
+    above: dict[str, str | None] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored; what is not in use is left out, and known to any release."""
+        data: dict[str, Any] = {"offset": self.offset, "line": self.line, "lost": self.lost}
+        for name in ("skipped", "nothings", "above"):
+            if value := getattr(self, name):
+                data[name] = value
+        return data
 
 
 @dataclass
@@ -85,8 +113,8 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Read a file's records from a checkpoint (or the first record) on.
 
-    Every record of the file is in exactly one batch, as a row or as a problem. Blank lines
-    are no records.
+    Every record of the file is in exactly one batch, as a row, as a problem, or counted as
+    skipped in its checkpoint. Blank lines are no records.
     """
     start = checkpoint or Checkpoint(layout.offset, layout.line)
     text = open_text(file, layout.encoding, layout.mark_size)
@@ -111,25 +139,35 @@ class _Parser:
 
     def __init__(self, layout: Layout, start: Checkpoint) -> None:
         self.layout = layout
+        self.plan = layout.plan()
+        self.plan.above = {int(column): cell for column, cell in start.above.items()}
+        self.skipped, self.nothings = start.skipped, start.nothings
         self.codec = layout.codec
+        self.writing = layout.writing
         self.width = len(layout.header)
+        # A record may lack blank cells at its end, but none that a product's field is read from.
+        needed = self.plan.columns if not layout.drops_blanks else [layout.fields["sku"]]
+        is_rejects = layout.error_column is not None
+        self.fewest = self.width if is_rejects else 1 + max(needed)
+        self.widths = {self.width, *(w for w in layout.widths if w >= self.fewest)}
+        self.header = [normalised(name) for name in layout.header] if layout.header_line else []
+        # Where no column refuses the header's own name, the SKU has to.
+        refuses = "price" in layout.fields or "active" in layout.fields or not layout.header_line
+        self.is_plain_sku = _plain_sku if refuses else _plain_sku_but(layout)
+        self.own_name = layout.header[layout.fields["sku"]] if self.header else None
+        self.told_of_header = False
         self.line = start.line
         self.lost = start.lost
         self.lines: list[str] = []
         self.offsets = [start.offset]  # where each line starts, in bytes, and where the last ends
-        self.ahead = Lookahead(self.lines, layout.delimiter, RECORD_LIMIT)
+        self.ahead = Lookahead(self.lines, layout.delimiter, RECORD_LIMIT, layout.quote)
         self.troubled = 0  # up to this line, one record is read at a time: see _read
         self.overlong: set[int] = set()  # indices into lines
         self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
         self.escapes = False  # whether backslashes or tabs are
         self.warned = 0
         # A blank cell is put behind each record; absent fields are picked from there.
-        self.pick = itemgetter(
-            *(
-                layout.fields.get(name, self.width)
-                for name in ("sku", "name", "description", "price", "active")
-            )
-        )
+        self.pick = itemgetter(*(self.plan.fields.get(name, self.width) for name in FIELDS))
 
     def feed(self, block: Block) -> Batch:
         known = len(self.lines)
@@ -144,6 +182,8 @@ class _Parser:
             self.suspicious = True
             del self.lines[known:]
             self.lines += [line.decode(self.codec, "surrogateescape") for line in block.lines]
+        if not self.writing.is_plain:
+            self.lines[known:] = self.writing.plain(self.lines[known:])
         self.suspicious |= block.has_nul or block.has_guards
         self.escapes |= block.has_escapes
         return self._parse(at_end=False)
@@ -176,7 +216,14 @@ class _Parser:
                     break
                 position = after
         self._drop(position)
-        batch.checkpoint = Checkpoint(self.offsets[0], self.line, self.lost)
+        batch.checkpoint = Checkpoint(
+            self.offsets[0],
+            self.line,
+            self.lost,
+            self.skipped,
+            self.nothings,
+            {str(column): cell for column, cell in self.plan.above.items()},
+        )
         return batch
 
     def _read(self, position: int, batch: Batch) -> "_Stop":
@@ -193,7 +240,7 @@ class _Parser:
         if ending is None:
             return _Stop(position, limit, _UNEXPECTED_END, [])
         # One cell may be a blank one, which is no record. No two such records share a line.
-        if ending.end - position > 1 and ending.fields not in (1, self.width):
+        if ending.end - position > 1 and ending.fields != 1 and ending.fields not in self.widths:
             return _Stop(position, ending.end, _BROKEN, [])
         return self._run(position, ending.end, batch)
 
@@ -201,46 +248,72 @@ class _Parser:
         """Read the records of ``lines[position:limit]`` until one needs a closer look."""
         whole = position == 0 and limit == len(self.lines)
         lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
-        reader = csv.reader(lines, delimiter=self.layout.delimiter, strict=True)
+        reader = self.writing.reader(lines)
         width, pick, take_row = self.width, self.pick, batch.rows.append
+        plan, quick = self.plan, self.plan.quick
+        is_plain_sku, padded, own_name = self.is_plain_sku, self.writing.padded, self.own_name
         suspicious = self.suspicious or self.layout.error_column is not None
-        shortest_name = 1 if "name" in self.layout.fields else 0
-        plain_rows = bool(shortest_name) and not self.escapes
+        # Where rules have no quick way, each record is looked at.
+        suspicious |= not plan.is_plain and quick is None
+        has_name = "name" in plan.fields
+        unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
+        plain_rows = has_name and not (self.escapes or plan.escapes)
         first_line = self.line + position + 1
         start = 0
         try:
             for cells in reader:
                 end = reader.line_num
+                if len(cells) != width or padded:
+                    self._fit(cells, end - start)
                 if len(cells) == width:
-                    cells.append("")
-                    sku, name, description, price, active = pick(cells)
-                    flag = _PLAIN_ACTIVE.get(active)
-                    if (
-                        flag is not None
-                        and _plain_sku(sku)
-                        and _plain_price(price)
-                        and shortest_name <= len(name) <= NAME_MAX_LENGTH
-                        and name.strip() == name
-                        and len(description) <= DESCRIPTION_MAX_LENGTH
-                        and not description.isspace()
-                        and end - start == 1
+                    if quick is None:
+                        cells.append("")
+                        sku, name, description, price, active = pick(cells)
+                        flag = _PLAIN_ACTIVE.get(active)
+                        is_quick = (
+                            flag is not None
+                            and is_plain_sku(sku)
+                            and sku not in NO_TEXTS
+                            and _plain_price(price)
+                            and (
+                                NO_TEXT_MAX_LENGTH < len(name) <= NAME_MAX_LENGTH
+                                or (len(name) <= NO_TEXT_MAX_LENGTH and name not in unnamed)
+                            )
+                            and name.strip() == name
+                            and (name.isascii() or name.strip(NAME_TRIMMED) == name)
+                            and (
+                                NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
+                                or is_text(description)
+                            )
+                            and not description.isspace()
+                            and end - start == 1
+                            and not suspicious
+                        )
+                    elif (
+                        end - start == 1
                         and not suspicious
+                        and (five := quick(cells))
+                        and five[0] != own_name
                     ):
+                        sku, name, description, price, flag = five
+                        is_quick = True
+                    else:
+                        is_quick = False
+                    if is_quick:
                         line = first_line + start
                         if plain_rows:  # a single line without these needs no escaping
                             take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
                         else:
-                            record = "" if shortest_name else json.dumps(cells[:-1])
+                            record = "" if has_name else json.dumps(cells[:width])
                             take_row(row_of(str(line), sku, name, description, price, flag, record))
                     else:
-                        cells.pop()
-                        span = self.lines[position + start : position + end]
-                        if len(span) > 1 and self._hides_records(
-                            cells, span, first_line + start, batch
-                        ):
-                            return _Stop(position + start, position + end, "hidden", cells)
-                        self._take(cells, first_line + start, batch)
-                elif not cells or (width > 1 and len(cells) == 1 and not cells[0].strip()):
+                        del cells[width:]
+                        if end - start > 1:
+                            span = self.lines[position + start : position + end]
+                            self._warn_of_hidden(cells, span, first_line + start, batch)
+                        if not self._is_no_record(cells, first_line + start, batch):
+                            self._take(cells, first_line + start, batch)
+                elif self._is_blank(cells, end - start):
                     pass  # a blank line is no record
                 elif end - start > 1:
                     return _Stop(position + start, position + end, "width", cells)
@@ -250,6 +323,42 @@ class _Parser:
         except csv.Error as error:
             return _Stop(position + start, position + reader.line_num, str(error), [])
         return _Stop(limit, limit, None, [])
+
+    def _fit(self, cells: list[str], lines: int) -> None:
+        """Bring a record over so many lines to the header's width, if only blank cells differ.
+
+        One over several lines must have a width that others have too: a quote that was never
+        closed may have taken in the rest of it.
+        """
+        if self.writing.padded:
+            cells[:] = [cell.strip(" ") for cell in cells]
+        if (lines > 1 and len(cells) not in self.widths) or not any(map(str.strip, cells)):
+            return
+        if len(cells) > self.width:
+            if not any(map(str.strip, cells[self.width :])):
+                del cells[self.width :]
+        elif len(cells) >= self.fewest:
+            cells += [""] * (self.width - len(cells))
+
+    def _is_blank(self, cells: list[str], lines: int) -> bool:
+        """Whether cells of another width than the header's are a blank line, or only delimiters."""
+        if len(cells) > 1:
+            return lines == 1 and not any(map(str.strip, cells))
+        return not cells or not cells[0].strip().strip("\x1a")
+
+    def _is_no_record(self, cells: list[str], line: int, batch: Batch) -> bool:
+        """Whether cells of the right width are all blank, or the header's names once more."""
+        if not any(map(str.strip, cells)):
+            return self.width > 1
+        if not self.header or [normalised(unguarded(cell)) for cell in cells] != self.header:
+            return False
+        if not self.told_of_header:
+            self.told_of_header = True
+            batch.warnings.append(
+                f"Line {line:,} has the names of the columns once more. Such lines are no records "
+                "and were left out."
+            )
+        return True
 
     def _limit(self, position: int) -> int:
         """Where a record from ``position`` on ends at the latest: before an overlong line.
@@ -264,7 +373,11 @@ class _Parser:
 
     def _take(self, cells: list[str], line: int, batch: Batch) -> None:
         """Clean a record of the right width: a row, or a problem that names every bad cell."""
-        values, problems = clean_cells(cells, self.layout.fields)
+        cleaned = self.plan.clean(cells)
+        if cleaned.left_out:
+            self.skipped += 1
+            return
+        problems = cleaned.problems
         if not problems and (refused := self._still_too_short(cells)):
             problems = [refused]
         if problems:
@@ -272,18 +385,12 @@ class _Parser:
             message = " ".join(problem.message for problem in problems)
             batch.problems.append(Problem(line, column, problems[0].code, message, showable(cells)))
             return
-        record = "" if "name" in self.layout.fields else json.dumps(cells)
-        batch.rows.append(
-            row_of(
-                str(line),
-                values["sku"],
-                values.get("name", ""),
-                values.get("description", ""),
-                values.get("price", ""),
-                values.get("active", ""),
-                record,
-            )
-        )
+        self.nothings += cleaned.nothings
+        has_name = "name" in self.plan.fields and not cleaned.kept & FIELD_BITS["name"]
+        kept = (str(cleaned.kept),) if self.plan.may_keep else ()
+        record = "" if has_name else json.dumps(cells)
+        values = (cleaned.values.get(name, "") for name in FIELDS)
+        batch.rows.append(row_of(str(line), *values, *kept, record))
 
     def _still_too_short(self, cells: list[str]) -> CellProblem | None:
         """In a file of rejects: a record that was refused as too short and is not mended.
@@ -294,7 +401,7 @@ class _Parser:
         column = self.layout.error_column
         if column is None or not cells[column].startswith(TOO_FEW_FIELDS):
             return None
-        last = max(self.layout.fields.values())
+        last = max(self.plan.columns)
         if cells[last].strip():
             return None
         return CellProblem(
@@ -306,6 +413,7 @@ class _Parser:
 
     def _refuse_width(self, cells: list[str], line: int, batch: Batch) -> None:
         few = len(cells) < self.width
+        self.plan.forget_above()
         batch.problems.append(
             Problem(
                 line,
@@ -323,6 +431,7 @@ class _Parser:
 
     def _refuse_overlong(self, position: int, batch: Batch) -> None:
         size = self._size(position, position + 1)
+        self.plan.forget_above()
         batch.problems.append(
             Problem(
                 self.line + position + 1,
@@ -334,17 +443,17 @@ class _Parser:
             )
         )
 
-    def _hides_records(self, cells: list[str], span: list[str], line: int, batch: Batch) -> bool:
-        """Whether a well-formed record over several lines is an unclosed quote after all."""
-        hidden = recovery.hidden_records(cells, span, self.layout)
-        if hidden is recovery.Hidden.PERHAPS and self.warned < WARNINGS_AT_MOST:
+    def _warn_of_hidden(self, cells: list[str], span: list[str], line: int, batch: Batch) -> None:
+        """Tell of a well-formed record over several lines that may be an unclosed quote."""
+        if self.warned >= WARNINGS_AT_MOST:
+            return
+        if recovery.looks_like_records(cells, span, self.layout):
             self.warned += 1
             batch.warnings.append(
                 f"Lines {line:,} to {line + len(span) - 1:,} were read as one record with a "
                 "quoted field over several lines, but each of them looks like a record of its "
                 "own. If a closing quote is missing, mend it and import the file again."
             )
-        return hidden is recovery.Hidden.YES
 
     def _recover(self, stop: "_Stop", batch: Batch, at_end: bool) -> "int | _NeedsMore":
         """Deal with a record that does not read well; return where to go on.
@@ -366,7 +475,7 @@ class _Parser:
                 return NEEDS_MORE
             found = found if sure else None
         line = self.line + stop.start + 1
-        if found is not None or unfinished or stop.reason == "hidden":
+        if found is not None or unfinished:
             after = stop.end if found is None else found
             self._refuse_unclosed(stop.start, after, size, batch)
             self.lost = found is None and not at_end
@@ -382,13 +491,14 @@ class _Parser:
             cells = recovery.split_literally(
                 "".join(self.lines[stop.start : stop.end]), self.layout.delimiter
             )
+            self.plan.forget_above()
             batch.problems.append(
                 Problem(
                     line,
                     "",
                     "text_after_quote",
-                    "There is text after a closing quote. Put the whole field in quotes, and "
-                    "write a quote inside it twice.",
+                    "There is text, or a blank, after a closing quote. Put the whole field in "
+                    "quotes, and write a quote inside it twice.",
                     showable(cells),
                 )
             )
@@ -396,6 +506,7 @@ class _Parser:
 
     def _refuse_unclosed(self, start: int, after: int, size: int, batch: Batch) -> None:
         too_large = size > RECORD_LIMIT
+        self.plan.forget_above()
         text = "".join(self.lines[start:after])
         cells = recovery.split_literally(text[:RECORD_LIMIT], self.layout.delimiter)
         batch.problems.append(
@@ -429,7 +540,7 @@ class _Parser:
                 may_go_on = limit == len(self.lines) and not at_end
                 if may_go_on and self._size(index, limit) <= RECORD_LIMIT:
                     return index, False
-            elif ending.fields == self.width:
+            elif ending.fields in self.widths:
                 return index, True
         return None, True
 

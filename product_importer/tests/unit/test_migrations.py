@@ -32,6 +32,11 @@ ALLOWED: dict[tuple[str, str, str], str] = {
         "0003_api_tokens",
         "runs Python, which cannot be read here",
     ): "It adds a row beside each API token, of which there are a few, to a table of its own.",
+    (
+        "imports",
+        "0008_suppliers_and_formats",
+        "runs Python, which cannot be read here",
+    ): "It adds the few formats that come with the product to a table that it has just made.",
 }
 
 # Tables of hundreds of thousands of rows and more: building an index there takes seconds, in

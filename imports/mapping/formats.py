@@ -1,0 +1,172 @@
+"""A format's rules against the columns of a file at hand: what moved, what is gone, what is new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from imports.mapping.aliases import key_of
+from imports.mapping.matching import Matched, follow
+from imports.mapping.questions import Question
+from imports.mapping.rules import AUTO, Column, ColumnRule, Condition, Rules, folded
+from imports.mapping.table import Memory, meaning, reference
+
+
+@dataclass(frozen=True)
+class KnownFormat:
+    """What recognising takes: its name in a sentence, its rules, the columns of its files.
+
+    ``lenient``: columns that a file lacks are left out, as of a ready-made one.
+    """
+
+    title: str
+    rules: Rules
+    columns: Sequence[str]
+    lenient: bool = False
+
+
+@dataclass
+class _Fitted:
+    rules: Rules
+    gone: list[tuple[str, str]] = field(default_factory=list)  # a column's name, its field
+
+
+def under(rules: Rules, format_: Rules) -> Rules:
+    """Rules that were given, and those of a format for everything that they leave open."""
+    given = {
+        name: value
+        for name in Rules.__dataclass_fields__
+        if (value := getattr(rules, name)) not in (AUTO, (), {})
+    }
+    return replace(format_, **given)
+
+
+def likeness(columns: Sequence[str], header: Sequence[str]) -> float:
+    """How much of two files' columns is the same, from 0 to 1."""
+    one, other = set(map(key_of, columns)) - {""}, set(map(key_of, header)) - {""}
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def read_as(
+    known: KnownFormat,
+    header: Sequence[str],
+    records: Sequence[Sequence[str]],
+    memory: Memory,
+) -> Matched:
+    """Match a file's columns as a format says, and ask for what has changed about them alone."""
+    fitted = _fit(known, header)
+    added = _added(known, header)
+    rules = fitted.rules
+    asked: list[Question] = []
+    if fitted.gone and not known.lenient:
+        rules, asked = _ask_for_gone(known, fitted, header, added)
+    asked += _ask_for_new(known, header, added)
+    matched = follow(header, records, rules, memory)
+    notes = [f"Read as {known.title}."]
+    here = set(map(key_of, header))
+    gone = (
+        [] if known.lenient else [n for n in known.columns if n.strip() and key_of(n) not in here]
+    )
+    if gone or added:
+        notes.append(_changes(header, gone, added))
+    return replace(matched, questions=[*asked, *matched.questions], notes=[*notes, *matched.notes])
+
+
+def _fit(known: KnownFormat, header: Sequence[str]) -> _Fitted:
+    """Name the columns as this file does, and leave out the rules whose columns it lacks."""
+    fitted = _Fitted(known.rules)
+    moved = bool(known.columns) and list(map(key_of, known.columns)) != list(map(key_of, header))
+    columns: list[ColumnRule] = []
+    for rule in known.rules.columns:
+        found = [_find(column, header, moved and not known.lenient) for column in rule.columns]
+        if None in found:
+            fitted.gone += [
+                (_name(known, column), rule.field)
+                for column, place in zip(rule.columns, found, strict=True)
+                if place is None
+            ]
+        else:
+            columns.append(replace(rule, columns=tuple(c for c in found if c is not None)))
+    conditions: list[Condition] = []
+    for condition in known.rules.only_if:
+        place = _find(condition.column, header, moved and not known.lenient)
+        if place is None:
+            fitted.gone.append((_name(known, condition.column), ""))
+        else:
+            conditions.append(replace(condition, column=place))
+    fitted.rules = replace(known.rules, columns=tuple(columns), only_if=tuple(conditions))
+    return fitted
+
+
+def _find(column: Column, header: Sequence[str], moved: bool) -> Column | None:
+    """A rule's column, as it is named here; a number tells nothing once columns have moved."""
+    if isinstance(column, int):
+        return None if moved or column > len(header) else column
+    found = [place for place, name in enumerate(header) if folded(name) == folded(column)]
+    found = found or [p for p, name in enumerate(header) if key_of(name) == key_of(column)]
+    return reference(header, found[0]) if len(found) == 1 else None
+
+
+def _name(known: KnownFormat, column: Column) -> str:
+    if isinstance(column, str):
+        return column
+    named = known.columns[column - 1] if column <= len(known.columns) else ""
+    return named or f"column {column}"
+
+
+def _added(known: KnownFormat, header: Sequence[str]) -> list[int]:
+    """The columns that files of this format did not have before."""
+    before = set(map(key_of, known.columns))
+    if not before or known.lenient:
+        return []
+    return [p for p, name in enumerate(header) if name.strip() and key_of(name) not in before]
+
+
+def _ask_for_gone(
+    known: KnownFormat, fitted: _Fitted, header: Sequence[str], added: Sequence[int]
+) -> tuple[Rules, list[Question]]:
+    """Ask which columns are now what those were; one that its name tells is put in their place."""
+    rules = fitted.rules
+    questions: list[Question] = []
+    for name, product_field in fitted.gone:
+        perhaps = [p for p in added if product_field and meaning(header[p]) == product_field]
+        new = ", ".join(f"“{header[place].strip()[:40]}”" for place in added[:20])
+        likely = f" “{header[perhaps[0]].strip()[:40]}” may be it." if len(perhaps) == 1 else ""
+        what = f"{product_field}" if product_field else "which records are taken"
+        questions.append(
+            Question(
+                "changed_columns",
+                name,
+                f"{known.title} takes {what} from the column “{name[:60]}”, which this file does "
+                f"not have. {f'New in it: {new}.' if new else 'Nothing is new in it.'}{likely} "
+                "Say which column it is now, or that there is none.",
+            )
+        )
+        before = next((r for r in known.rules.columns if r.field == product_field), None)
+        if len(perhaps) == 1 and before is not None and len(before.columns) == 1:
+            here = replace(before, columns=(reference(header, perhaps[0]),))
+            rules = replace(rules, columns=(*rules.columns, here))
+    return rules, questions
+
+
+def _ask_for_new(known: KnownFormat, header: Sequence[str], added: Sequence[int]) -> list[Question]:
+    """Ask about new columns whose names mean a field that was not in the files before."""
+    read = {rule.field for rule in known.rules.columns}
+    return [
+        Question(
+            "changed_columns",
+            header[place],
+            f"The column “{header[place].strip()[:60]}” is new in files of {known.title}: its name "
+            f"means {field_}, which they did not have. Say whether it is read from now on.",
+        )
+        for place in added
+        if (field_ := meaning(header[place])) and field_ not in read
+    ]
+
+
+def _changes(header: Sequence[str], gone: Sequence[str], added: Sequence[int]) -> str:
+    said = []
+    if gone:
+        said.append("no longer there: " + ", ".join(f"“{name[:40]}”" for name in gone[:20]))
+    if added:
+        new = ", ".join(f"“{header[place].strip()[:40]}”" for place in added[:20])
+        said.append(f"new: {new}")
+    return f"Its columns have changed; {'; '.join(said)}."

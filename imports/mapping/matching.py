@@ -1,0 +1,111 @@
+"""Which column is which field: what is clear, and what has to be asked.
+
+A field is looked for by its own name, by what was chosen before for this supplier's files, by the
+names that people give to it (``aliases``), and by what was chosen before for anybody's. What the
+names say, the values have to bear out (``evidence``). Names that are only alike, and columns whose
+values alone look like a field, are suggested and never taken unasked.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from catalog.values import FIELDS
+from imports.mapping.aliases import key_of
+from imports.mapping.choosing import Choice, ask_for_sku, because_of, choose
+from imports.mapping.questions import Question
+from imports.mapping.rules import ColumnRule, Rules, resolve_columns
+from imports.mapping.settling import settle
+from imports.mapping.table import Memory, Rank, Table, reference
+from imports.mapping.telling import Column, columns_of, notes_of
+
+
+@dataclass(frozen=True)
+class Matched:
+    """``rules`` name every column that is read; ``questions`` is what keeps it from being read."""
+
+    rules: Rules
+    columns: list[Column]
+    questions: list[Question]
+    notes: list[str]
+
+
+def fingerprint(header: Sequence[str]) -> str:
+    """What files with the same columns have in common, in any order; blank for no names."""
+    names = sorted(filter(None, map(key_of, header)))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
+
+
+def match(
+    header: Sequence[str],
+    records: Sequence[Sequence[str]],
+    rules: Rules,
+    memory: Memory,
+) -> Matched:
+    """Settle which columns a file's fields come from, and how their values are read.
+
+    ``records`` is a sample of the file's. Rules that name columns say all of it, but for what the
+    values settle; else names do. Raises ``RulesError`` for rules that do not fit to the header.
+    """
+    if rules.columns:
+        return follow(header, records, rules, memory)
+    return _find(Table(header, records, memory), rules)
+
+
+def _find(table: Table, rules: Rules) -> Matched:
+    choices = [choose(table, name) for name in FIELDS]
+    questions: list[Question] = []
+    chosen: list[ColumnRule] = []
+    because: dict[int, str] = {}
+    for choice in choices:
+        if choice.claim is not None:
+            place = choice.claim.place
+            because[place] = because_of(choice.claim)
+            rule = ColumnRule(choice.field, columns=(reference(table.header, place),))
+            rule, asked = settle(table, rule, place, choice.claim.rank)
+            chosen.append(rule)
+            choice.questions += asked
+        questions += choice.questions
+    matched = replace(rules, columns=tuple(chosen))
+    fields = {c.claim.place: c.field for c in choices if c.claim is not None}
+    own = all(c.claim is None or c.claim.rank == Rank.OWN_NAME for c in choices)
+    return Matched(
+        rules=matched,
+        columns=columns_of(table, fields, because),
+        questions=questions,
+        notes=notes_of(table, matched, fields, tell=not own or not _are_plain(chosen)),
+    )
+
+
+def _are_plain(rules: Sequence[ColumnRule]) -> bool:
+    return all(rule == ColumnRule(rule.field, columns=rule.columns) for rule in rules)
+
+
+def follow(
+    header: Sequence[str], records: Sequence[Sequence[str]], rules: Rules, memory: Memory
+) -> Matched:
+    """The same by rules that name the columns, or leave it open that there is none."""
+    table = Table(header, records, memory)
+    resolved = resolve_columns(rules, list(table.header)).fields
+    questions: list[Question] = []
+    settled: list[ColumnRule] = []
+    fields: dict[int, str] = {}
+    for rule in rules.columns:
+        places = resolved[rule.field]
+        fields.update(dict.fromkeys(places, rule.field))
+        if len(places) == 1:
+            rule, asked = settle(table, rule, places[0], Rank.OWN_NAME)
+            questions += asked
+        settled.append(rule)
+    if "sku" not in resolved:
+        choice = Choice("sku")
+        ask_for_sku(table, choice, table.claims["sku"])
+        questions = [*choice.questions, *questions]
+    matched = replace(rules, columns=tuple(settled))
+    because = dict.fromkeys(fields, "It was chosen.")
+    return Matched(
+        rules=matched,
+        columns=columns_of(table, fields, because),
+        questions=questions,
+        notes=notes_of(table, matched, fields, tell=True),
+    )

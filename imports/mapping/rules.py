@@ -1,0 +1,616 @@
+"""The rules that a file is read by: a closed list, as data (docs/csv.md, "Rules").
+
+``parse_rules`` takes what JSON gives and names everything that is wrong with it at once;
+``rules_as_json`` gives the same rules back. What depends on the file's header is checked by
+``resolve_columns``.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    FIELDS,
+    SKU_MAX_LENGTH,
+    clean_active,
+    clean_description,
+    clean_name,
+    clean_price,
+    clean_sku,
+)
+
+AUTO = "auto"
+COLUMN_LIMIT = 500
+TABLE_LIMIT = 10_000  # entries of a table of values, or of a condition
+TEXT_LIMIT = 10_000  # characters of a column's name, a separator, a word in a table
+FACTOR_LIMIT = 1_000_000
+FACTOR_PLACES = 10  # decimals of a factor
+PROBLEMS_LIMIT = 50  # that are told of one set of rules
+
+GROUP_SIGNS = " .,'"  # blank stands for every kind of it, ' for the typographic one too
+TEXT_FIELDS = ("name", "description")
+
+# A column by its name, or by its number from 1.
+Column = str | int
+
+
+class RulesError(Exception):
+    """Rules that cannot be followed; ``problems`` has a sentence for each that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Value:
+    """A fixed value, as the catalogue stores it (a price with a point)."""
+
+    value: str
+
+
+# What a blank cell, or a cell that a table does not know, does to the stored value.
+Blank = Literal["keep", "clear", "refuse"] | Value
+Otherwise = Literal["keep", "refuse"] | Value
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Only records whose cell is (``is_``), or is none of (``is_not``), these are taken."""
+
+    column: Column
+    is_: tuple[str, ...] | None = None
+    is_not: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """How one field gets its value: from columns that are joined, or from a constant.
+
+    ``decimal`` and ``group`` are the signs in a price (``None``: plain digits; every well-formed
+    group sign). ``round`` is a step (``0.01``) or an ending (``.99``). ``values`` turns a cell's
+    words into the field's own; without ``otherwise`` others are read as if there was no table.
+    """
+
+    field: str
+    columns: tuple[Column, ...] = ()
+    separator: str = " "
+    constant: str | None = None
+    decimal: Literal[".", ","] | None = None
+    group: str | None = None
+    currency: str | None = None
+    factor: Decimal | None = None
+    round: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Otherwise | None = None
+    prefix: str = ""
+    fill_down: bool = False
+    clean_html: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a file. ``columns`` may be empty: then names decide."""
+
+    encoding: str = AUTO
+    delimiter: str = AUTO
+    quote: str = AUTO
+    header_line: int | Literal["auto"] = AUTO  # type: ignore[assignment]
+    sheet: Column = AUTO
+    member: str = AUTO
+    blank: Mapping[str, Blank] = field(default_factory=dict)
+    only_if: tuple[Condition, ...] = ()
+    columns: tuple[ColumnRule, ...] = ()
+
+
+# What a blank cell does where no rule says otherwise (docs/csv.md, "Columns").
+DEFAULT_BLANK: dict[str, Blank] = {
+    "sku": "refuse",
+    "name": "refuse",
+    "description": "clear",
+    "price": "clear",
+    "active": "keep",
+}
+_BLANKS_OF = {
+    "sku": ("refuse",),
+    "name": ("keep", "refuse"),
+    "description": ("keep", "clear", "refuse"),
+    "price": ("keep", "clear", "refuse"),
+    "active": ("keep", "refuse"),
+}
+_OWN_VALUES: dict[str, Callable[[str], Any]] = {
+    "sku": clean_sku,
+    "name": clean_name,
+    "description": clean_description,
+    "price": clean_price,
+    "active": clean_active,
+}
+# Rules that only some fields have.
+_ONLY_FOR = {
+    "decimal": ("price",),
+    "group": ("price",),
+    "currency": ("price",),
+    "factor": ("price",),
+    "round": ("price",),
+    "prefix": ("sku",),
+    "clean_html": TEXT_FIELDS,
+}
+
+_step = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?").fullmatch
+_ending = re.compile(r"\.[0-9]{2}").fullmatch
+_unstorable = re.compile("[\0\ud800-\udfff]").search
+# Codecs that are no text encodings of a file, though Python counts them in.
+_NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
+
+
+def blank_of(rules: Rules, name: str) -> Blank:
+    """What a blank cell does to a field."""
+    return rules.blank.get(name, DEFAULT_BLANK[name])
+
+
+def may_keep(rules: Rules) -> bool:
+    """Whether a record may leave a stored value as it is, though the file has its field.
+
+    A blank ``active`` always may, and is not counted: its staged NULL says so already.
+    """
+    return any(
+        "keep" in (blank_of(rules, rule.field), rule.otherwise)
+        for rule in rules.columns
+        if rule.field != "active"
+    )
+
+
+# --- Parsing --------------------------------------------------------------------------
+
+
+def parse_rules(data: object) -> Rules:
+    """Check rules as JSON gives them. Raises ``RulesError`` with all that is wrong."""
+    reader = _Reader()
+    rules = reader.rules(data)
+    if reader.problems:
+        raise RulesError(reader.problems[:PROBLEMS_LIMIT])
+    return rules
+
+
+class _Reader:
+    """Reads rules, and collects what is wrong; what it returns then is of no use."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def wrong(self, place: str, what: str) -> None:
+        self.problems.append(f"{place}: {what}")
+
+    def rules(self, data: object) -> Rules:
+        known = self.object("rules", data, _names_of(Rules))
+        blank = {
+            name: self.blank(f"blank.{name}", name, value)
+            for name, value in self.object("blank", known.get("blank", {}), FIELDS).items()
+        }
+        only_if = self.list("only_if", known.get("only_if", []), self.condition)
+        columns = self.list("columns", known.get("columns", []), self.column_rule)
+        self._once(columns)
+        return Rules(
+            encoding=self.encoding(known.get("encoding", AUTO)),
+            delimiter=self.delimiter(known.get("delimiter", AUTO)),
+            quote=self.quote(known.get("quote", AUTO)),
+            header_line=self.header_line(known.get("header_line", AUTO)),
+            sheet=self.column("sheet", known.get("sheet", AUTO)),
+            member=self.text("member", known.get("member", AUTO)),
+            blank=blank,
+            only_if=only_if,
+            columns=columns,
+        )
+
+    def _once(self, columns: tuple[ColumnRule, ...]) -> None:
+        named: set[str] = set()
+        for number, rule in enumerate(columns):
+            if rule.field in named:
+                self.wrong(
+                    f"columns[{number}].field",
+                    f"“{rule.field}” has a rule already. Each field has one: to join columns, "
+                    "list them as its “columns”.",
+                )
+            if rule.field:
+                named.add(rule.field)
+
+    # The file's own ...
+
+    def encoding(self, value: object) -> str:
+        name = self.text("encoding", value)
+        if name != AUTO and name:
+            try:
+                info = codecs.lookup(name)
+            except (LookupError, ValueError):
+                self.wrong("encoding", f"{_shown(value)} is no encoding that is known.")
+            else:
+                if not info._is_text_encoding or info.name in _NO_ENCODINGS:
+                    self.wrong("encoding", f"{_shown(value)} is no encoding of text.")
+        return name
+
+    def delimiter(self, value: object) -> str:
+        text = self.text("delimiter", value)
+        if text != AUTO and (len(text) != 1 or text.isalnum() or text in "\r\n\"'"):
+            self.wrong("delimiter", "It has to be “auto” or one character, like “;”.")
+        return text
+
+    def quote(self, value: object) -> str:
+        if value not in (AUTO, '"', "'", ""):
+            self.wrong("quote", "It has to be “auto”, a double or a single quote, or blank.")
+            return AUTO
+        return str(value)
+
+    def header_line(self, value: object) -> Any:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value != AUTO and not (whole and 0 <= value <= 1_000_000):  # type: ignore[operator]
+            self.wrong(
+                "header_line", "It has to be “auto”, a line's number, or 0 where there is none."
+            )
+        return value
+
+    # ... and its columns
+
+    def column_rule(self, place: str, data: object) -> ColumnRule:
+        known = self.object(place, data, (*_names_of(ColumnRule), "column"))
+        name = known.get("field")
+        if not isinstance(name, str) or name not in FIELDS:
+            there_are = ", ".join(FIELDS)
+            self.wrong(f"{place}.field", f"{_shown(name)} is no field. There are: {there_are}.")
+            return ColumnRule("")
+        for key, fields in _ONLY_FOR.items():
+            if key in known and name not in fields:
+                self.wrong(f"{place}.{key}", f"Only {' and '.join(fields)} can have this rule.")
+        if sum(key in known for key in ("column", "columns", "constant")) != 1:
+            self.wrong(place, "It needs one of “column”, “columns” and “constant”.")
+        constant = None
+        if "constant" in known:
+            constant = self.own_value(f"{place}.constant", name, known["constant"])
+            if name == "sku":
+                self.wrong(f"{place}.constant", "All records would be the same product.")
+            if known.get("fill_down"):
+                self.wrong(f"{place}.fill_down", "A constant is never blank.")
+        return ColumnRule(
+            field=name,
+            columns=self.columns_of(place, known),
+            separator=self.text(f"{place}.separator", known.get("separator", " ")),
+            constant=constant,
+            values=self.table(place, name, known.get("values", {})),
+            otherwise=self.otherwise(place, name, known),
+            prefix=self.prefix(f"{place}.prefix", known.get("prefix", "")),
+            fill_down=self.flag(f"{place}.fill_down", known.get("fill_down", False)),
+            clean_html=self.flag(f"{place}.clean_html", known.get("clean_html", False)),
+            **self.price_rules(place, known),
+        )
+
+    def columns_of(self, place: str, known: dict[str, Any]) -> tuple[Column, ...]:
+        if "column" in known:
+            return (self.column(f"{place}.column", known["column"]),)
+        if "columns" not in known:
+            return ()
+        found = self.list(f"{place}.columns", known["columns"], self.column)
+        if not found:
+            self.wrong(f"{place}.columns", "It needs at least one column.")
+        return found
+
+    def price_rules(self, place: str, known: dict[str, Any]) -> dict[str, Any]:
+        decimal, group = known.get("decimal"), known.get("group")
+        if decimal is not None and decimal not in (".", ","):
+            self.wrong(f"{place}.decimal", "It has to be “.” or “,”.")
+        if group is not None:
+            if not isinstance(group, str) or (
+                group and (group not in GROUP_SIGNS or len(group) > 1)
+            ):
+                self.wrong(
+                    f"{place}.group", "It has to be one of “.”, “,”, “'”, a blank, or empty."
+                )
+            elif decimal is None:
+                self.wrong(f"{place}.group", "It needs “decimal” beside it.")
+            elif group and group == decimal:
+                self.wrong(f"{place}.group", "It cannot be the decimal mark as well.")
+        return {
+            "decimal": decimal,
+            "group": group,
+            "currency": self.currency(f"{place}.currency", known.get("currency")),
+            "factor": self.factor(f"{place}.factor", known.get("factor")),
+            "round": self.rounding(f"{place}.round", known.get("round")),
+        }
+
+    def currency(self, place: str, value: object) -> str | None:
+        if value is None:
+            return None
+        text = self.text(place, value).strip()
+        if not 1 <= len(text) <= 10 or any(c.isdigit() or c in "+-,'" for c in text):
+            self.wrong(place, "It has to be a currency's code or sign, like “EUR” or “€”.")
+        return text
+
+    def factor(self, place: str, value: object) -> Decimal | None:
+        if value is None:
+            return None
+        number = _decimal(value)
+        if number is None or not 0 < number <= FACTOR_LIMIT:
+            self.wrong(place, f"It has to be a number above 0, up to {FACTOR_LIMIT:,}, like 0.01.")
+            return None
+        if int(number.normalize().as_tuple().exponent) < -FACTOR_PLACES:
+            self.wrong(place, f"At most {FACTOR_PLACES} decimals are allowed.")
+            return None
+        return number
+
+    def rounding(self, place: str, value: object) -> str | None:
+        if value is None:
+            return None
+        text = value if isinstance(value, str) else _plain_number(value)
+        if text is None or not (_ending(text) or (_step(text) and Decimal(text) > 0)):
+            self.wrong(
+                place, "It has to be a step, like 0.01 or 0.5, or an ending in quotes, like “.99”."
+            )
+            return None
+        return text
+
+    def prefix(self, place: str, value: object) -> str:
+        text = self.text(place, value)
+        if len(text) >= SKU_MAX_LENGTH or not text.isprintable():
+            self.wrong(place, f"It has to be printable and shorter than {SKU_MAX_LENGTH}.")
+        return text
+
+    def table(self, place: str, name: str, data: object) -> dict[str, str]:
+        place = f"{place}.values"
+        if not isinstance(data, dict):
+            self.wrong(place, "It has to be an object: each word and what it stands for.")
+            return {}
+        if len(data) > TABLE_LIMIT:
+            self.wrong(place, f"At most {TABLE_LIMIT:,} words are allowed.")
+            return {}
+        table: dict[str, str] = {}
+        seen: dict[str, str] = {}
+        for word, value in data.items():
+            key = self.text(place, word)
+            if not key.strip():
+                self.wrong(place, "What blank cells do, the rule “blank” says.")
+            meaning = self.own_value(f"{place}[{_shown(word)}]", name, value, blank=True)
+            if seen.setdefault(folded(key), meaning) != meaning:
+                self.wrong(f"{place}[{_shown(word)}]", "The same word stands for two things.")
+            table[key] = meaning
+        return table
+
+    def otherwise(self, place: str, name: str, known: dict[str, Any]) -> Otherwise | None:
+        place, value = f"{place}.otherwise", known.get("otherwise")
+        if value is None:
+            return None
+        if not known.get("values"):
+            self.wrong(place, "It needs “values” beside it.")
+        if value == "refuse" or (value == "keep" and name != "sku"):
+            return "keep" if value == "keep" else "refuse"
+        if isinstance(value, dict) and value.keys() == {"value"} and name != "sku":
+            return Value(self.own_value(f"{place}.value", name, value["value"]))
+        words = "“refuse”" if name == "sku" else '“refuse”, “keep” or {"value": …}'
+        self.wrong(place, f"For {name} it has to be {words}.")
+        return None
+
+    def blank(self, place: str, name: str, value: object) -> Blank:
+        if isinstance(value, str) and value in _BLANKS_OF[name]:
+            return value  # type: ignore[return-value]
+        if isinstance(value, dict) and value.keys() == {"value"} and name != "sku":
+            return Value(self.own_value(f"{place}.value", name, value["value"]))
+        words = [*(f"“{word}”" for word in _BLANKS_OF[name])]
+        if name != "sku":
+            words.append('{"value": …}')
+        self.wrong(place, f"For {name} it has to be one of: {', '.join(words)}.")
+        return "refuse"
+
+    def condition(self, place: str, data: object) -> Condition:
+        known = self.object(place, data, ("column", "is", "is_not"))
+        if "column" not in known or ("is" in known) == ("is_not" in known):
+            self.wrong(place, "It needs “column”, and either “is” or “is_not” with a list.")
+        words = {
+            key: self.list(f"{place}.{key}", known[key], self.scalar)
+            for key in ("is", "is_not")
+            if key in known
+        }
+        if not all(words.values()):
+            self.wrong(place, "The list needs at least one word; a blank one means blank cells.")
+        column = self.column(f"{place}.column", known["column"]) if "column" in known else ""
+        return Condition(column, words.get("is"), words.get("is_not"))
+
+    # Parts
+
+    def object(self, place: str, data: object, keys: tuple[str, ...]) -> dict[str, Any]:
+        """The known keys of an object; ``None`` stands for an absent one."""
+        if not isinstance(data, dict):
+            self.wrong(place, "It has to be an object.")
+            return {}
+        for key in data:
+            if key not in keys:
+                self.wrong(place, f"There is no {_shown(key)}. There are: {', '.join(keys)}.")
+        return {key: value for key, value in data.items() if key in keys and value is not None}
+
+    def list(self, place: str, data: object, item: Callable[[str, object], Any]) -> tuple[Any, ...]:
+        limit = TABLE_LIMIT if place.startswith("only_if[") else COLUMN_LIMIT
+        if not isinstance(data, list | tuple) or len(data) > limit:
+            self.wrong(place, f"It has to be a list of at most {limit:,}.")
+            return ()
+        return tuple(item(f"{place}[{number}]", value) for number, value in enumerate(data))
+
+    def column(self, place: str, value: object) -> Column:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not 1 <= value <= 1_000_000:
+                self.wrong(place, "Numbers count from 1.")
+            return value
+        text = self.text(place, value)
+        if isinstance(value, str) and not text.strip():
+            self.wrong(place, "A name that is blank names nothing: give the number, from 1.")
+        return text
+
+    def text(self, place: str, value: object, *, limit: int = TEXT_LIMIT) -> str:
+        if not isinstance(value, str):
+            self.wrong(place, "It has to be a text.")
+        elif len(value) > limit:
+            self.wrong(place, f"It has more than {limit:,} characters.")
+        elif _unstorable(value):
+            self.wrong(place, "It has a NUL byte or half a character in it.")
+        else:
+            return value
+        return ""
+
+    def scalar(self, place: str, value: object, *, limit: int = TEXT_LIMIT) -> str:
+        """A text, a number or a truth value, as text."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        number = None if isinstance(value, str) else _plain_number(value)
+        return self.text(place, value if number is None else number, limit=limit)
+
+    def flag(self, place: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            self.wrong(place, "It has to be true or false.")
+        return value is True
+
+    def own_value(self, place: str, name: str, value: object, *, blank: bool = False) -> str:
+        """A value of a field as it is stored; ``blank``: or the same as a blank cell."""
+        text = self.scalar(place, value, limit=DESCRIPTION_MAX_LENGTH)
+        if not text.strip():
+            if not blank:
+                self.wrong(place, "It is blank.")
+            return ""
+        try:
+            _OWN_VALUES[name](text)
+        except ValueError as error:
+            self.wrong(place, str(error))
+        return text
+
+
+def folded(word: str) -> str:
+    """A word as a table finds it: without case and blanks around it."""
+    return word.strip().casefold()
+
+
+def _names_of(cls: type) -> tuple[str, ...]:
+    return tuple(cls.__dataclass_fields__)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return f"“{value[:60].encode('utf-8', 'replace').decode()}”"
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _decimal(value: object) -> Decimal | None:
+    """A finite number out of JSON; a float as it was written."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        # An int of thousands of digits has no text, and is none of ours.
+        number = Decimal(value if isinstance(value, int) else str(value).strip())
+    except (InvalidOperation, ValueError):
+        return None
+    return number if number.is_finite() else None
+
+
+def _plain_number(value: object) -> str | None:
+    """A number as text in plain digits; ``None`` for what is none, or one far too long."""
+    number = None if isinstance(value, str) else _decimal(value)
+    if number is None or abs(number.adjusted()) > 20:
+        return None
+    return f"{number:f}"
+
+
+# --- Writing --------------------------------------------------------------------------
+
+
+def rules_as_json(rules: Rules) -> dict[str, Any]:
+    """Rules as JSON; ``parse_rules`` gives the same ones back."""
+    return {
+        "encoding": rules.encoding,
+        "delimiter": rules.delimiter,
+        "quote": rules.quote,
+        "header_line": rules.header_line,
+        "sheet": rules.sheet,
+        "member": rules.member,
+        "blank": {name: _outcome(blank) for name, blank in rules.blank.items()},
+        "only_if": [_condition_as_json(condition) for condition in rules.only_if],
+        "columns": [_rule_as_json(rule) for rule in rules.columns],
+    }
+
+
+def _outcome(blank: Blank) -> object:
+    return {"value": blank.value} if isinstance(blank, Value) else blank
+
+
+def _condition_as_json(condition: Condition) -> dict[str, Any]:
+    key, words = ("is", condition.is_) if condition.is_ else ("is_not", condition.is_not)
+    return {"column": condition.column, key: list(words or ())}
+
+
+def _rule_as_json(rule: ColumnRule) -> dict[str, Any]:
+    data: dict[str, Any] = {"field": rule.field}
+    if rule.constant is not None:
+        data["constant"] = rule.constant
+    elif len(rule.columns) == 1:
+        data["column"] = rule.columns[0]
+    else:
+        data["columns"] = list(rule.columns)
+        data["separator"] = rule.separator
+    for name in ("decimal", "group", "currency", "round"):
+        if (value := getattr(rule, name)) is not None:
+            data[name] = value
+    if rule.factor is not None:
+        data["factor"] = f"{rule.factor:f}"
+    if rule.values:
+        data["values"] = dict(rule.values)
+    if rule.otherwise is not None:
+        data["otherwise"] = _outcome(rule.otherwise)
+    for name in ("prefix", "fill_down", "clean_html"):
+        if value := getattr(rule, name):
+            data[name] = value
+    return data
+
+
+# --- Against a header -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Where rules find their columns: numbers from 0, by field, and by condition."""
+
+    fields: dict[str, tuple[int, ...]]
+    conditions: tuple[int, ...] = ()
+
+
+def resolve_columns(rules: Rules, header: list[str]) -> Resolved:
+    """Find the columns that the rules name. Raises ``RulesError`` with all that it cannot.
+
+    A name is taken as it stands; where none is the same, without regard to case and to blanks
+    around it. A name that several columns have is none: the rule has to give the number.
+    """
+    problems: list[str] = []
+
+    def find(place: str, column: Column) -> int:
+        if isinstance(column, int):
+            if column > len(header):
+                problems.append(f"{place}: There is no column {column}; there are {len(header)}.")
+            return column - 1
+        found = [i for i, name in enumerate(header) if name == column]
+        found = found or [i for i, name in enumerate(header) if folded(name) == folded(column)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = ", ".join(str(i + 1) for i in found[:10])
+            problems.append(f"{place}: Several columns are named {_shown(column)}: {numbers}.")
+        else:
+            problems.append(f"{place}: There is no column {_shown(column)} in the file.")
+        return 0
+
+    fields: dict[str, tuple[int, ...]] = {}
+    for number, rule in enumerate(rules.columns):
+        if rule.field in fields:
+            problems.append(f"columns[{number}].field: “{rule.field}” has a rule already.")
+        fields[rule.field] = tuple(find(f"columns[{number}]", name) for name in rule.columns)
+    conditions = tuple(
+        find(f"only_if[{number}]", condition.column)
+        for number, condition in enumerate(rules.only_if)
+    )
+    if problems:
+        raise RulesError(problems[:PROBLEMS_LIMIT])
+    return Resolved(fields, conditions)

@@ -1,0 +1,108 @@
+"""What a column's values settle about the rule that it is read by, and what they leave open."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from catalog.values import clean_price
+from imports.mapping.amounts import plain_number, split_amount
+from imports.mapping.questions import Question
+from imports.mapping.rules import ColumnRule
+from imports.mapping.table import Rank, Table
+
+
+def settle(
+    table: Table, rule: ColumnRule, place: int, rank: Rank
+) -> tuple[ColumnRule, list[Question]]:
+    """Add to a rule what its column's values settle, and ask about what they leave open."""
+    if rule.field == "price":
+        return _settle_price(table, rule, place, rank)
+    if rule.field == "active":
+        return _settle_active(table, rule, place, rank)
+    return rule, []
+
+
+def _settle_price(
+    table: Table, rule: ColumnRule, place: int, rank: Rank
+) -> tuple[ColumnRule, list[Question]]:
+    evidence = table.evidence(place)
+    price = evidence.price
+    name = table.header[place]
+    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    if price is None:
+        if rank == Rank.OWN_NAME or not evidence.filled:
+            return rule, []  # each is refused by its line
+        message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
+        return rule, [Question("unclear_price", name, message)]
+    if price.currency and rule.currency is None:
+        rule = replace(rule, currency=price.currency)
+    if rule.decimal is None:
+        if price.decimal == "?":
+            return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+        if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
+            rule = replace(rule, decimal=price.decimal)
+    return rule, []
+
+
+def _marks_left_open(table: Table, place: int, where: str) -> str:
+    price = table.evidence(place).price
+    if price is not None and not price.mixed and price.open_values:
+        value = price.open_values[0]
+        return (
+            f"{where} leaves its decimal mark open: “{value[:40]}” is "
+            f"{_as(value, '.')} with a point as the mark, and {_as(value, ',')} with a comma. "
+            "Say which one it is."
+        )
+    return (
+        f"{where} writes its numbers in two ways: {table.examples(place, 6)}. Say which decimal "
+        "mark is right; what does not fit to it is refused."
+    )
+
+
+def _as(value: str, mark: str) -> str:
+    amount = split_amount(value)
+    return (amount and plain_number(amount.number, mark)) or "no number"
+
+
+_plain = re.compile(r"[0-9]+(?:\.[0-9]{1,2}0*)?").fullmatch
+
+
+def _needs_mark(values: Sequence[str], mark: str) -> bool:
+    """Whether any value reads under a mark that does not read without."""
+    for value in values:
+        text = value.strip()
+        if text and not _plain(text):
+            amount = split_amount(text)
+            if amount is not None and not _plain(amount.number):
+                number = plain_number(amount.number, mark)
+                if number is not None and _is_price(number):
+                    return True
+    return False
+
+
+def _is_price(text: str) -> bool:
+    try:
+        clean_price(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _settle_active(
+    table: Table, rule: ColumnRule, place: int, rank: Rank
+) -> tuple[ColumnRule, list[Question]]:
+    evidence = table.evidence(place)
+    active = evidence.active
+    if rule.values or not evidence.filled or (active is not None and active.plain):
+        return rule, []
+    if active is not None and active.sure:
+        return replace(rule, values=active.table), []
+    known = active is not None and active.name == "true/false" and active.reads > 0
+    if rank == Rank.OWN_NAME and known:
+        return rule, []  # what is no such word is refused by its line
+    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    message = (
+        f"{where} has words that are not known: {table.examples(place, 6)}. Say what each of them "
+        "means for “active”."
+    )
+    return rule, [Question("unclear_active", table.header[place], message)]

@@ -1,0 +1,134 @@
+"""A file's columns as they are looked at: their names, their values, and what both may mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+
+from catalog.values import FIELDS
+from imports.mapping.aliases import PRICE_STEMS, STRONG, WEAK, bare_key_of, key_of
+from imports.mapping.evidence import Evidence, look_at
+from imports.mapping.rules import folded
+
+OWN_COLUMNS = ("_line", "_error")  # what rejects.csv adds
+
+
+class Rank(IntEnum):
+    """What speaks for a column, the best first."""
+
+    OWN_NAME = 0
+    SUPPLIER = 1
+    ALIAS = 2
+    CATALOGUE = 3
+    WEAK = 4
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What was chosen before: keys of columns' names (``key_of``) to fields."""
+
+    supplier: Mapping[str, str] = field(default_factory=dict)
+    catalogue: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Why a column may be a field; ``else_`` is what its name may mean instead."""
+
+    place: int
+    rank: Rank
+    else_: str = ""
+
+
+class Table:
+    """A file's header and the values of its columns."""
+
+    def __init__(
+        self, header: Sequence[str], records: Sequence[Sequence[str]], memory: Memory
+    ) -> None:
+        self.header = header
+        self.records = records
+        self.memory = memory
+        self._evidence: dict[int, Evidence] = {}
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the columns have numbers for names: no line of the file names them."""
+        numbers = [str(number) for number in range(1, len(self.header) + 1)]
+        return bool(self.records) and list(self.header) == numbers
+
+    def values(self, place: int, limit: int | None = None) -> list[str]:
+        """The cells of a column, blank ones among them."""
+        return [record[place] if place < len(record) else "" for record in self.records[:limit]]
+
+    def filled(self, place: int) -> bool:
+        return any(cell.strip() for cell in self.values(place))
+
+    def evidence(self, place: int) -> Evidence:
+        """What all values of the sample say; a column that nothing names is not worth it."""
+        if place not in self._evidence:
+            self._evidence[place] = look_at(self.values(place))
+        return self._evidence[place]
+
+    def named(self, place: int) -> str:
+        """A column in a sentence."""
+        name = self.header[place]
+        number = str(place + 1)
+        return (
+            f"column {number}"
+            if name.strip() in ("", number)
+            else (f"column {number} (“{name.strip()[:60]}”)")
+        )
+
+    def examples(self, place: int, limit: int = 3) -> str:
+        """Some values of a column in a sentence: different ones, filled."""
+        values = dict.fromkeys(v.strip() for v in self.values(place) if v.strip())
+        shown = [f"“{value[:40]}”" for value in list(values)[:limit]]
+        return ", ".join(shown) or "nothing but blank cells"
+
+    @cached_property
+    def claims(self) -> dict[str, list[Claim]]:
+        """What the names say, by field."""
+        found: dict[str, list[Claim]] = {name: [] for name in FIELDS}
+        for place, name in enumerate(self.header):
+            if name.strip() and name not in OWN_COLUMNS:
+                for product_field, claim in self._claims_of(place, name):
+                    found[product_field].append(claim)
+        return found
+
+    def _claims_of(self, place: int, name: str) -> list[tuple[str, Claim]]:
+        key, bare = key_of(name), bare_key_of(name)
+        if bare in FIELDS:
+            return [(bare, Claim(place, Rank.OWN_NAME))]
+        if chosen := self.memory.supplier.get(key):
+            return [(chosen, Claim(place, Rank.SUPPLIER))]
+        if meant := STRONG.get(key) or STRONG.get(bare):
+            return [(meant, Claim(place, Rank.ALIAS))]
+        found = []
+        if chosen := self.memory.catalogue.get(key):
+            found.append((chosen, Claim(place, Rank.CATALOGUE, "something else in this file")))
+        weak = WEAK.get(key) or WEAK.get(bare) or ()
+        found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
+        named_so = not found and any(stem in bare for stem in PRICE_STEMS)
+        if (
+            named_so
+            and (price := self.evidence(place).price)
+            and (price.places or price.currencies)
+        ):
+            found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
+        return found
+
+
+def reference(header: Sequence[str], place: int) -> str | int:
+    """How rules name a column (from 0): by its name, or by its number if that is not its own."""
+    name = header[place]
+    if name == str(place + 1):  # as in a file without a header
+        return place + 1
+    same = sum(folded(other) == folded(name) for other in header)
+    return name if name.strip() and same == 1 else place + 1
+
+
+def meaning(name: str) -> str:
+    """The field that a column's name surely means; blank if it means none."""
+    bare = bare_key_of(name)
+    return bare if bare in FIELDS else STRONG.get(key_of(name)) or STRONG.get(bare, "")

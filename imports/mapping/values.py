@@ -1,0 +1,311 @@
+"""From rules to values: a plan, compiled once, that turns a record's cells into a product's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from catalog.values import FIELDS
+from imports.mapping.cells import (
+    CLEANERS,
+    CellProblem,
+    Refused,
+    check_no_error,
+    problem_of,
+    says_nothing,
+    unguarded,
+    unreadable,
+)
+from imports.mapping.html_text import text_of
+from imports.mapping.prices import price_reader
+from imports.mapping.quick import Quick, may_need_escapes, quick_of
+from imports.mapping.rules import (
+    Blank,
+    ColumnRule,
+    Condition,
+    Rules,
+    RulesError,
+    Value,
+    blank_of,
+    folded,
+    may_keep,
+    resolve_columns,
+)
+
+# A field's bit in what a record keeps; the same numbers as ``catalog.models.Change.Field``.
+FIELD_BITS = {name: 1 << number for number, name in enumerate(FIELDS)}
+
+
+class _Kept(Exception):
+    """The stored value stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What a record came to: values by field, as COPY takes them before escaping, or problems.
+
+    ``kept`` is the sum of ``FIELD_BITS`` of the fields whose stored value stays; ``nothings``
+    counts descriptions that said NULL or the like. ``left_out``: the filter does not want it.
+    """
+
+    values: dict[str, str]
+    problems: list[CellProblem] = field(default_factory=list)
+    kept: int = 0
+    nothings: int = 0
+    left_out: bool = False
+
+
+_LEFT_OUT = Cleaned({}, left_out=True)
+
+
+@dataclass
+class Plan:
+    """How records are read: immutable, but for what stands ``above`` (see ``fill_down``).
+
+    ``fields`` are those that the file sets, each with the column it begins at (-1: a constant).
+    ``is_plain``: a column for each and no rule, so that the reader may use its own shortest way.
+    ``quick`` takes a record of readable cells; ``None`` where ``clean`` has to look at it.
+    ``escapes``: what it gives may hold tabs, line breaks or backslashes that the cells do not.
+    """
+
+    fields: dict[str, int]
+    is_plain: bool
+    may_keep: bool = False
+    quick: Quick | None = None
+    escapes: bool = False
+    columns: frozenset[int] = frozenset()
+    # By column: the last cell that was not blank; ``None`` where it could not be read.
+    above: dict[int, str | None] = field(default_factory=dict)
+    _takers: list[tuple[str, int, Callable[[list[str]], str]]] = field(default_factory=list)
+    _conditions: list[tuple[int, Callable[[str], bool]]] = field(default_factory=list)
+    _filled: dict[int, str] = field(default_factory=dict)  # columns that are filled: their field
+
+    def forget_above(self) -> None:
+        """A record could not be read: what it would have filled down is not known."""
+        self.above = dict.fromkeys(self._filled)
+
+    def clean(self, cells: list[str]) -> Cleaned:
+        """Clean the cells of a record of the right width; every bad one is named."""
+        problems = unreadable(cells)
+        damaged = {problem.column for problem in problems}
+        lost: dict[int, CellProblem] = {}
+        if self._filled:
+            cells, lost = self._fill(cells, damaged)
+        for column, wanted in self._conditions:
+            if column in damaged or column in lost:
+                continue  # nobody knows: the record is refused below
+            if not wanted(cells[column]):
+                return _LEFT_OUT
+        problems += lost.values()
+        if problems:
+            return Cleaned({}, problems)
+        return self._take(cells)
+
+    def _take(self, cells: list[str]) -> Cleaned:
+        problems = []
+        values: dict[str, str] = {}
+        kept = nothings = 0
+        for name, column, take in self._takers:
+            try:
+                values[name] = take(cells)
+            except _Kept:
+                values[name] = ""
+                kept |= FIELD_BITS[name]
+            except ValueError as error:
+                problems.append(problem_of(name, max(column, 0), cells[column], error))
+            else:
+                if name == "description" and not values[name] and column >= 0:
+                    nothings += says_nothing(cells[column])
+        return Cleaned(values, problems, kept, nothings)
+
+    def _fill(
+        self, cells: list[str], damaged: set[int]
+    ) -> tuple[list[str], dict[int, CellProblem]]:
+        cells = [*cells]
+        lost: dict[int, CellProblem] = {}
+        for column in self._filled:
+            if cells[column].strip():
+                self.above[column] = None if column in damaged else cells[column]
+            elif (above := self.above.get(column, "")) is None:
+                lost[column] = CellProblem(
+                    column,
+                    "unknown_above",
+                    "The cell is blank, and the record above, which it would be filled from, could "
+                    "not be read. Fill it in.",
+                )
+            else:
+                cells[column] = above
+        return cells, lost
+
+
+def plain_plan(fields: Mapping[str, int]) -> Plan:
+    """The plan of a file without rules: ``fields`` are the columns, from 0."""
+    takers = [(name, column, _plain_taker(name, column)) for name, column in fields.items()]
+    return Plan(dict(fields), is_plain=True, columns=frozenset(fields.values()), _takers=takers)
+
+
+def compile_plan(rules: Rules, header: list[str]) -> Plan:
+    """Make the plan of rules for a file. Raises ``RulesError`` with all that does not fit."""
+    found = resolve_columns(rules, header)
+    named = {rule.field for rule in rules.columns}
+    problems = [] if "sku" in named else ["columns: No column is the SKU, which every file needs."]
+    problems += [f"blank.{name}: The field has no column." for name in rules.blank.keys() - named]
+    if problems:
+        raise RulesError(problems)
+    plain = not rules.only_if and all(_is_plain(rules, rule) for rule in rules.columns)
+    fields = {rule.field: (*found.fields[rule.field], -1)[0] for rule in rules.columns}
+    if plain:
+        return plain_plan(fields)
+    takers = [
+        (rule.field, fields[rule.field], _taker(rules, rule, found.fields[rule.field]))
+        for rule in rules.columns
+    ]
+    filled = {
+        column: rule.field
+        for rule in rules.columns
+        if rule.fill_down
+        for column in found.fields[rule.field]
+    }
+    used = {column for columns in found.fields.values() for column in columns}
+    whole = not (rules.only_if or filled or may_keep(rules))
+    return Plan(
+        fields,
+        is_plain=False,
+        may_keep=may_keep(rules),
+        quick=quick_of(rules, found, {name: take for name, _, take in takers}) if whole else None,
+        escapes=may_need_escapes(rules),
+        columns=frozenset(used),
+        _takers=takers,
+        _conditions=[
+            (column, _wanted(condition))
+            for condition, column in zip(rules.only_if, found.conditions, strict=True)
+        ],
+        _filled=filled,
+    )
+
+
+def _is_plain(rules: Rules, rule: ColumnRule) -> bool:
+    bare = ColumnRule(rule.field, rule.columns, rule.separator)
+    default = blank_of(Rules(), rule.field)
+    return rule == bare and len(rule.columns) == 1 and blank_of(rules, rule.field) == default
+
+
+def _wanted(condition: Condition) -> Callable[[str], bool]:
+    if condition.is_ is not None:
+        wanted = frozenset(map(folded, condition.is_))
+        return lambda cell: folded(cell) in wanted
+    unwanted = frozenset(map(folded, condition.is_not or ()))
+    return lambda cell: folded(cell) not in unwanted
+
+
+# --- One field ------------------------------------------------------------------------
+
+
+def _plain_taker(name: str, column: int) -> Callable[[list[str]], str]:
+    clean = CLEANERS[name]
+
+    def take(cells: list[str]) -> str:
+        check_no_error(cells[column])
+        return clean(cells[column])
+
+    return take
+
+
+def _taker(rules: Rules, rule: ColumnRule, columns: tuple[int, ...]) -> Callable[[list[str]], str]:
+    """From a record's cells to a field's value, by all of its rules.
+
+    In this order: the constant, or the columns joined; HTML taken out; the table of values; what
+    a blank does; the field's own reading, with the rules of a price; the prefix.
+    """
+    name = rule.field
+    if rule.constant is not None:
+        constant = CLEANERS[name](rule.constant)
+        return lambda cells: constant
+    read = _reader_of(rule, columns)
+    known = {folded(word): _outcome(name, value) for word, value in rule.values.items()}
+    otherwise, blank = rule.otherwise, blank_of(rules, name)
+    clean = _own_reading(rule)
+
+    def take(cells: list[str]) -> str:
+        text = read(cells)
+        check_no_error(text)
+        word = folded(text)
+        if word and known:
+            value = known.get(word)
+            if value:
+                return value
+            if value is None and otherwise is not None:
+                return _decided(
+                    otherwise,
+                    name,
+                    lambda: Refused(
+                        f"invalid_{name}",
+                        f"“{text.strip()[:40]}” is not in the table of values for {name}. Add it "
+                        "there, or mend the cell.",
+                    ),
+                )
+            if value is not None:
+                word = ""
+        if not word or (name == "description" and says_nothing(text)):
+            return _decided(blank, name, lambda: _blank(name))
+        return clean(text)
+
+    return take
+
+
+def _blank(name: str) -> ValueError:
+    try:
+        CLEANERS[name]("")
+    except ValueError as error:
+        return Refused(f"blank_{name}", str(error))
+    return Refused(f"blank_{name}", f"The cell is blank. Fill in the {name}.")
+
+
+def _outcome(name: str, value: str) -> str:
+    return CLEANERS[name](value) if value.strip() else ""
+
+
+def _decided(outcome: Blank, name: str, refusal: Callable[[], ValueError]) -> str:
+    if isinstance(outcome, Value):
+        return CLEANERS[name](outcome.value)
+    if outcome == "refuse":
+        raise refusal()
+    if outcome == "keep" and name != "active":  # a blank flag keeps what is stored by itself
+        raise _Kept
+    return ""
+
+
+def _reader_of(rule: ColumnRule, columns: tuple[int, ...]) -> Callable[[list[str]], str]:
+    """What a record says for a field, before it is looked at."""
+    if len(columns) == 1:
+        column = columns[0]
+        read: Callable[[list[str]], str] = lambda cells: cells[column]  # noqa: E731
+    else:
+        read = _joined(rule, columns)
+    if not rule.clean_html:
+        return read
+    if rule.field == "name":
+        return lambda cells: " ".join(text_of(read(cells)).split())
+    return lambda cells: text_of(read(cells))
+
+
+def _joined(rule: ColumnRule, columns: tuple[int, ...]) -> Callable[[list[str]], str]:
+    separator = rule.separator
+    clean = CLEANERS["sku"] if rule.field == "sku" else lambda text: unguarded(text).strip()
+
+    def read(cells: list[str]) -> str:
+        parts = [cells[column] for column in columns]
+        for part in parts:
+            check_no_error(part)
+        return separator.join(
+            clean(part) for part in parts if part.strip() and not says_nothing(part)
+        )
+
+    return read
+
+
+def _own_reading(rule: ColumnRule) -> Callable[[str], str]:
+    if rule.field == "price":
+        return price_reader(rule)
+    clean = CLEANERS[rule.field]
+    if rule.prefix:
+        return lambda text: clean(rule.prefix + clean(text))
+    return clean

@@ -1,0 +1,194 @@
+"""Suppliers and their formats: made, changed, remembered, deleted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from imports.mapping.matching import fingerprint
+from imports.mapping.rules import RulesError, parse_rules, rules_as_json
+from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
+
+MAX_COLUMNS = 500  # a file has no more
+
+
+class Invalid(Exception):
+    """What a supplier or a format cannot be: ``errors`` maps a field to its code and a sentence."""
+
+    def __init__(self, errors: dict[str, tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, (_, text) in errors.items()))
+        self.errors = errors
+
+
+class ReadyMade(Exception):
+    """A ready-made format stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A format that comes with the product stays as it is. Remember a mapping for a "
+            "supplier, or import the format's JSON under another name, and change that one."
+        )
+
+
+# --- Suppliers ------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_supplier(*, name: str, user: User | None) -> Supplier:
+    """Raises ``Invalid``."""
+    name = _clean_name(name)
+    supplier, made = Supplier.objects.get_or_create(
+        name__iexact=name, defaults={"name": name, "created_by": user}
+    )
+    if not made:
+        raise Invalid({"name": ("unique", f"There is a supplier “{supplier.name}” already.")})
+    return supplier
+
+
+@transaction.atomic
+def rename_supplier(*, supplier_id: int, name: str) -> Supplier:
+    """Raises ``Invalid``."""
+    supplier = Supplier.objects.select_for_update().get(pk=supplier_id)
+    name = _clean_name(name)
+    if Supplier.objects.filter(name__iexact=name).exclude(pk=supplier_id).exists():
+        raise Invalid({"name": ("unique", f"There is a supplier “{name}” already.")})
+    supplier.name = name
+    supplier.save(update_fields=["name"])
+    return supplier
+
+
+def delete_supplier(*, supplier_id: int) -> None:
+    """With its formats. Its imports stay, and those under way go on by the rules they keep."""
+    Supplier.objects.filter(pk=supplier_id).delete()
+
+
+# --- Formats --------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_format(
+    *,
+    supplier_id: int,
+    name: str,
+    rules: object,
+    columns: Sequence[str] = (),
+    user: User | None,
+) -> Format:
+    """Raises ``Invalid``, for a name that the supplier has a format of as well."""
+    supplier = Supplier.objects.select_for_update().filter(pk=supplier_id).first()
+    if supplier is None:
+        raise Invalid({"supplier": ("does_not_exist", "There is no such supplier.")})
+    if supplier.formats.filter(name__iexact=_clean_name(name)).exists():
+        raise Invalid({"name": ("unique", f"The supplier has a format “{name}” already.")})
+    return save_format(supplier=supplier, name=name, rules=rules, columns=columns, user=user)
+
+
+@transaction.atomic
+def save_format(
+    *,
+    supplier: Supplier,
+    name: str,
+    rules: object,
+    columns: Sequence[str],
+    user: User | None,
+) -> Format:
+    """Make a format, or the next version of the one that has this name. Raises ``Invalid``."""
+    name = _clean_name(name)
+    values = _clean_values(rules, columns)
+    found, made = Format.objects.get_or_create(
+        supplier=supplier, name__iexact=name, defaults={"name": name, **values}
+    )
+    return (
+        _add_version(found, user)
+        if made
+        else change_format(format_id=found.pk, user=user, **values)
+    )
+
+
+@transaction.atomic
+def change_format(*, format_id: int, user: User | None, **values: Any) -> Format:
+    """Change a format's ``name``, ``rules`` or ``columns``; new rules or columns are a new version.
+
+    It stays its supplier's. Raises ``Invalid`` and ``ReadyMade``.
+    """
+    changed = Format.objects.select_for_update(of=("self",)).get(pk=format_id)
+    if changed.ready_made:
+        raise ReadyMade
+    if values.get("supplier_id", changed.supplier_id) != changed.supplier_id:
+        raise Invalid({"supplier": ("invalid", "A format stays its supplier's.")})
+    if "name" in values:
+        changed.name = _clean_name(values["name"])
+        others = Format.objects.filter(supplier=changed.supplier_id, name__iexact=changed.name)
+        if others.exclude(pk=format_id).exists():
+            text = f"The supplier has a format “{changed.name}” already."
+            raise Invalid({"name": ("unique", text)})
+    new = _clean_values(values.get("rules", changed.rules), values.get("columns", changed.columns))
+    is_new = (new["rules"], new["columns"]) != (changed.rules, changed.columns)
+    for field, value in new.items():
+        setattr(changed, field, value)
+    changed.version += is_new
+    changed.save()
+    return _add_version(changed, user) if is_new else changed
+
+
+def delete_format(*, format_id: int) -> None:
+    """Imports that were read by it keep its rules. Raises ``ReadyMade``."""
+    if Format.objects.filter(pk=format_id, ready_made=True).exists():
+        raise ReadyMade
+    Format.objects.filter(pk=format_id).delete()
+
+
+def remember(
+    *,
+    supplier: str,
+    name: str,
+    rules: object,
+    columns: Sequence[str],
+    user: User | None,
+) -> Format:
+    """Keep how a file was read as a supplier's format; both are made if they are new.
+
+    Raises ``Invalid``.
+    """
+    known = Supplier.objects.filter(name__iexact=_clean_name(supplier, "supplier")).first()
+    if known is None:
+        known = create_supplier(name=supplier, user=user)
+    return save_format(supplier=known, name=name, rules=rules, columns=columns, user=user)
+
+
+def note_use(format_id: int) -> None:
+    Format.objects.filter(pk=format_id).update(last_used_at=timezone.now())
+
+
+def _add_version(saved: Format, user: User | None) -> Format:
+    FormatVersion.objects.create(
+        format=saved,
+        number=saved.version,
+        rules=saved.rules,
+        columns=saved.columns,
+        created_by=user,
+    )
+    return saved
+
+
+def _clean_name(text: str, field: str = "name") -> str:
+    name = " ".join(text.replace("\0", "").split())
+    if not name:
+        raise Invalid({field: ("blank", "The name is empty. Write one.")})
+    if len(name) > NAME_MAX_LENGTH:
+        sentence = f"The name has {len(name)} characters; at most {NAME_MAX_LENGTH} are allowed."
+        raise Invalid({field: ("max_length", sentence)})
+    return name
+
+
+def _clean_values(rules: object, columns: Sequence[str]) -> dict[str, Any]:
+    try:
+        clean = rules_as_json(parse_rules(rules))
+    except RulesError as error:
+        raise Invalid({"rules": ("invalid", " ".join(error.problems))}) from error
+    if len(columns) > MAX_COLUMNS:
+        text = f"These are {len(columns):,} columns; a file has {MAX_COLUMNS} at most."
+        raise Invalid({"columns": ("max_length", text)})
+    return {"rules": clean, "columns": list(columns), "fingerprint": fingerprint(columns)}

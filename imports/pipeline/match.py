@@ -1,0 +1,111 @@
+"""From a file's columns to the rules that it is read by: the stage “match columns”."""
+
+from dataclasses import asdict, replace
+from typing import Any, BinaryIO, NoReturn
+
+from django.db import transaction
+from django.utils import timezone
+from structlog import get_logger
+
+from catalog.operations import products as catalog
+from imports.mapping.questions import Question
+from imports.mapping.rules import RulesError, parse_rules, rules_as_json
+from imports.models import ImportJob
+from imports.pipeline.finish import Overtaken
+from imports.queries.mapping import DIALECT, Found, look
+from imports.readers.csv import UnreadableFile
+
+logger = get_logger(__name__)
+
+Status = ImportJob.Status
+Stage = ImportJob.Stage
+OnUnclear = ImportJob.OnUnclear
+
+
+class Unclear(Exception):
+    """The file cannot be read without a question, and somebody is to be asked.
+
+    ``values`` are those of the job's row that keep what was found.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__("The file waits for somebody to match its columns.")
+        self.values = values
+
+
+def match_columns(job: ImportJob, file: BinaryIO) -> Found:
+    """Find the rules that a job's file is read by.
+
+    Raises ``Unclear`` where somebody is to be asked, and ``UnreadableFile`` with the questions
+    where nobody is.
+    """
+    rules = parse_rules(job.rules)
+    questions: list[Question] = []
+    try:
+        found = look(job, file, rules)
+    except RulesError as error:
+        # They came with the job, and do not fit to its file: ask, by what the file itself says.
+        if job.on_unclear == OnUnclear.FAIL:
+            raise UnreadableFile(str(error)) from error
+        questions = [Question("wrong_rules", "", problem) for problem in error.problems]
+        rules = replace(rules, columns=(), only_if=(), blank={})
+        found = look(job, file, rules)
+    questions += found.questions
+    settled = job.mapped_at is not None or (job.stage == Stage.STAGING and bool(job.rules))
+    if not settled and (questions or job.on_unclear == OnUnclear.ALWAYS):
+        dialect = {name: getattr(found.dialect, name) for name in DIALECT}
+        ask(job, questions, found={"rules": rules_as_json(replace(rules, **dialect))})
+    return found
+
+
+def ask(
+    job: ImportJob,
+    questions: list[Question],
+    *,
+    found: dict[str, Any],
+    **values: Any,
+) -> NoReturn:
+    """Raise ``Unclear``, or ``UnreadableFile`` where a job is not to wait.
+
+    ``found`` has the rules to look at the file by.
+    """
+    if job.on_unclear == OnUnclear.FAIL:
+        raise UnreadableFile(" ".join(question.message for question in questions))
+    asked = [asdict(question) for question in questions]
+    raise Unclear(found={**found, "questions": asked}, **values)
+
+
+@transaction.atomic
+def await_mapping(job: ImportJob, values: dict[str, Any]) -> None:
+    """Let a job wait for somebody who maps its columns. It gives up its place in the queue.
+
+    Raises ``Overtaken``.
+    """
+    locked = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
+    if locked.status != Status.PROCESSING or locked.stage not in (Stage.UNPACKING, Stage.MATCHING):
+        raise Overtaken(f"job {job.pk} moved on without this worker")
+    if locked.change_set_id is not None:
+        catalog.drop_change_set(locked.change_set_id)
+        locked.change_set = None
+    now = timezone.now()
+    locked.status = Status.AWAITING_MAPPING
+    locked.unclear_at = locked.progress_at = now
+    locked.attempts = 0
+    for name, value in values.items():
+        setattr(locked, name, value)
+    fields = ("change_set", "status", "unclear_at", "progress_at", "attempts", *values)
+    locked.save(update_fields=fields)
+    codes = [question["code"] for question in locked.found["questions"]]
+    transaction.on_commit(lambda: logger.info("import_unclear", questions=codes))
+
+
+def rules_to_keep(job: ImportJob, found: Found) -> dict[str, Any]:
+    """What a job's row keeps of how its file is read, whatever becomes of the format."""
+    kept: dict[str, Any] = {"rules": rules_as_json(found.rules), "found": {}}
+    if found.format is not None:
+        kept |= {
+            "format": found.format.pk,
+            "format_version": found.format.version,
+            "supplier": found.format.supplier_id or job.supplier_id,
+        }
+    return kept

@@ -1,0 +1,104 @@
+"""Formats: found by name, by a file's columns, and what was chosen in them before."""
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import F, QuerySet
+
+from imports.mapping.aliases import key_of
+from imports.mapping.formats import KnownFormat, likeness
+from imports.mapping.matching import fingerprint
+from imports.mapping.rules import parse_rules
+from imports.mapping.table import Memory
+from imports.models import Format, Supplier
+from product_importer.common.parsing import whole_number
+
+REMEMBERED = 300  # formats, the last used ones, that are looked through
+ALIKE = 0.7  # of the columns the same: files of one kind, changed a little
+ALIKE_OF_SUPPLIER = 0.5
+
+
+class NoFormat(Exception):
+    """There is no such format; the message says so."""
+
+
+def find_format(text: str) -> Format:
+    """A format by its id, or as ``SUPPLIER/FORMAT`` by name (one without a supplier: its name).
+
+    Names match without regard to case, and may have a slash. Raises ``NoFormat``.
+    """
+    formats = Format.objects.select_related("supplier")
+    text = text.replace("\0", "")
+    number = whole_number(text)
+    found = formats.filter(pk=number).first() if number is not None else None
+    if found is None:
+        found = formats.filter(supplier=None, name__iexact=text.strip()).first()
+    parts = text.split("/")
+    for count in range(1, min(len(parts), 10)):
+        if found is None:
+            supplier, name = "/".join(parts[:count]), "/".join(parts[count:])
+            named = formats.filter(supplier__name__iexact=supplier.strip())
+            found = named.filter(name__iexact=name.strip()).first()
+    if found is None:
+        raise NoFormat(
+            f"There is no format “{text[:200]}”. Write its id, or SUPPLIER/FORMAT by name; "
+            "/api/v1/formats/ lists them."
+        )
+    return found
+
+
+def known(found: Format) -> KnownFormat:
+    """A format as matching takes it."""
+    title = str(found) if found.ready_made else f"{found}, version {found.version}"
+    return KnownFormat(title, parse_rules(found.rules), found.columns, lenient=found.ready_made)
+
+
+def recognise(header: Sequence[str], supplier: Supplier | None) -> list[Format]:
+    """The formats that files with these columns are of; people's own go before ready-made ones.
+
+    Several are left only where they are read in different ways, and none is the supplier's.
+    """
+    if print_ := fingerprint(header):
+        found = list(_last_used().filter(fingerprint=print_, ready_made=False)[:20])
+        if len(found) > 1 and all(one.rules == found[0].rules for one in found):
+            found = found[:1]
+        if supplier is not None:
+            found = [one for one in found if one.supplier_id == supplier.pk][:1] or found
+        if found:
+            return found
+    here = set(map(key_of, header))
+    ready_made = Format.objects.filter(ready_made=True).order_by("id")
+    return [one for one in ready_made if here.issuperset(map(key_of, one.columns))][:1]
+
+
+def most_alike(header: Sequence[str], supplier: Supplier | None) -> Format | None:
+    """The format whose files' columns are nearly these, if there is one."""
+    formats = _last_used().filter(ready_made=False)
+    if supplier is not None:
+        formats = formats.filter(supplier=supplier)
+    least = ALIKE if supplier is None else ALIKE_OF_SUPPLIER
+    scored = [(likeness(one.columns, header), one) for one in formats[:REMEMBERED] if one.columns]
+    score, best = max(scored, key=lambda pair: pair[0], default=(0.0, None))
+    return best if score >= least else None
+
+
+def memory_of(supplier: Supplier | None) -> Memory:
+    """What was chosen before, by the keys of columns' names; the last used formats first."""
+    formats = list(_last_used().filter(ready_made=False)[:REMEMBERED])
+    own = [one for one in formats if supplier is not None and one.supplier_id == supplier.pk]
+    return Memory(supplier=_choices(own), catalogue=_choices(formats))
+
+
+def _choices(formats: Iterable[Format]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for one in formats:
+        for rule in one.rules.get("columns", ()):
+            column = rule.get("column")
+            if isinstance(column, str) and (key := key_of(column)):
+                chosen.setdefault(key, rule["field"])
+    return chosen
+
+
+def _last_used() -> QuerySet[Format]:
+    return Format.objects.select_related("supplier").order_by(
+        F("last_used_at").desc(nulls_last=True), "-id"
+    )

@@ -1,0 +1,249 @@
+"""How a file would be read: its dialect, its columns, what is unclear, its first records.
+
+Only the beginning of a file is read, but for its encoding where that is to be found out.
+"""
+
+import io
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, BinaryIO, cast
+
+from imports.mapping.formats import read_as, under
+from imports.mapping.matching import Matched, match
+from imports.mapping.questions import Question
+from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
+from imports.mapping.values import compile_plan
+from imports.models import Format, ImportJob
+from imports.queries.formats import known, memory_of, most_alike, recognise
+from imports.readers.csv import Layout, UnreadableFile
+from imports.readers.csv.dialect import Dialect, find_dialect
+from imports.readers.csv.sample import SampleRecord, read_sample
+from imports.readers.unpack import NeedsChoice, peek
+
+COLUMN_NAME_MAX_LENGTH = 1_000
+PREVIEW_RECORDS = 50
+CELL_SHOWN = 500  # characters of a cell in a preview
+DIALECT = ("encoding", "delimiter", "quote", "header_line")
+
+
+class NoMapping(Exception):
+    """There is no mapping to show; the message says why."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at a file's beginning found out; ``format`` is the one that it is read as."""
+
+    dialect: Dialect
+    records: list[SampleRecord]
+    matched: Matched
+    format: Format | None = None
+    asked: list[Question] = field(default_factory=list)  # about the format
+
+    @property
+    def questions(self) -> list[Question]:
+        return [*self.dialect.questions, *self.asked, *self.matched.questions]
+
+    @property
+    def rules(self) -> Rules:
+        """Every rule of the dialect with the value that holds: nothing is left to be found out."""
+        return replace(
+            self.matched.rules, **{name: getattr(self.dialect, name) for name in DIALECT}
+        )
+
+    def layout(self) -> Layout:
+        """What the reader goes by; of rules without questions. Raises ``RulesError``."""
+        dialect, rules = self.dialect, self.matched.rules
+        plan = compile_plan(rules, dialect.header)
+        layout = dialect.layout(plan.fields, self.matched.notes)
+        return layout if plan.is_plain else replace(layout, rules=rules_as_json(rules))
+
+
+def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
+    """Find out how a file is to be read under these rules. Raises ``UnreadableFile``.
+
+    They go before those of the job's format, or of the one that the columns belong to. Raises
+    ``RulesError`` for rules that do not fit to the file.
+    """
+    named = job.format if not rules.columns else None
+    if named is not None:
+        rules = under(rules, known(named).rules)
+    dialect = _dialect(file, rules)
+    formats = [named] if named is not None else []
+    if not formats and not rules.columns:
+        formats = recognise(dialect.header, job.supplier)
+    if len(formats) == 1:
+        rules = under(rules, parse_rules(formats[0].rules))
+        if any(getattr(rules, name) not in (AUTO, getattr(dialect, name)) for name in DIALECT):
+            dialect = _dialect(file, rules)
+    records = read_sample(file, dialect)
+    cells = [record.cells for record in records]
+    memory = memory_of(job.supplier)
+    if len(formats) == 1:
+        described = replace(known(formats[0]), rules=rules)
+        matched = read_as(described, dialect.header, cells, memory)
+        return Found(dialect, records, matched, formats[0])
+    matched = match(dialect.header, cells, rules, memory)
+    if len(formats) > 1:
+        return Found(dialect, records, matched, asked=[_which(formats)])
+    if matched.questions and not rules.columns:
+        alike = most_alike(dialect.header, job.supplier)
+        if alike is not None:
+            described = replace(known(alike), rules=under(rules, parse_rules(alike.rules)))
+            changed = read_as(described, dialect.header, cells, memory)
+            return Found(dialect, records, changed, alike)
+    return Found(dialect, records, matched)
+
+
+def _dialect(file: BinaryIO, rules: Rules) -> Dialect:
+    try:
+        dialect = find_dialect(file, **{name: getattr(rules, name) for name in DIALECT})
+    except LookupError as error:
+        raise RulesError([f"encoding: “{rules.encoding}” is not one that is read."]) from error
+    for number, name in enumerate(dialect.header, start=1):
+        if len(name) > COLUMN_NAME_MAX_LENGTH:  # it is none, and the job keeps them all
+            raise UnreadableFile(
+                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
+                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
+                "file names its columns."
+            )
+    return dialect
+
+
+def _which(formats: list[Format]) -> Question:
+    names = " and ".join(f"“{one}”" for one in formats[:5])
+    return Question(
+        "several_formats",
+        "",
+        f"Files with these columns are known as {names}, which are read in different ways. Say "
+        "which one this is.",
+    )
+
+
+# --- Of a job -------------------------------------------------------------------------
+
+
+def mapping_of(job: ImportJob) -> dict[str, Any]:
+    """How a job's file is read, or would be: the API's mapping.
+
+    Raises ``NoMapping``, ``UnreadableFile``, and ``RulesError`` for rules that do not fit to it.
+    """
+    Status, Stage = ImportJob.Status, ImportJob.Stage
+    before = job.status in ImportJob.ACTIVE and job.stage in ("", Stage.UNPACKING, Stage.MATCHING)
+    if before:
+        raise NoMapping("A worker has still to look at the file. Ask again in a moment.")
+    if job.status == Status.AWAITING_MAPPING:
+        return _as_found(job)
+    return preview(job, parse_rules(job.rules))
+
+
+def _as_found(job: ImportJob) -> dict[str, Any]:
+    """Of a job that waits: by the dialect that was found, with the questions as they were asked."""
+    if job.unpacked and not job.table:  # nobody has said yet which of its tables is meant
+        return {**_EMPTY, **_packing(job), **job.found}
+    shown = preview(job, parse_rules(job.found["rules"]))
+    return {**shown, "questions": job.found["questions"]}
+
+
+_EMPTY: dict[str, Any] = {"columns": [], "notes": [], "preview": [], "format": None}
+
+
+def preview(job: ImportJob, rules: Rules) -> dict[str, Any]:
+    """The same under other rules; nothing is kept."""
+    found = look_at_job(job, rules)
+    return {
+        "rules": rules_as_json(found.rules),
+        "questions": [asdict(question) for question in found.questions],
+        "columns": columns_as_json(found),
+        "notes": [*found.dialect.warnings, *found.matched.notes],
+        "preview": _preview(found),
+        "format": format_as_json(found.format),
+        **_packing(job),
+    }
+
+
+def look_at_job(job: ImportJob, rules: Rules) -> Found:
+    """The look at a job's file, or at the sheet or the member of it that the rules name.
+
+    Raises ``NoMapping``, ``UnreadableFile`` and ``RulesError``.
+    """
+    if not job.has_file:
+        raise NoMapping("The uploaded file is no longer kept: there is nothing to look at.")
+    try:
+        if needs_unpacking(job, rules):
+            with job.file.open("rb") as handle:
+                source = cast(BinaryIO, handle.file)
+                table = peek(source, sheet=str(rules.sheet), member=rules.member, rows=600)
+            return look(job, io.BytesIO(table), rules)
+        with job.readable.open("rb") as handle:
+            return look(job, cast(BinaryIO, handle.file), rules)
+    except FileNotFoundError as error:
+        raise NoMapping("The uploaded file is no longer in the storage.") from error
+    except NeedsChoice as choice:
+        names = ", ".join(f"“{name[:80]}”" for name in choice.members[:20])
+        problem = f"member: The archive holds several tables: {names}. Name the one to read."
+        raise RulesError([problem]) from choice
+
+
+def needs_unpacking(job: ImportJob, rules: Rules) -> bool:
+    """Whether rules want another part of a packed file than the one that is unpacked."""
+    if not job.unpacked:
+        return False
+    taken = {name: job.unpacked.get(name, "") for name in ("sheet", "member")}
+    return not job.table or any(
+        str(getattr(rules, name)) not in (AUTO, value) for name, value in taken.items()
+    )
+
+
+def _packing(job: ImportJob) -> dict[str, Any]:
+    return {name: list(job.unpacked.get(name, ())) for name in ("sheets", "members")}
+
+
+def format_as_json(found: Format | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    supplier = found.supplier.name if found.supplier else None
+    return {"id": found.pk, "supplier": supplier, "name": found.name, "version": found.version}
+
+
+def columns_as_json(found: Found) -> list[dict[str, Any]]:
+    return [{**asdict(column), "samples": list(column.samples)} for column in found.matched.columns]
+
+
+def _preview(found: Found) -> list[dict[str, Any]]:
+    """The first records: as they stand, as they would be stored, and what is wrong with them."""
+    header = found.dialect.header
+    rules = found.matched.rules
+    named = {rule.field for rule in rules.columns}
+    if "sku" not in named:
+        return []  # nothing says what a record is
+    plan = compile_plan(rules, header)
+    rows = []
+    for line, cells in found.records[:PREVIEW_RECORDS]:
+        filled = [*cells, *[""] * (len(header) - len(cells))]
+        cleaned = plan.clean(filled)
+        rows.append(
+            {
+                "line": line,
+                "raw": {
+                    name: filled[place][:CELL_SHOWN]
+                    for name, place in plan.fields.items()
+                    if place >= 0
+                },
+                "values": {name: _shown(name, value) for name, value in cleaned.values.items()},
+                "problems": [
+                    {"column": header[one.column], "code": one.code, "message": one.message}
+                    for one in cleaned.problems
+                ],
+                "skipped": cleaned.left_out,
+            }
+        )
+    return rows
+
+
+def _shown(name: str, value: str) -> Any:
+    """A value as the API has it."""
+    if name == "active":
+        return {"t": True, "f": False}.get(value)
+    if name == "price":
+        return value or None
+    return value[:CELL_SHOWN]

@@ -1,0 +1,117 @@
+"""Which record names the columns: found by shape, whatever the language.
+
+Below a header stand records of one kind: numbers in one column, codes in another. The header is
+the last record above the first such one that has a short text for most columns; titles, addresses
+and blank lines stand above it. Where no column is of a kind, known names and the fullest record
+tell.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imports.readers.csv.header import field_of, normalised
+
+_SEARCHED = 60  # records, from the first that is not blank on
+_NAME_LENGTH = 120  # characters that a column's name has at most where it must be told from text
+
+# A number with signs of grouping and decimals, a percentage, a currency; a date or a time.
+_number = re.compile(
+    r"[^\w\s]{0,2}\s?[+-]?\d[\d.,'\u00a0\u202f ]*(?:[eE][+-]?\d+)?\s?(?:%|[^\w\s]|[A-Z]{3})?|"
+    r"[A-Z]{3}\s?\d[\d.,]*|\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[ T]\d.*)?"
+).fullmatch
+_code = re.compile(r"\S*\d\S*").fullmatch
+_FLAGS = {"true", "false", "yes", "no", "ja", "nein", "oui", "non", "si", "sí", "wahr", "falsch"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a sample: its first line (from 0), the line after it, its cells."""
+
+    line: int
+    end: int
+    cells: list[str]
+
+    @property
+    def filled(self) -> int:
+        return sum(bool(cell.strip()) for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The place of the header among the records, or ``None``, and of the first one below it."""
+
+    header: int | None
+    first: int
+
+
+def find_header(records: Sequence[Record]) -> Found:
+    """Find the header among the records that are not blank (one at least)."""
+    if "sku" in known_fields(records[0]):
+        return Found(0, 1)
+    searched = range(min(len(records), _SEARCHED))
+    full = _fullness(records)
+    table = [n for n in searched if records[n].filled * 2 >= full]
+    by_name = [(len(known_fields(records[n])), -n) for n in table]
+    named, place = max(by_name)
+    if named >= 2 or (named and len(table) == 1):
+        return Found(-place, 1 - place)
+    kinds = _kinds([records[n] for n in table[len(table) // 2 :]])
+    first = next((n for n in table if _has_kinds(records[n], kinds)), None)
+    if first is None:  # nothing but text: a header is what files begin with
+        return Found(table[0], table[0] + 1)
+    for n in reversed([n for n in table if n < first]):
+        if _may_be_header(records[n], full):
+            return Found(n, n + 1)
+    return Found(None, first)
+
+
+def known_fields(record: Record) -> set[str]:
+    """The product fields that a record names as a header would."""
+    return {name for cell in record.cells if (name := field_of(normalised(cell)))}
+
+
+def _fullness(records: Sequence[Record]) -> int:
+    """How many cells are filled in a record of the table: one that is alone with it is none."""
+    filled = sorted((record.filled for record in records), reverse=True)
+    return filled[min(1, len(filled) - 1)]
+
+
+def _may_be_header(record: Record, full: int) -> bool:
+    names = [cell.strip() for cell in record.cells if cell.strip()]
+    return (
+        len(names) >= min(2, full)
+        and max(map(len, names)) <= _NAME_LENGTH
+        and len({name.casefold() for name in names}) * 2 > len(names)
+        and sum(bool(_kind(name) == "number") for name in names) * 2 < len(names)
+    )
+
+
+def _kind(cell: str) -> str:
+    """``number`` (also a date, a flag), ``code`` (one word with digits) or ``text``."""
+    text = cell.strip()
+    if len(text) > _NAME_LENGTH:
+        return "text"
+    if _number(text) or text.casefold() in _FLAGS:
+        return "number"
+    return "code" if _code(text) else "text"
+
+
+def _kinds(records: Sequence[Record]) -> dict[int, tuple[str, ...]]:
+    """The columns in which at least half of the filled cells are no mere text, and what they are."""
+    found: dict[int, tuple[str, ...]] = {}
+    for column in range(max(len(record.cells) for record in records)):
+        cells = [r.cells[column] for r in records if len(r.cells) > column]
+        kinds = [_kind(cell) for cell in cells if cell.strip()]
+        if kinds and kinds.count("number") * 2 >= len(kinds):
+            found[column] = ("number",)
+        elif kinds and kinds.count("text") * 2 <= len(kinds):
+            found[column] = ("number", "code")
+    return found
+
+
+def _has_kinds(record: Record, kinds: dict[int, tuple[str, ...]]) -> bool:
+    """Whether most of a record's cells in these columns are of their kind."""
+    cells = [(record.cells[c], kinds[c]) for c in kinds if c < len(record.cells)]
+    fits = [_kind(cell) in kind for cell, kind in cells if cell.strip()]
+    return bool(fits) and sum(fits) * 2 > len(fits)
