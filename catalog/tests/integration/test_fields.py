@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from catalog.export import export_lines
 from catalog.models import Change, ChangeSet, Field, Product
 from catalog.operations import bulk, fields, products, undo
 from catalog.operations.products import Invalid
+from catalog.operations.retention import clear_changes
 from catalog.queries.products import product_history
 from catalog.sql import fields as sql_fields
 from catalog.sql import upsert
@@ -225,6 +227,19 @@ def test_a_deleted_field_is_cleared_by_a_change_set_and_comes_back_with_its_undo
     undone(change_set.pk)
     assert own("A") == {"stock": 3, "brand": "Acme"}
     fields.update_field(field_id=brand.pk, data={"retired": False})
+
+
+def test_a_deleted_field_is_gone_once_its_clearing_cannot_be_undone(settings: Any) -> None:
+    brand = define("Brand", unique=True)
+    make("A", brand="Acme")
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    change_set = fields.delete_field(field_id=brand.pk, actor=None)
+    assert change_set is not None
+    work(change_set)
+    settings.KEEP_CHANGES = timedelta(0)
+    clear_changes()
+    assert not Field.objects.exists()
+    define("Brand")
 
 
 def test_a_deleted_product_comes_back_with_its_own_fields() -> None:
