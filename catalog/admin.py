@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.decorators import action, display
 
-from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.operations import products as operations
 from catalog.operations.undo import undo_of, why_not
 from catalog.queries.filters import BadFilter, active_filters, filtered_products
@@ -273,3 +273,16 @@ def _by_number(queryset: QuerySet[Any], text: str, *names: str) -> QuerySet[Any]
     for name in names:
         condition |= Q(**{name: number})
     return queryset.filter(condition)
+
+
+@admin.register(Field)
+class FieldAdmin(ReadOnlyAdmin):
+    """Fields are made and changed on their pages, which look whether the stored values fit."""
+
+    list_display = ["label", "key", "type", "required", "unique", "in_list", "retired", "page"]
+    list_filter = ["type", "retired"]
+    search_fields = ["label", "key"]
+
+    @display(description="Page")
+    def page(self, field: Field) -> str:
+        return format_html('<a href="{}">Change</a>', reverse("field-detail", args=[field.pk]))

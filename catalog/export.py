@@ -1,18 +1,20 @@
 """The catalogue as a CSV: read page by page, in the columns an import takes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 from django.http import StreamingHttpResponse
+from psycopg import sql
 
+from catalog.field_values import Definition
 from catalog.models import Product
-from catalog.queries.filters import where_of
-from catalog.values import FORMULA_STARTS
+from catalog.queries.fields import definitions
+from catalog.queries.filters import BadFilter, where_of
+from catalog.values import FIELDS, FORMULA_STARTS
 from product_importer.common.downloads import download
 
-HEADER = "sku,name,description,price,active\n"
 FIRST_ROWS, MOST_ROWS = 500, 5000  # of a page; a product may have 100,000 characters
 PIECE_CHARACTERS = 1_000_000  # that a page has, about
 
@@ -29,25 +31,56 @@ _GUARDED_FOR_SPREADSHEETS = f"""CASE
     THEN '''' || {{value}} ELSE {{value}} END"""
 
 
-def _line(spreadsheet: bool) -> str:
-    guarded = _GUARDED_FOR_SPREADSHEETS if spreadsheet else _GUARDED
-    cells = [
-        _CELL.format(value=f"({guarded.format(value=column)})")
-        for column in ("sku", "name", "description")
-    ]
-    cells += ["COALESCE(price::text, '')", "CASE WHEN active THEN 'true' ELSE 'false' END"]
-    return " || ',' || ".join(cells)
+# An own field's value as a file has it (catalog.field_values.as_text).
+_OWN_TEXT = "COALESCE(own_fields ->> {key}, '')"
+_OWN_LIST = """COALESCE((SELECT string_agg(one, '|')
+    FROM jsonb_array_elements_text(own_fields -> {key}) AS one), '')"""
+_OWN_GTIN = """COALESCE(regexp_replace(own_fields ->> {key}, '^(000000|00|0)', ''), '')"""
+_OWN_BY_TYPE = {"choices": _OWN_LIST, "gtin": _OWN_GTIN}
+_PLAIN_TYPES = ("integer", "decimal", "money", "boolean", "date", "gtin")  # nothing to quote
 
 
-def export_lines(products: QuerySet[Product], *, spreadsheet: bool = False) -> Iterator[str]:
+def column_names() -> list[str]:
+    """The columns that an export may have, in their usual order: the five, then the own ones."""
+    return [*FIELDS, *definitions()]
+
+
+def _cell(column: str, own: Mapping[str, Definition], guarded: str) -> str:
+    """The SQL of one cell."""
+    if column == "price":
+        return "COALESCE(price::text, '')"
+    if column == "active":
+        return "CASE WHEN active THEN 'true' ELSE 'false' END"
+    value = column
+    if column in own:
+        key = sql.Literal(column).as_string()
+        value = _OWN_BY_TYPE.get(own[column].type, _OWN_TEXT).format(key=key)
+        if own[column].type in _PLAIN_TYPES:
+            return value
+        value = f"({value})"
+    return _CELL.format(value=f"({guarded.format(value=value)})")
+
+
+def export_lines(
+    products: QuerySet[Product],
+    *,
+    spreadsheet: bool = False,
+    columns: Sequence[str] | None = None,
+) -> Iterator[str]:
     """Yield the file in pieces of some thousand lines, in constant memory.
+
+    ``columns`` are the wanted ones in their order, of ``column_names``; without, all of them.
 
     Each piece is read by a statement of its own, in the order of ids: a product that is there
     throughout comes once, as it is when its page is read. None that is made meanwhile comes.
     """
-    yield HEADER
+    own = definitions()
+    names = list(columns) if columns else column_names()
+    yield ",".join(names) + "\n"
     where, params = where_of(products)
-    query = f"""SELECT id, {_line(spreadsheet)} FROM catalog_product
+    guarded = _GUARDED_FOR_SPREADSHEETS if spreadsheet else _GUARDED
+    line = " || ',' || ".join(_cell(name, own, guarded) for name in names)
+    query = f"""SELECT id, {line} FROM catalog_product
         WHERE ({where}) AND id > %s AND id <= %s ORDER BY id LIMIT %s"""
     newest = Product.objects.aggregate(newest=Max("id"))["newest"]
     last, rows = 0, FIRST_ROWS
@@ -70,10 +103,25 @@ def export_lines(products: QuerySet[Product], *, spreadsheet: bool = False) -> I
         rows = max(1, min(MOST_ROWS, found * PIECE_CHARACTERS // len(piece)))
 
 
+def asked_columns(text: str) -> list[str] | None:
+    """The columns of an address, with commas between them; raises ``BadFilter``."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    there = column_names()
+    unknown = [name for name in names if name not in there]
+    if unknown or len(set(names)) < len(names):
+        what = f"There is no column “{unknown[0][:40]}”." if unknown else "A column stands twice."
+        raise BadFilter({"columns": f"{what} There are: {', '.join(there)}."})
+    return names or None
+
+
 def export_response(
-    products: QuerySet[Product], *, spreadsheet: bool, user_id: int | None
+    products: QuerySet[Product],
+    *,
+    spreadsheet: bool,
+    user_id: int | None,
+    columns: Sequence[str] | None = None,
 ) -> StreamingHttpResponse:
     """The export as a download. Raises ``TooManyDownloads``."""
     name = "products-for-spreadsheet.csv" if spreadsheet else "products.csv"
-    lines = export_lines(products, spreadsheet=spreadsheet)
+    lines = export_lines(products, spreadsheet=spreadsheet, columns=columns)
     return download(lines, user_id=user_id, name=name, mark=spreadsheet)

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Length, Lower
 from django.utils import timezone
 
+from catalog import field_values
 from catalog.values import (
     DESCRIPTION_MAX_LENGTH,
     NAME_MAX_LENGTH,
@@ -158,6 +159,7 @@ class UndoConflict(models.Model):
         CHANGED = "changed", "Changed since"
         DELETED = "deleted", "Deleted since"
         SKU_TAKEN = "sku_taken", "Its SKU is in the catalogue again"
+        TAKEN = "taken", "Another product has its value of a unique field"
 
     change_set = models.ForeignKey(
         ChangeSet, on_delete=models.CASCADE, related_name="kept", help_text="the undo"
@@ -182,6 +184,68 @@ class UndoConflict(models.Model):
         return f"{self.sku}: {self.get_reason_display()}"
 
 
+class Field(models.Model):
+    """A field of one's own: what a product has beside the five, as its owners defined it.
+
+    Its values are under its ``key`` in ``Product.own_fields``. One that is retired keeps them and
+    is shown nowhere; one that is deleted is cleared by a change set of its own (``cleared_in``),
+    and is retired again if that one is undone.
+    """
+
+    class Type(models.TextChoices):
+        TEXT = "text", "Text"
+        LONG_TEXT = "long_text", "Long text"
+        INTEGER = "integer", "Whole number"
+        DECIMAL = "decimal", "Decimal number"
+        MONEY = "money", "Money"
+        BOOLEAN = "boolean", "Yes or no"
+        DATE = "date", "Date"
+        CHOICE = "choice", "One of a list"
+        CHOICES = "choices", "Several of a list"
+        LINK = "link", "Link"
+        IMAGE = "image", "Link to an image"
+        GTIN = "gtin", "GTIN (EAN, UPC)"
+
+    key = models.CharField(max_length=field_values.KEY_MAX_LENGTH, unique=True)
+    label = models.CharField(max_length=field_values.LABEL_MAX_LENGTH)
+    type = models.CharField(max_length=10, choices=Type)
+    # ``choices`` of a list, ``scale`` (decimals) of a decimal number.
+    options = models.JSONField(default=dict, blank=True)
+    required = models.BooleanField(default=False)
+    unique = models.BooleanField(default=False)
+    help = models.CharField(max_length=255, blank=True, default="")
+    position = models.PositiveIntegerField(default=0)
+    in_list = models.BooleanField(default=True, help_text="shown in the list of products")
+    in_events = models.BooleanField(default=True, help_text="told by webhooks")
+    retired = models.BooleanField(default=False)
+    cleared_in = models.ForeignKey(
+        ChangeSet, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(Lower("label"), name="catalog_field_label_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def definition(self) -> field_values.Definition:
+        """What its values may be, as files, forms and the API ask."""
+        return field_values.Definition(
+            key=self.key,
+            label=self.label,
+            type=self.type,
+            choices=tuple(self.options.get("choices", ())),
+            scale=self.options.get("scale", field_values.MONEY_SCALE),
+            required=self.required,
+            unique=self.unique,
+        )
+
+
 class Product(models.Model):
     """One product. Its SKU is unique without regard to case; the database decides on case.
 
@@ -198,6 +262,9 @@ class Product(models.Model):
         max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True, blank=True
     )
     active = models.BooleanField(default=True)
+    # The values of the catalogue's own fields by key; NULL where there are none, never an empty
+    # object (catalog.field_values has their forms).
+    own_fields = models.JSONField(null=True, blank=True, default=None)
     version = models.IntegerField(default=1, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -252,7 +319,8 @@ class Change(models.Model):
     """One product that a change set updated, with the values before.
 
     ``fields`` tells which values changed, as a sum of the ``Field`` numbers; ``old_*``
-    holds the value before for those fields and is empty for the others. Products that a
+    holds the value before for those fields and is empty for the others; ``old_own_fields`` only
+    the keys that changed, with null where there was no value. Products that a
     change set created carry its number (``Product.created_in``); those that it deleted are
     ``RemovedProduct``.
     """
@@ -263,6 +331,7 @@ class Change(models.Model):
         DESCRIPTION = 4
         PRICE = 8
         ACTIVE = 16
+        OWN_FIELDS = 32
 
     change_set = models.ForeignKey(
         ChangeSet, on_delete=models.CASCADE, db_constraint=False, db_index=False
@@ -278,6 +347,7 @@ class Change(models.Model):
         max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
     )
     old_active = models.BooleanField(null=True)
+    old_own_fields = models.JSONField(null=True)
     old_version = models.IntegerField()
     old_changed_in = models.BigIntegerField(null=True)
     old_updated_at = models.DateTimeField()
@@ -311,6 +381,7 @@ class RemovedProduct(models.Model):
         max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES, null=True
     )
     active = models.BooleanField()
+    own_fields = models.JSONField(null=True)
     version = models.IntegerField()
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from catalog.views import change_sets, products
+from catalog.views import change_sets, fields, products
 
 urlpatterns = [
     path("products/", products.product_list, name="product-list"),
@@ -15,4 +15,11 @@ urlpatterns = [
     path("changes/<int:pk>/", change_sets.change_detail, name="change-detail"),
     path("changes/<int:pk>/panel/", change_sets.change_panel, name="change-panel"),
     path("changes/<int:pk>/undo/", change_sets.change_undo, name="change-undo"),
+    path("fields/", fields.field_list, name="field-list"),
+    path("fields/new/", fields.field_new, name="field-new"),
+    path("fields/ready-made/", fields.field_ready_made, name="field-ready-made"),
+    path("fields/<int:pk>/", fields.field_detail, name="field-detail"),
+    path("fields/<int:pk>/move/", fields.field_move, name="field-move"),
+    path("fields/<int:pk>/retire/", fields.field_retire, name="field-retire"),
+    path("fields/<int:pk>/delete/", fields.field_delete, name="field-delete"),
 ]

@@ -472,6 +472,12 @@ UNFOLD = {
                         "link": reverse_lazy("token-list"),
                         "permission": "product_importer.web.context_processors.is_logged_in",
                     },
+                    {
+                        "title": "Fields",
+                        "icon": "view_column",
+                        "link": reverse_lazy("field-list"),
+                        "permission": "product_importer.web.context_processors.may_see_fields",
+                    },
                     {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
                 ],
             },

@@ -9,6 +9,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
 from catalog.api.change_sets import ChangeSetViewSet
+from catalog.api.fields import FieldViewSet
 from catalog.api.products import CSVRenderer, ProductViewSet
 from imports.api.jobs import ImportViewSet
 from imports.api.suppliers import FormatViewSet, SupplierViewSet
@@ -39,6 +40,7 @@ router.register("suppliers", SupplierViewSet, basename="api-supplier")
 router.register("formats", FormatViewSet, basename="api-format")
 router.register("uploads", UploadViewSet, basename="api-upload")
 router.register("products", ProductViewSet, basename="api-product")
+router.register("fields", FieldViewSet, basename="api-field")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -23,17 +24,19 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer
-from catalog.export import export_response
+from catalog.export import asked_columns, export_response
+from catalog.field_values import SEPARATOR
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk, products
 from catalog.queries import products as queries
+from catalog.queries.fields import definitions, shown_values
 from catalog.queries.filters import (
-    FILTER_MAX_LENGTH,
     FILTERS,
     BadFilter,
     filtered_products,
     is_true,
 )
+from catalog.queries.own_filters import FILTER_MAX_LENGTH
 from catalog.queries.pagination import ORDERINGS, check_ordering, get_page
 from catalog.values import (
     DESCRIPTION_MAX_LENGTH,
@@ -66,6 +69,21 @@ VERSION_DIGITS = 9
 PAGING = ("ordering", "page_size", "cursor", "format")
 
 
+OWN_VALUES: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {
+        "oneOf": [
+            {"type": "string", "maxLength": DESCRIPTION_MAX_LENGTH},
+            {"type": "number"},
+            {"type": "boolean"},
+            {"type": "array", "items": {"type": "string"}},
+        ],
+        "nullable": True,
+    },
+    "example": {"brand": "Acme", "stock": 12},
+}
+
+
 class ProductSerializer(serializers.ModelSerializer[Product]):
     """``version`` counts a product's states; send it back (or ``If-Match``) to not overwrite."""
 
@@ -78,6 +96,7 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
             "description",
             "price",
             "active",
+            "fields",
             "version",
             "created_at",
             "updated_at",
@@ -93,7 +112,16 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         help_text="null: no price",
     )
     active = serializers.BooleanField()
+    fields = serializers.SerializerMethodField("get_own_fields")  # type: ignore[assignment]
     version = serializers.IntegerField()
+
+    @extend_schema_field(OWN_VALUES | {"description": "The catalogue's own fields by key."})
+    def get_own_fields(self, product: Product) -> dict[str, Any]:
+        return shown_values(product.own_fields, self._own_keys)
+
+    @cached_property
+    def _own_keys(self) -> list[str]:
+        return list(definitions())
 
     def run_validation(self, data: Any = None) -> Any:
         """Leave the rules to the operation, which forms and files share."""
@@ -135,6 +163,8 @@ PRODUCT_VALUES: dict[str, Any] = {
         "example": True,
         "description": "true or false (the words of a file do as well); null keeps it.",
     },
+    "fields": OWN_VALUES
+    | {"description": "Values of the catalogue's own fields by key; null takes one away."},
 }
 VERSION = {
     "oneOf": [
@@ -162,6 +192,8 @@ class HistorySerializer(serializers.Serializer[Any]):
 
     def get_changes(self, entry: queries.HistoryEntry) -> dict[str, list[str | bool | None]]:
         def shown(value: Any) -> str | bool | None:
+            if isinstance(value, list):
+                return SEPARATOR.join(map(str, value))
             return value if value is None or isinstance(value, bool) else str(value)
 
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
@@ -357,7 +389,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     def get_queryset(self) -> QuerySet[Product]:
         if self.action not in ("list", "export"):
             return Product.objects.all()
-        also = PAGING if self.action == "list" else ("spreadsheet", "format")
+        also = PAGING if self.action == "list" else ("spreadsheet", "format", "columns")
         try:
             return filtered_products(self.request.query_params, also=also)
         except BadFilter as error:
@@ -389,6 +421,8 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             if missing:
                 raise invalid(missing)
             data = {"description": "", "price": None, "active": True, **data}
+            if isinstance(data.get("fields", {}), dict):
+                data["fields"] = {**dict.fromkeys(definitions()), **data.get("fields", {})}
         product = self.get_object()
         try:
             product = products.update_product(
@@ -489,17 +523,26 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             OpenApiParameter(
                 "spreadsheet", bool, description="guard cells that a spreadsheet would run"
             ),
+            OpenApiParameter(
+                "columns",
+                _TEXT,
+                description="the columns in their order, with commas: sku,price,brand",
+            ),
         ],
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
         try:
             safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
+            columns = asked_columns(request.query_params.get("columns", ""))
         except BadFilter as error:
             raise bad_filter(error) from error
         try:
             return export_response(
-                self.get_queryset(), spreadsheet=bool(safe), user_id=request.user.pk
+                self.get_queryset(),
+                spreadsheet=bool(safe),
+                user_id=request.user.pk,
+                columns=columns,
             )
         except TooManyDownloads as error:
             raise Busy(str(error), seconds=RETRY_SECONDS) from error

@@ -7,6 +7,7 @@ one transaction: the products, what undo needs, the counts, its done mark. Any n
 workers may run one act; each may be killed at any point.
 """
 
+import json
 import time
 from datetime import timedelta
 from functools import partial
@@ -26,6 +27,7 @@ from catalog.operations import undo
 from catalog.queries.filters import BadFilter, filtered_products, where_of
 from catalog.queries.products import count_products, estimated_products
 from catalog.sql import upsert
+from catalog.sql.fields import set_value
 from product_importer.common.enqueue import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
@@ -54,18 +56,22 @@ def start_bulk_act(
     filters: dict[str, Any] | None = None,
     ids: list[int] | None = None,
     active: bool | None = None,
+    own_field: tuple[str, Any] | None = None,
 ) -> ChangeSet:
     """Have all products that match ``filters`` (or have one of ``ids``) deleted or changed.
 
     Means the products that exist now: later ones are left alone. Without filters and ids it
-    means all. Raises ``catalog.queries.filters.BadFilter``.
+    means all. ``own_field`` is a key and the value that it gets (None: none). Raises
+    ``catalog.queries.filters.BadFilter``.
     """
     request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
     if ids is not None:
         request["ids"] = sorted(set(ids))
     else:
         request["filters"] = _storable(filters or {})
-    if kind == ChangeSet.Kind.BULK_EDIT:
+    if own_field is not None:
+        request["own_field"] = list(own_field)
+    elif kind == ChangeSet.Kind.BULK_EDIT:
         request["active"] = bool(active)
     change_set = operations.open_change_set(
         kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
@@ -215,13 +221,24 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
                 ),
             )
             return {"deleted": gone}
-        changed = upsert.set_active(
-            cursor,
-            where=where,
-            params=params,
-            active=change_set.request["active"],
-            change_set_id=change_set.pk,
-        )
+        if "own_field" in change_set.request:
+            key, value = change_set.request["own_field"]
+            changed = set_value(
+                cursor,
+                where=where,
+                params=params,
+                key=key,
+                value=None if value is None else json.dumps(value),
+                change_set_id=change_set.pk,
+            )
+        else:
+            changed = upsert.set_active(
+                cursor,
+                where=where,
+                params=params,
+                active=change_set.request["active"],
+                change_set_id=change_set.pk,
+            )
         record_changed_products(
             cursor,
             change_set_id=change_set.pk,
@@ -244,7 +261,7 @@ def _finish(change_set_id: int) -> None:
         return
     change_set.slices.all().delete()
     operations.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
-    undo.tell_of_undo(change_set)
+    undo.finish_undo(change_set)
     if change_set.kind == ChangeSet.Kind.BULK_DELETE:
         record_event(
             type=Event.Type.PRODUCTS_BULK_DELETED,

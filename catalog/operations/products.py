@@ -17,9 +17,11 @@ from django.db.models import Case, F, Q, When
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog import values
-from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog import field_values, values
+from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
+from catalog.queries.fields import definitions
 from catalog.sql import upsert
+from catalog.sql.fields import unique_index
 from catalog.values import FIELDS
 from product_importer.common import counters
 from product_importer.common.enqueue import kick_after_commit
@@ -176,9 +178,10 @@ def _wake_next() -> None:
 def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
     """Bring what a person or a program sent into the values that a product stores.
 
-    Takes text, numbers, booleans and ``None`` for the five fields and overlooks anything
-    else. ``partial``: fields that are missing stay as they are; else a SKU and a name are
-    required. Raises ``Invalid`` with every field that is wrong.
+    Takes text, numbers, booleans and ``None`` for the five fields, under ``fields`` an object of
+    those for the own ones by key, and overlooks anything else. ``partial``: fields that are
+    missing stay as they are; else a SKU and a name are required. Raises ``Invalid`` with every
+    field that is wrong, an own one as ``fields.KEY``.
     """
     cleaned: dict[str, Any] = {}
     errors: dict[str, tuple[str, str]] = {}
@@ -191,11 +194,44 @@ def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
             cleaned[field] = _clean_value(field, data[field])
         except ValueError as error:
             errors[field] = ("invalid", str(error))
+    if "fields" in data or not partial:
+        own, wrong = _clean_own(data.get("fields", {}), partial=partial)
+        errors |= wrong
+        if own:
+            cleaned["own_fields"] = own
     if errors:
         raise Invalid(errors)
     if cleaned.get("active", True) is None:
         del cleaned["active"]  # blank keeps what is stored, as in a file
     return cleaned
+
+
+def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """The values of own fields by key (``None`` takes one away), and what is wrong with them."""
+    known = definitions()
+    if not isinstance(data, Mapping):
+        return {}, {"fields": ("invalid", "Send an object: the fields' keys and their values.")}
+    cleaned: dict[str, Any] = {}
+    errors: dict[str, tuple[str, str]] = {}
+    for key, value in data.items():
+        if key not in known:
+            there = ", ".join(known) or "none yet"
+            sentence = f"There is no field “{str(key)[:40]}”. There are: {there}."
+            errors[f"fields.{str(key)[:40]}"] = ("unknown", sentence)
+            continue
+        try:
+            cleaned[key] = field_values.clean_value(known[key], value)
+        except ValueError as error:
+            errors[f"fields.{key}"] = ("invalid", str(error))
+            continue
+        if cleaned[key] is None and known[key].required:
+            errors[f"fields.{key}"] = ("required", f"Every product needs its {known[key].label}.")
+    if not partial:
+        for key, definition in known.items():
+            if definition.required and key not in data:
+                sentence = f"Every product needs its {definition.label}."
+                errors[f"fields.{key}"] = ("required", sentence)
+    return cleaned, errors
 
 
 _CLEANERS: dict[str, Any] = {
@@ -231,6 +267,7 @@ def create_product(*, actor: User | None, data: Mapping[str, Any]) -> Product:
     """Create a product. Raises ``Invalid``, with code ``unique`` for an SKU that exists."""
     cleaned = clean_values(data, partial=False)
     change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1)
+    cleaned["own_fields"] = _merged(None, cleaned.pop("own_fields", {}))
     product = Product(**cleaned, created_in=change_set, changed_in=change_set)
     product.updated_at = product.created_at
     _save(product, force_insert=True)
@@ -249,6 +286,11 @@ def update_product(
     """
     cleaned = clean_values(data, partial=True)
     product = _locked(product_id, version)
+    own_before: dict[str, Any] | None = None
+    if given := cleaned.pop("own_fields", None):
+        own = product.own_fields or {}
+        own_before = {key: own.get(key) for key in given if own.get(key) != given[key]} or None
+        cleaned["own_fields"] = _merged(product.own_fields, given)
     if data.get("sku") == product.sku:  # one that is stored may be older than today's cleaning
         cleaned["sku"] = product.sku
     changed = [name for name in cleaned if getattr(product, name) != cleaned[name]]
@@ -262,7 +304,8 @@ def update_product(
         old_version=product.version,
         old_changed_in=product.changed_in_id,
         old_updated_at=product.updated_at,
-        **{f"old_{name}": getattr(product, name) for name in changed},
+        **{f"old_{name}": getattr(product, name) for name in changed if name != "own_fields"},
+        old_own_fields=own_before,
     )
     for name in changed:
         setattr(product, name, cleaned[name])
@@ -271,8 +314,16 @@ def update_product(
     product.changed_in = change_set
     _save(product, update_fields=[*changed, "version", "updated_at", "changed_in"])
     before.save()
-    _tell(Event.Type.PRODUCT_UPDATED, product, change_set, changed=changed)
+    told = [name for name in changed if name != "own_fields"]
+    told += [f"fields.{key}" for key in own_before or ()]
+    _tell(Event.Type.PRODUCT_UPDATED, product, change_set, changed=told)
     return product
+
+
+def _merged(stored: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any] | None:
+    """Own fields with new values over the stored ones; ``None`` where there are none left."""
+    merged = {**(stored or {}), **given}
+    return {key: value for key, value in merged.items() if value is not None} or None
 
 
 @transaction.atomic
@@ -288,6 +339,7 @@ def delete_product(*, product_id: int, actor: User | None, version: int | None =
         updated_at=product.updated_at,
         created_in=product.created_in_id,
         changed_in=product.changed_in_id,
+        own_fields=product.own_fields,
         **{name: getattr(product, name) for name in FIELDS},
     )
     _tell(Event.Type.PRODUCT_DELETED, product, change_set)
@@ -308,6 +360,10 @@ def _save(product: Product, **options: Any) -> None:
         with transaction.atomic():
             product.save(**options)
     except IntegrityError as error:
+        for field in Field.objects.filter(unique=True):
+            if unique_index(field.pk) in str(error):
+                other = f"Another product has this {field.label}, and no two may share one."
+                raise Invalid({f"fields.{field.key}": ("unique", other)}) from error
         if "catalog_product_sku_lower_key" not in str(error):
             raise
         taken = f"A product with the SKU “{product.sku}” exists already (upper and lower case "
@@ -336,8 +392,16 @@ def _tell(type: Event.Type, product: Product, change_set: ChangeSet, **more: Any
             "name": product.name,
             "price": None if product.price is None else f"{product.price:.2f}",
             "active": product.active,
+            "fields": _told_fields(product),
             "version": product.version,
             "change_set": change_set.pk,
             **more,
         },
     )
+
+
+def _told_fields(product: Product) -> dict[str, Any]:
+    """The own fields that webhooks tell, but for long texts, which may be too long for an event."""
+    told = Field.objects.filter(retired=False, in_events=True).exclude(type=Field.Type.LONG_TEXT)
+    own = product.own_fields or {}
+    return {key: own.get(key) for key in told.values_list("key", flat=True)}

@@ -10,8 +10,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from catalog.models import BulkSlice, ChangeSet
+from catalog.models import BulkSlice, ChangeSet, Field
 from catalog.sql import retention
+from catalog.sql.fields import drop_unique_index
 
 CLEAR_SECONDS = 5.0  # of it in one run
 SETS_AT_ONCE = 1000  # that have little each, such as edits
@@ -41,11 +42,20 @@ def clear_changes(*, seconds: float = CLEAR_SECONDS) -> int:
         with transaction.atomic(), connection.cursor() as cursor:
             ids = _some(retention.choose(cursor, before=before, most=SETS_AT_ONCE))
             expired = retention.expire(cursor, ids, before=before, now=timezone.now())
+        _forget_fields(expired)
         if not expired:
             return rows
         rows += _delete_rows_of(expired, deadline)
         if time.monotonic() > deadline:
             return rows
+
+
+def _forget_fields(expired: list[int]) -> None:
+    """A deleted field can come back as long as its clearing can be undone, and no longer."""
+    for field in Field.objects.filter(cleared_in__in=expired):
+        with transaction.atomic(), connection.cursor() as cursor:
+            drop_unique_index(cursor, field.pk)
+            field.delete()
 
 
 def _some(found: list[tuple[int, int]]) -> list[int]:

@@ -14,8 +14,9 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from catalog.models import BulkSlice, ChangeSet
+from catalog.models import BulkSlice, ChangeSet, Field
 from catalog.operations import products
+from catalog.queries.fields import unique_keys
 from catalog.sql import undo as sql_undo
 from catalog.sql import upsert
 from product_importer.common.enqueue import kick_after_commit
@@ -100,7 +101,9 @@ def forecast(change_set: ChangeSet) -> Forecast:
     """Count what an undo would find now; reads what the change set touched, changes nothing."""
     params = {"undone": change_set.pk, "before": change_set.undo_of_id}
     with transaction.atomic(), connection.cursor() as cursor:
-        updated, created, changed, back, back_changed, free = sql_undo.forecast(cursor, params)
+        updated, created, changed, back, back_changed, free = sql_undo.forecast(
+            cursor, params, unique=unique_keys()
+        )
     return Forecast(
         restore=updated,
         delete=created + back,
@@ -163,7 +166,7 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(sql_undo.SETTINGS)
         if part.part == "updated":
-            restored, kept = sql_undo.restore(cursor, params)
+            restored, kept = sql_undo.restore(cursor, params, unique=unique_keys())
             _tell(cursor, undo, sql_undo.RESTORED, params)
             return {"updated": restored, "conflicts": kept}
         if part.part == "deleted":
@@ -198,7 +201,14 @@ def _params(undo: ChangeSet) -> dict[str, Any]:
     return {"undo": undo.pk, "undone": undo.undo_of_id, "before": before}
 
 
-def tell_of_undo(undo: ChangeSet) -> None:
+def finish_undo(undo: ChangeSet) -> None:
+    """What comes with the end of an undo: a field that was deleted is there again, retired."""
+    if undo.undo_of is not None:
+        Field.objects.filter(cleared_in=undo.undo_of).update(cleared_in=None)
+    _tell_of_undo(undo)
+
+
+def _tell_of_undo(undo: ChangeSet) -> None:
     """The event of an undo that has ended, if it is an import that was undone."""
     if undo.undo_of is None or undo.undo_of.kind != ChangeSet.Kind.IMPORT:
         return

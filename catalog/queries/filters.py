@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from catalog.models import Product
+from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
 
 
 class BadFilter(Exception):
@@ -17,9 +18,6 @@ class BadFilter(Exception):
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__(" ".join(errors.values()))
         self.errors = errors
-
-
-FILTER_MAX_LENGTH = 1_000  # of a text; a bulk act keeps the ones that it was asked for with
 
 
 def _contains(**options: Any) -> django_filters.CharFilter:
@@ -72,8 +70,11 @@ def filtered_products(
     """
     errors: dict[str, str] = {}
     wanted: dict[str, str] = {}
+    own: dict[str, str] = {}
     for name in given:
-        if name in FILTERS:
+        if name.startswith(OWN_PREFIX):
+            own[name] = "" if given[name] is None else given[name]
+        elif name in FILTERS:
             value = given[name]
             text = "" if value is None else str(value)
             if name == "active":
@@ -95,13 +96,15 @@ def filtered_products(
             errors[name] = (
                 f"There is no filter “{name[:40]}”. There are: {', '.join([*FILTERS, *also])}."
             )
+    conditions, wrong = own_conditions(own)
+    errors |= wrong
     if errors:
         raise BadFilter(errors)
     products = Product.objects.all()
     if any("\0" in text for text in wanted.values()):
         return products.none()  # no stored text has a NUL, so nothing contains it
     filtered: QuerySet[Product] = ProductFilter(wanted, queryset=products).qs
-    return filtered
+    return filtered.filter(*conditions)
 
 
 def where_of(products: QuerySet[Product]) -> tuple[str, tuple[Any, ...]]:
@@ -118,4 +121,5 @@ def where_of(products: QuerySet[Product]) -> tuple[str, tuple[Any, ...]]:
 
 def active_filters(given: Mapping[str, Any]) -> dict[str, str]:
     """The filters that are set, as they stand in an address."""
-    return {name: str(given[name]) for name in FILTERS if given.get(name) not in (None, "")}
+    names = [*FILTERS, *(name for name in given if name.startswith(OWN_PREFIX))]
+    return {name: str(given[name]) for name in names if given.get(name) not in (None, "")}

@@ -196,7 +196,7 @@ def product_history(product: Product) -> History:
         steps += RemovedProduct.objects.filter(id=product.pk)
     steps.sort(key=lambda step: (_version_before(step), step.change_set_id), reverse=True)
     sets = _change_sets(product, steps)
-    state: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
+    state = _state_of(product)
     at = product.updated_at
     entries = []
     for step in steps:
@@ -214,7 +214,7 @@ def product_history(product: Product) -> History:
                 HistoryEntry(at, "brought back", undo, step.sku, product.pk),
                 HistoryEntry(gone, "deleted", deletion, step.sku, product.pk),
             ]
-            state = {name: getattr(step, name) for name in FIELDS}
+            state = _state_of(step)
             at = step.updated_at
     created_in = sets.get(product.created_in_id or 0)
     entries.append(
@@ -258,7 +258,17 @@ def _differences(change: Change, state: dict[str, Any]) -> list[FieldChange]:
             before = getattr(change, f"old_{name}")
             found.append(FieldChange(name, before, state.get(name)))
             state[name] = before
+    if change.fields & Change.Field.OWN_FIELDS:
+        own = state.get("own_fields") or {}
+        befores = change.old_own_fields or {}
+        found += [FieldChange(f"fields.{k}", befores[k], own.get(k)) for k in sorted(befores)]
+        state["own_fields"] = {**own, **befores}
     return found
+
+
+def _state_of(product: Product | RemovedProduct) -> dict[str, Any]:
+    """A product's values by name, the own fields' under ``own_fields``."""
+    return {name: getattr(product, name) for name in (*FIELDS, "own_fields")}
 
 
 @dataclass(frozen=True)
@@ -287,7 +297,7 @@ class MergedEdit:
 def merge_edit(product: Product, *, typed: dict[str, Any], seen_version: int) -> MergedEdit:
     """Lay an edit, made from ``seen_version``, over what the product is now; nothing is lost."""
     since = Change.objects.filter(product_id=product.pk, old_version__gte=seen_version)
-    seen: dict[str, Any] = {name: getattr(product, name) for name in FIELDS}
+    seen = _state_of(product)
     for change in since.order_by("-id"):
         _differences(change, seen)
     values = dict(typed)
@@ -406,7 +416,13 @@ def _deleted(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
             change_set=change_set,
             sku=product.sku,
             product_id=product.pk,
-            changes=[FieldChange(name, getattr(product, name), None) for name in FIELDS],
+            changes=[
+                *(FieldChange(name, getattr(product, name), None) for name in FIELDS),
+                *(
+                    FieldChange(f"fields.{key}", value, None)
+                    for key, value in sorted((product.own_fields or {}).items())
+                ),
+            ],
         )
         for product in removed
     ]
@@ -422,7 +438,7 @@ def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
     )
     ids = [change.product_id for change in changes]
     states = {
-        product.pk: {name: getattr(product, name) for name in FIELDS}
+        product.pk: _state_of(product)  # type: ignore[arg-type]  # two kinds in one list
         for product in [
             *RemovedProduct.objects.filter(id__in=ids, change_set_id__gt=change_set.pk),
             *Product.objects.filter(pk__in=ids),

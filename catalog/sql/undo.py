@@ -12,9 +12,11 @@ that followed has not been touched since. (docs/decisions/0008-undo.md)
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
+from psycopg import sql
 
 from catalog.sql.upsert import PRODUCT_COLUMNS, ConcurrentEdit
 
@@ -81,22 +83,47 @@ _SKU_TAKEN = """(change.fields & 1 > 0 AND EXISTS (
     WHERE lower(other.sku) = lower(change.old_sku) AND other.id <> product.id
 ))"""
 
-_RESTORE = f"""
+# The values before, key by key over those of now; and of the same keys those of now.
+_OWN_RESTORED = """NULLIF(jsonb_strip_nulls(
+            COALESCE(undone.own_fields, '{}') || old_own_fields), '{}')"""
+_OWN_UNDONE = """(
+            SELECT jsonb_object_agg(key, COALESCE(own_fields -> key, 'null'))
+            FROM jsonb_object_keys(old_own_fields) AS key)"""
+
+
+def _taken(unique: Sequence[str]) -> str:
+    """That another product has the SKU, or a value of a unique field, which is to come back."""
+    held = [
+        f"""EXISTS (
+        SELECT FROM catalog_product AS other
+        WHERE other.own_fields ->> {key} = change.old_own_fields ->> {key}
+          AND other.own_fields ->> {key} IS NOT NULL AND other.id <> product.id
+    )"""
+        for key in (sql.Literal(key).as_string() for key in unique)
+    ]
+    values = f" OR (change.fields & 32 > 0 AND ({' OR '.join(held)}))" if held else ""
+    return f"({_SKU_TAKEN}{values})"
+
+
+def _restore(unique: Sequence[str]) -> str:
+    return f"""
 WITH done AS MATERIALIZED (
     SELECT
         change.id AS change_id, change.fields,
         change.old_sku, change.old_name, change.old_description, change.old_price,
-        change.old_active, change.old_changed_in,
+        change.old_active, change.old_own_fields, change.old_changed_in,
         product.id, product.sku, product.name, product.description, product.price,
-        product.active, product.version, product.changed_in_id, product.updated_at,
+        product.active, product.own_fields, product.version, product.changed_in_id,
+        product.updated_at,
         {_AS_LEFT} AS as_left, {_AS_LEFT} AND {_SKU_TAKEN} AS sku_taken,
+        {_AS_LEFT} AND {_taken(unique)} AS is_taken,
         change.product_id
     FROM catalog_change AS change LEFT JOIN LATERAL (
         SELECT * FROM catalog_product WHERE id = change.product_id LIMIT 1
     ) AS product ON true
     WHERE change.id BETWEEN %(first)s AND %(last)s AND change.change_set_id = %(undone)s
 ), undone AS MATERIALIZED (
-    SELECT * FROM done WHERE as_left AND NOT sku_taken
+    SELECT * FROM done WHERE as_left AND NOT is_taken
 ), written AS (
     UPDATE catalog_product AS product SET
         sku = CASE WHEN fields & 1 > 0 THEN old_sku ELSE undone.sku END,
@@ -104,6 +131,7 @@ WITH done AS MATERIALIZED (
         description = CASE WHEN fields & 4 > 0 THEN old_description ELSE undone.description END,
         price = CASE WHEN fields & 8 > 0 THEN old_price ELSE undone.price END,
         active = CASE WHEN fields & 16 > 0 THEN old_active ELSE undone.active END,
+        own_fields = CASE WHEN fields & 32 > 0 THEN {_OWN_RESTORED} ELSE undone.own_fields END,
         version = undone.version + 1, updated_at = now(), changed_in_id = old_changed_in
     FROM undone
     -- Only over the very state that was looked at: else the values before would be wrong.
@@ -113,7 +141,7 @@ WITH done AS MATERIALIZED (
 ), recorded AS (
     INSERT INTO catalog_change (
         change_set_id, product_id, fields,
-        old_sku, old_name, old_description, old_price, old_active,
+        old_sku, old_name, old_description, old_price, old_active, old_own_fields,
         old_version, old_changed_in, old_updated_at
     )
     SELECT
@@ -121,18 +149,20 @@ WITH done AS MATERIALIZED (
         CASE WHEN fields & 1 > 0 THEN sku END, CASE WHEN fields & 2 > 0 THEN name END,
         CASE WHEN fields & 4 > 0 THEN description END, CASE WHEN fields & 8 > 0 THEN price END,
         CASE WHEN fields & 16 > 0 THEN active END,
+        CASE WHEN fields & 32 > 0 THEN {_OWN_UNDONE} END,
         version, changed_in_id, updated_at
     FROM undone
 ), kept AS (
     INSERT INTO catalog_undoconflict (change_set_id, product_id, sku, reason, other_id)
     SELECT
         %(undo)s, product_id, COALESCE(sku, old_sku, ''),
-        CASE WHEN id IS NULL THEN 'deleted' WHEN as_left THEN 'sku_taken' ELSE 'changed' END,
+        CASE WHEN id IS NULL THEN 'deleted' WHEN sku_taken THEN 'sku_taken'
+             WHEN as_left THEN 'taken' ELSE 'changed' END,
         CASE WHEN as_left THEN (
             SELECT other.changed_in_id FROM catalog_product AS other
             WHERE lower(other.sku) = lower(old_sku)
         ) ELSE changed_in_id END
-    FROM done WHERE NOT as_left OR sku_taken
+    FROM done WHERE NOT as_left OR is_taken
     RETURNING reason
 )
 SELECT (SELECT count(*) FROM undone), (SELECT count(*) FROM written),
@@ -140,13 +170,16 @@ SELECT (SELECT count(*) FROM undone), (SELECT count(*) FROM written),
 """
 
 
-def restore(cursor: CursorWrapper, params: dict[str, Any]) -> tuple[int, int]:
+def restore(
+    cursor: CursorWrapper, params: dict[str, Any], *, unique: Sequence[str] = ()
+) -> tuple[int, int]:
     """Give updated products their values before; return how many, and how many are kept.
 
     ``params``: ``undone`` and ``undo`` (change sets), ``first`` and ``last`` (numbers of
-    changes). Run inside a transaction, after ``SETTINGS``. Raises ``ConcurrentEdit``.
+    changes). ``unique`` are the keys of own fields that no two products share. Run inside
+    a transaction, after ``SETTINGS``. Raises ``ConcurrentEdit``.
     """
-    cursor.execute(_RESTORE, params)
+    cursor.execute(_restore(unique), params)
     undone, written, kept, gone = cursor.fetchone()
     if undone != written:
         raise ConcurrentEdit
@@ -262,8 +295,8 @@ WITH gone AS MATERIALIZED (
 ), back AS (
     INSERT INTO catalog_product ({PRODUCT_COLUMNS})
     OVERRIDING SYSTEM VALUE
-    SELECT id, sku, name, description, price, active, last_version + 1, created_at, now(),
-           created_in_id, changed_in_id
+    SELECT id, sku, name, description, price, active, own_fields, last_version + 1, created_at,
+           now(), created_in_id, changed_in_id
     FROM gone
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -272,7 +305,8 @@ WITH gone AS MATERIALIZED (
     SELECT
         %(undo)s, gone.id, gone.sku,
         -- Or it is there itself: another undo brought it back, and somebody gave it another SKU.
-        CASE WHEN other.id IS NULL AND itself.id IS NOT NULL THEN 'changed' ELSE 'sku_taken' END,
+        CASE WHEN other.id IS NOT NULL THEN 'sku_taken'
+             WHEN itself.id IS NOT NULL THEN 'changed' ELSE 'taken' END,
         COALESCE(other.changed_in_id, itself.changed_in_id)
     FROM gone LEFT JOIN LATERAL (
         SELECT id, changed_in_id FROM catalog_product WHERE lower(sku) = lower(gone.sku) LIMIT 1
@@ -314,12 +348,14 @@ FROM catalog_removedproduct AS removed CROSS JOIN LATERAL (
 WHERE removed.id BETWEEN %(first)s AND %(last)s AND removed.change_set_id = %(undone)s
 """
 
-_FORECAST = f"""
+
+def _forecast(unique: Sequence[str]) -> str:
+    return f"""
 SELECT
     (SELECT count(*) FROM catalog_change AS change CROSS JOIN LATERAL (
         SELECT * FROM catalog_product WHERE id = change.product_id LIMIT 1
      ) AS product
-     WHERE change.change_set_id = %(undone)s AND {_AS_LEFT} AND NOT {_SKU_TAKEN}),
+     WHERE change.change_set_id = %(undone)s AND {_AS_LEFT} AND NOT {_taken(unique)}),
     created.as_left, created.changed, brought_back.as_left, brought_back.changed,
     (SELECT count(*) FROM catalog_removedproduct AS removed
      WHERE removed.change_set_id = %(undone)s
@@ -338,10 +374,12 @@ FROM (
 """
 
 
-def forecast(cursor: CursorWrapper, params: dict[str, Any]) -> tuple[int, ...]:
+def forecast(
+    cursor: CursorWrapper, params: dict[str, Any], *, unique: Sequence[str] = ()
+) -> tuple[int, ...]:
     """What undoing would find now: updated as left; created as left and not; brought back
     as left and not; deleted whose SKU is free."""
     # Millions of products that an undo kept have to fit, or they are read for every product.
     cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
-    cursor.execute(_FORECAST, params)
+    cursor.execute(_forecast(unique), params)
     return tuple(cursor.fetchone())

@@ -4,12 +4,13 @@
 later; docs/decisions/0003-apply.md has the figures behind its shape.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
+from psycopg import sql
 
 
 class ConcurrentEdit(Exception):
@@ -18,7 +19,11 @@ class ConcurrentEdit(Exception):
 
 @dataclass(frozen=True)
 class Upserted:
-    """How many of the source's rows ended how. ``nameless`` are new products without a name."""
+    """How many of the source's rows ended how.
+
+    ``nameless`` are new products without a name, ``taken`` those whose value of a unique field
+    another product has, or an earlier row of the same range.
+    """
 
     created: int
     updated: int
@@ -26,12 +31,13 @@ class Upserted:
     skipped: int
     superseded: int
     nameless: list[tuple[int, list[str]]] = field(default_factory=list)  # line, cells
+    taken: list[tuple[int, list[str], str, str]] = field(default_factory=list)  # and key, value
 
     @property
     def rows(self) -> int:
         """All of them."""
         done = self.created + self.updated + self.unchanged + self.skipped + self.superseded
-        return done + len(self.nameless)
+        return done + len(self.nameless) + len(self.taken)
 
 
 # Statistics about a staging table do not exist, so the planner guesses, and sometimes badly
@@ -61,7 +67,7 @@ WITH source AS MATERIALIZED (
     SELECT
         source.key, source.line, source.record,
         source.sku AS sku, {name} AS name, {description} AS description,
-        {price} AS price, {active} AS active,
+        {price} AS price, {active} AS active,{own_columns}
         stored.id AS product_id, COALESCE(stored.version, 0) AS old_version,
         stored.sku AS old_sku, stored.name AS old_name,
         stored.description AS old_description, stored.price AS old_price,
@@ -71,8 +77,9 @@ WITH source AS MATERIALIZED (
     WHERE source.next_line IS NULL
       AND (stored.id IS NULL
            OR (%(may_update)s
-               AND (stored.sku, stored.name, stored.description, stored.price, stored.active)
-                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active})))
+               AND (stored.sku, stored.name, stored.description, stored.price,
+                    stored.active{own_old})
+                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})))
 )"""
 
 # Which values of a row of "wanted" change, as a sum of Change.Field numbers.
@@ -81,20 +88,50 @@ CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
         + CASE WHEN old_description IS DISTINCT FROM description THEN 4 ELSE 0 END
         + CASE WHEN old_price IS DISTINCT FROM price THEN 8 ELSE 0 END
         + CASE WHEN old_active IS DISTINCT FROM active THEN 16 ELSE 0 END"""
+OWN_CHANGED = " + CASE WHEN old_own_fields IS DISTINCT FROM own_fields THEN 32 ELSE 0 END"
+
+# A file's values of own fields, key by key over the stored ones: null takes a value away.
+_OWN = """NULLIF(jsonb_strip_nulls(
+            COALESCE(stored.own_fields, '{}') || COALESCE(source.own_fields, '{}')), '{}')"""
+# The values before of the keys that change, with null where there was none.
+OWN_BEFORE = """CASE WHEN {old} IS DISTINCT FROM {new} THEN (
+            SELECT jsonb_object_agg(key, COALESCE({old} -> key, 'null'))
+            FROM jsonb_object_keys(COALESCE({old}, '{{}}') || COALESCE({new}, '{{}}')) AS key
+            WHERE {old} -> key IS DISTINCT FROM {new} -> key) END"""
+
+# Rows whose value of a unique field is taken. By a scalar query for each row, which has one plan;
+# the unique index is partial (catalog.sql.fields), so the condition is said as it is there.
+_JUDGED = """, numbered AS MATERIALIZED (
+    SELECT wanted.*{numbers} FROM wanted
+), judged AS MATERIALIZED (
+    SELECT numbered.*, CASE {cases} END AS taken FROM numbered
+)"""
+_NUMBER = """,
+        row_number() OVER (
+            PARTITION BY own_fields ->> {key}, {unwritten} ORDER BY key) AS number_{place}"""
+_UNWRITTEN = "(product_id IS NULL AND (name IS NULL OR NOT %(may_create)s))"
+_TAKEN = """WHEN NOT {unwritten}
+          AND own_fields ->> {key} IS DISTINCT FROM old_own_fields ->> {key}
+          AND own_fields ->> {key} IS NOT NULL
+          AND (number_{place} > 1 OR (
+            SELECT other.id FROM catalog_product AS other
+            WHERE other.own_fields ->> {key} = numbered.own_fields ->> {key}
+              AND other.id IS DISTINCT FROM numbered.product_id LIMIT 1) IS NOT NULL)
+        THEN {key} """
 
 _UPSERT = """
-{wanted}, written AS (
+{wanted}{judged}, written AS (
     INSERT INTO catalog_product (
-        sku, name, description, price, active,
+        sku, name, description, price, active{own},
         version, created_at, updated_at, created_in_id, changed_in_id
     )
-    SELECT sku, name, description, price, active,
+    SELECT sku, name, description, price, active{own},
            old_version + 1, now(), now(), %(change_set)s, %(change_set)s
-    FROM wanted
-    WHERE product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)
+    FROM {rows}
+    WHERE (product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)){free}
     ON CONFLICT (lower(sku)) DO UPDATE SET
         sku = EXCLUDED.sku, name = EXCLUDED.name, description = EXCLUDED.description,
-        price = EXCLUDED.price, active = EXCLUDED.active, version = EXCLUDED.version,
+        price = EXCLUDED.price, active = EXCLUDED.active{own_set}, version = EXCLUDED.version,
         updated_at = EXCLUDED.updated_at, changed_in_id = EXCLUDED.changed_in_id
     -- Only over the very state that was compared: else the values before would be wrong.
     WHERE catalog_product.version = EXCLUDED.version - 1
@@ -102,7 +139,7 @@ _UPSERT = """
 ), recorded AS (
     INSERT INTO catalog_change (
         change_set_id, product_id, fields,
-        old_sku, old_name, old_description, old_price, old_active,
+        old_sku, old_name, old_description, old_price, old_active{old_own},
         old_version, old_changed_in, old_updated_at
     )
     SELECT
@@ -110,24 +147,25 @@ _UPSERT = """
         {changed_fields},
         NULLIF(old_sku, sku), NULLIF(old_name, name), NULLIF(old_description, description),
         CASE WHEN old_price IS DISTINCT FROM price THEN old_price END,
-        CASE WHEN old_active IS DISTINCT FROM active THEN old_active END,
+        CASE WHEN old_active IS DISTINCT FROM active THEN old_active END{own_before},
         old_version, old_changed_in, old_updated_at
-    FROM wanted WHERE product_id IS NOT NULL
+    FROM {rows} WHERE product_id IS NOT NULL{free}
 )
 SELECT
     from_source.total, from_source.superseded,
-    from_wanted.new, from_wanted.existing, from_wanted.nameless,
+    from_wanted.new, from_wanted.existing, from_wanted.nameless, from_wanted.taken,
     (SELECT count(*) FROM written)
 FROM (
     SELECT count(*) AS total, count(next_line) AS superseded FROM source
 ) AS from_source, (
     SELECT
-        count(*) FILTER (WHERE product_id IS NULL) AS new,
-        count(product_id) AS existing,
+        count(*) FILTER (WHERE product_id IS NULL{free}) AS new,
+        count(product_id){filter_free} AS existing,
         json_agg(json_build_array(line, record)) FILTER (
-            WHERE product_id IS NULL AND name IS NULL AND %(may_create)s
-        ) AS nameless
-    FROM wanted
+            WHERE product_id IS NULL AND name IS NULL AND %(may_create)s{free}
+        ) AS nameless,
+        {taken} AS taken
+    FROM {rows}
 ) AS from_wanted
 """
 
@@ -156,6 +194,14 @@ _AS_STORED = {
 }
 
 
+OWN_PREFIX = "fields."  # of a column of a file that is a field of one's own
+
+
+def has_own(fields: Collection[str]) -> bool:
+    """Whether a file has a column for a field of one's own."""
+    return any(name.startswith(OWN_PREFIX) for name in fields)
+
+
 def wanted_rows(
     *, source: str, fields: Collection[str], may_keep: bool = False, aside: str = ""
 ) -> str:
@@ -163,14 +209,61 @@ def wanted_rows(
 
     ``may_keep``: the source has a column ``kept``, the sum of the Change.Field numbers of what
     a row leaves as it is stored. Their parameters are ``first_key``, ``end_key``, ``may_update``
-    and those of ``source``.
+    and those of ``source``. With own fields among ``fields``, ``wanted`` has ``own_fields`` and
+    ``old_own_fields``.
     """
     from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
     values = {
         name: (from_file if name in fields else _AS_STORED)[name]
         for name in ("name", "description", "price", "active")
     }
-    return _WANTED.format(source=source, aside=f"{aside}," if aside else "", **values)
+    own = has_own(fields)
+    return _WANTED.format(
+        source=source,
+        aside=f"{aside}," if aside else "",
+        own_columns=f"\n        {_OWN} AS own_fields, stored.own_fields AS old_own_fields,"
+        if own
+        else "",
+        own_old=", stored.own_fields" if own else "",
+        own=f",\n                   {_OWN}" if own else "",
+        **values,
+    )
+
+
+def _statement(
+    *, source: str, aside: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
+) -> str:
+    """The upsert for the columns of one file; own fields cost nothing where there are none."""
+    own = has_own(fields)
+    keys = [sql.Literal(key).as_string() for key in unique]
+    judged = _JUDGED.format(
+        numbers="".join(
+            _NUMBER.format(key=key, place=place, unwritten=_UNWRITTEN)
+            for place, key in enumerate(keys)
+        ),
+        cases="".join(
+            _TAKEN.format(key=key, place=place, unwritten=_UNWRITTEN)
+            for place, key in enumerate(keys)
+        ),
+    )
+    return _UPSERT.format(
+        wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, aside=aside),
+        judged=judged if keys else "",
+        rows="judged" if keys else "wanted",
+        free=" AND taken IS NULL" if keys else "",
+        filter_free=" FILTER (WHERE taken IS NULL)" if keys else "",
+        taken="json_agg(json_build_array(line, record, taken, own_fields ->> taken))"
+        " FILTER (WHERE taken IS NOT NULL)"
+        if keys
+        else "NULL::json",
+        changed_fields=CHANGED_FIELDS + (OWN_CHANGED if own else ""),
+        own=", own_fields" if own else "",
+        old_own=", old_own_fields" if own else "",
+        own_set=", own_fields = EXCLUDED.own_fields" if own else "",
+        own_before=f",\n        {OWN_BEFORE.format(old='old_own_fields', new='own_fields')}"
+        if own
+        else "",
+    )
 
 
 def upsert(
@@ -186,22 +279,21 @@ def upsert(
     may_create: bool = True,
     may_update: bool = True,
     may_keep: bool = False,
+    unique: Sequence[str] = (),
 ) -> Upserted:
     """Write a range of SKUs into the catalogue, and the values before into the change set.
 
     ``source`` is a query with the columns ``key`` (``lower(sku)``), ``line``, ``next_line`` (of
     the same key; NULL in the one row of a key that counts), ``record`` (JSON or NULL) and
-    ``sku, name, description, price, active``. All of its keys lie in
-    ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
-    ``fields`` are the columns that the file has; ``may_keep`` is as in ``wanted_rows``. Run inside
-    a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
-    meanwhile: the caller rolls back and runs it again.
+    ``sku, name, description, price, active``, and ``own_fields`` (JSON: values by key) if
+    ``fields``, the columns that the file has, holds own ones (``fields.KEY``). All of its keys lie
+    in ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
+    ``may_keep`` is as in ``wanted_rows``; ``unique`` are the keys of own fields that no two
+    products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
+    when a product changed meanwhile: the caller rolls back and runs it again.
     """
     cursor.execute(
-        _UPSERT.format(
-            wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, aside=aside),
-            changed_fields=CHANGED_FIELDS,
-        ),
+        _statement(source=source, aside=aside, fields=fields, may_keep=may_keep, unique=unique),
         {
             **params,
             "first_key": first_key,
@@ -211,12 +303,12 @@ def upsert(
             "may_update": may_update,
         },
     )
-    total, superseded, new, updated, nameless, written = cursor.fetchone()
-    nameless = nameless or []
+    total, superseded, new, updated, nameless, taken, written = cursor.fetchone()
+    nameless, taken = nameless or [], taken or []
     created = new - len(nameless) if may_create else 0
     if written != created + updated:
         raise ConcurrentEdit
-    winners = total - superseded
+    winners = total - superseded - len(taken)
     if may_update:
         skipped = 0 if may_create else new
         unchanged = winners - new - updated
@@ -230,11 +322,12 @@ def upsert(
         skipped=skipped,
         superseded=superseded,
         nameless=[(line, cells) for line, cells in nameless],
+        taken=sorted((line, cells, key, value) for line, cells, key, value in taken),
     )
 
 
 PRODUCT_COLUMNS = (
-    "id, sku, name, description, price, active, version, created_at, updated_at, "
+    "id, sku, name, description, price, active, own_fields, version, created_at, updated_at, "
     "created_in_id, changed_in_id"
 )
 _KEEP = f"""

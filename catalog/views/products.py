@@ -12,7 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from catalog.export import export_response
+from catalog.export import asked_columns, export_response
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk
 from catalog.operations import products as operations
@@ -160,11 +160,14 @@ def product_export(request: HttpRequest) -> HttpResponseBase:
     """The list as it is filtered, as a file that an import takes."""
     try:
         products = filtered_products(active_filters(request.GET))
+        columns = asked_columns(request.GET.get("columns", ""))
     except BadFilter as error:
         return refused(error)
     spreadsheet = bool(request.GET.get("spreadsheet"))
     try:
-        return export_response(products, spreadsheet=spreadsheet, user_id=request.user.pk)
+        return export_response(
+            products, spreadsheet=spreadsheet, user_id=request.user.pk, columns=columns
+        )
     except TooManyDownloads as error:
         return too_many_downloads(error)
 

@@ -48,6 +48,10 @@ def waiting_for_people(request: HttpRequest) -> int | str:
     return live.waiting_for_people() or ""
 
 
+def may_see_fields(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("catalog.view_field"))
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     user = getattr(request, "user", None)

@@ -304,7 +304,7 @@ def test_undoing_a_large_undo_reads_each_product_a_few_times(
     slice_sql = f"SELECT id FROM catalog_product WHERE {where}"
     with transaction.atomic(), connection.cursor() as cursor:
         sql_undo.forecast(cursor, params)  # its settings
-        assert read(cursor, sql_undo._FORECAST, params) <= 12 * ROWS
+        assert read(cursor, sql_undo._forecast(()), params) <= 12 * ROWS
         cursor.execute(sql_undo.SETTINGS)
         assert read(cursor, slice_sql, tuple(params[name] for name in names)) <= 12 * ROWS
         assert read(cursor, sql_undo._BROUGHT_BACK_AND_CHANGED, params) <= 12 * ROWS
@@ -327,9 +327,9 @@ def test_changing_a_catalogue_that_came_back_and_undoing_it_reads_each_product_a
     params |= changes.aggregate(first=Min("id"), last=Max("id"))
     with transaction.atomic(), connection.cursor() as cursor:
         sql_undo.forecast(cursor, params)  # its settings
-        assert read(cursor, sql_undo._FORECAST, params) <= 12 * ROWS
+        assert read(cursor, sql_undo._forecast(()), params) <= 12 * ROWS
         cursor.execute(sql_undo.SETTINGS)
-        assert read(cursor, sql_undo._RESTORE, params) <= 30 * ROWS
+        assert read(cursor, sql_undo._restore(()), params) <= 30 * ROWS
         transaction.set_rollback(True)
 
 

@@ -1,0 +1,297 @@
+"""The verbs of the fields of one's own: define, change, retire, delete.
+
+What a field's definition may be is checked here for pages, API and admin alike. Its values are
+changed by change sets alone: deleting a field clears them in one, which can be undone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+
+from catalog import field_values
+from catalog.field_values import Definition
+from catalog.models import ChangeSet, Field
+from catalog.operations import bulk
+from catalog.operations.products import Invalid
+from catalog.sql import fields as sql_fields
+
+Errors = dict[str, tuple[str, str]]
+
+# Offered to a catalogue that has none yet.
+READY_MADE: tuple[dict[str, Any], ...] = (
+    {"key": "brand", "label": "Brand", "type": "text"},
+    {"key": "gtin", "label": "GTIN", "type": "gtin", "unique": True},
+    {"key": "mpn", "label": "MPN", "type": "text", "in_list": False},
+    {"key": "category", "label": "Category", "type": "text"},
+    {"key": "stock", "label": "Stock", "type": "integer"},
+    {"key": "cost", "label": "Cost", "type": "money", "in_list": False, "in_events": False},
+    {"key": "compare_at_price", "label": "Compare-at price", "type": "money", "in_list": False},
+    {"key": "weight", "label": "Weight", "type": "decimal", "options": {"scale": 3}},
+    {"key": "image", "label": "Image", "type": "image"},
+)
+
+EDITABLE = (
+    *("key", "label", "type", "options", "required", "unique", "help", "position"),
+    *("in_list", "in_events", "retired"),
+)
+
+
+class FieldInUse(Exception):
+    """What was asked would lose values, or does not fit to what is there; the message says why."""
+
+
+@transaction.atomic
+def create_field(*, data: Mapping[str, Any]) -> Field:
+    """Define a field. Raises ``Invalid`` with everything that is wrong."""
+    values = _cleaned({"options": {}, **data}, None)
+    if Field.objects.count() >= field_values.FIELDS_AT_MOST:
+        most = field_values.FIELDS_AT_MOST
+        raise Invalid({"key": ("too_many", f"A catalogue has at most {most} fields of its own.")})
+    if "position" not in values:
+        last = Field.objects.order_by("-position").values_list("position", flat=True).first()
+        values["position"] = 0 if last is None else last + 1
+    field = _saved(Field(**values))
+    if field.unique:
+        _make_unique(field)
+    return field
+
+
+@transaction.atomic
+def create_ready_made() -> list[Field]:
+    """Define the ready-made fields that are not there yet, and return them."""
+    return [create_field(data=data) for data in missing_ready_made()]
+
+
+def missing_ready_made() -> list[dict[str, Any]]:
+    """The ready-made fields that are not there, by key and by label."""
+    there = {text.casefold() for pair in Field.objects.values_list("key", "label") for text in pair}
+    return [one for one in READY_MADE if not {one["key"], one["label"].casefold()} & there]
+
+
+@transaction.atomic
+def move_field(*, field_id: int, up: bool) -> None:
+    """Put a field one place up or down among those in use."""
+    locked = Field.objects.select_for_update(of=("self",)).order_by("position", "id")
+    every = list(locked.filter(retired=False))
+    place = next((n for n, field in enumerate(every) if field.pk == field_id), None)
+    if place is None:
+        return
+    other = place - 1 if up else place + 1
+    if 0 <= other < len(every):
+        every[place], every[other] = every[other], every[place]
+    for position, field in enumerate(every):
+        field.position = position
+    Field.objects.bulk_update(every, ["position"])
+
+
+@transaction.atomic
+def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
+    """Change a definition. Raises ``Invalid``, ``FieldInUse`` and ``Field.DoesNotExist``.
+
+    The key stays. Another type, fewer choices or decimals are refused where stored values would
+    not fit, with how many and an example; nothing is converted in silence.
+    """
+    field = Field.objects.select_for_update(of=("self",)).order_by("pk").get(pk=field_id)
+    values = _cleaned({**data, "key": data.get("key", field.key)}, field)
+    was_unique, before = field.unique, field.definition
+    for name, value in values.items():
+        setattr(field, name, value)
+    if field.cleared_in_id and not field.retired:
+        raise FieldInUse(
+            "The field is deleted: its values were cleared. Undo that to use it again."
+        )
+    if (field.definition.type, field.definition.choices, field.definition.scale) != (
+        before.type,
+        before.choices,
+        before.scale,
+    ):
+        _check_values_fit(field.definition)
+    field = _saved(field)
+    if field.unique and not was_unique:
+        _make_unique(field)
+    elif was_unique and not field.unique:
+        with connection.cursor() as cursor:
+            sql_fields.drop_unique_index(cursor, field.pk)
+    return field
+
+
+@transaction.atomic
+def delete_field(*, field_id: int, actor: User | None) -> ChangeSet | None:
+    """Delete a retired field: its values are cleared by a change set, which is returned.
+
+    Undoing that one gives the values back, and the field is there again, retired. A field
+    without any values goes at once (``None``). Raises ``FieldInUse``.
+    """
+    field = Field.objects.select_for_update(of=("self",)).order_by("pk").get(pk=field_id)
+    if not field.retired:
+        raise FieldInUse("Retire the field first; what is retired can be deleted.")
+    with connection.cursor() as cursor:
+        count = sql_fields.count_values(cursor, field.key)
+        if not count:
+            sql_fields.drop_unique_index(cursor, field.pk)
+    if not count:
+        field.delete()
+        return None
+    change_set = bulk.start_bulk_act(
+        kind=ChangeSet.Kind.BULK_EDIT, actor=actor, own_field=(field.key, None)
+    )
+    field.cleared_in = change_set
+    field.save(update_fields=["cleared_in"])
+    return change_set
+
+
+# --- What a definition may be ---------------------------------------------------------
+
+
+def _cleaned(data: Mapping[str, Any], field: Field | None) -> dict[str, Any]:
+    """The definition's values that were given, or ``Invalid`` with all that are wrong."""
+    errors: Errors = {}
+    values: dict[str, Any] = {}
+    for name in data:
+        if name not in EDITABLE:
+            errors[str(name)[:40]] = ("unknown", f"There is no such value: {', '.join(EDITABLE)}.")
+    for name in ("required", "unique", "in_list", "in_events", "retired"):
+        if name in data:
+            values[name] = data[name]
+            if not isinstance(data[name], bool):
+                errors[name] = ("invalid", "Write true or false.")
+    label = data.get("label", field.label if field else "")
+    _clean_label(label, data, field, values, errors)
+    _clean_type(data, field, values, errors)
+    if "help" in data:
+        values["help"] = data["help"]
+        if not isinstance(data["help"], str) or len(data["help"]) > 255 or "\0" in data["help"]:
+            errors["help"] = ("invalid", "Write a text of at most 255 characters.")
+    if "position" in data:
+        values["position"] = data["position"]
+        number = data["position"]
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 10**6:
+            errors["position"] = ("invalid", "Write a whole number from 0 on.")
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
+def _clean_label(
+    label: Any, data: Mapping[str, Any], field: Field | None, values: dict[str, Any], errors: Errors
+) -> None:
+    most = field_values.LABEL_MAX_LENGTH
+    if not isinstance(label, str) or not label.strip() or len(label) > most or "\0" in label:
+        errors["label"] = ("invalid", f"Write a label of 1 to {most} characters.")
+        return
+    values["label"] = label = label.strip()
+    others = Field.objects.exclude(pk=field.pk) if field else Field.objects.all()
+    if others.filter(label__iexact=label).exists():
+        errors["label"] = ("unique", f"There is a field “{label}” already.")
+        return
+    key = data.get("key") or field_values.key_of(label)
+    if not isinstance(key, str):
+        errors["key"] = ("invalid", "The key has to be a text.")
+        return
+    if field is not None:
+        if key != field.key:
+            errors["key"] = ("invalid", "A key stays as it is: programs and formats name it.")
+        return
+    try:
+        values["key"] = field_values.clean_key(key)
+    except ValueError as error:
+        errors["key"] = ("invalid", str(error))
+        return
+    if Field.objects.filter(key=values["key"]).exists():
+        errors["key"] = ("unique", f"There is a field with the key “{key}” already.")
+
+
+def _clean_type(
+    data: Mapping[str, Any], field: Field | None, values: dict[str, Any], errors: Errors
+) -> None:
+    type = data.get("type", field.type if field else None)
+    if type not in Field.Type.values:
+        errors["type"] = ("invalid", f"Choose one of: {', '.join(Field.Type.values)}.")
+        return
+    values["type"] = type
+    options = data.get("options", field.options if field else {})
+    if not isinstance(options, dict):
+        errors["options"] = ("invalid", "Send an object.")
+        return
+    values["options"] = {}
+    if type in ("choice", "choices"):
+        try:
+            values["options"] = {"choices": _choices(options.get("choices"), type)}
+        except ValueError as error:
+            errors["options"] = ("invalid", str(error))
+    if type == "decimal":
+        scale = options.get("scale", field_values.MONEY_SCALE)
+        values["options"] = {"scale": scale}
+        most = field_values.SCALE_AT_MOST
+        if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= most:
+            errors["options"] = ("invalid", f"The scale is a whole number from 0 to {most}.")
+    unique = data.get("unique", field.unique if field else False)
+    if unique is True and type in ("long_text", "boolean", "choices"):
+        errors["unique"] = ("invalid", "Values of this type are too long or too few to be unique.")
+
+
+def _choices(given: Any, type: str) -> list[str]:
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise ValueError("Send the list of choices as texts.")
+    choices = [one.strip() for one in given]
+    if not choices or not all(choices):
+        raise ValueError("A list needs at least one choice, and none may be blank.")
+    if len(choices) > field_values.CHOICES_AT_MOST:
+        raise ValueError(f"A list has at most {field_values.CHOICES_AT_MOST} choices.")
+    if any(len(one) > field_values.CHOICE_MAX_LENGTH or "\0" in one for one in choices):
+        raise ValueError(f"A choice has at most {field_values.CHOICE_MAX_LENGTH} characters.")
+    if len({one.casefold() for one in choices}) < len(choices):
+        raise ValueError("Two choices are the same but for case.")
+    if type == "choices" and any(set(one) & set("|;\n") for one in choices):
+        raise ValueError("A choice of several must not have | or ; in it: files separate by them.")
+    return choices
+
+
+def _saved(field: Field) -> Field:
+    try:
+        with transaction.atomic():
+            field.save()
+    except IntegrityError as error:  # somebody defined the same one this very moment
+        raise Invalid({"label": ("unique", "There is such a field already.")}) from error
+    return field
+
+
+# --- What the stored values are -------------------------------------------------------
+
+
+def _check_values_fit(definition: Definition) -> None:
+    """Raise ``FieldInUse`` where stored values are no values of this definition."""
+    bad, example = 0, ""
+    with connection.cursor() as cursor:
+        for value, count, sku in sql_fields.distinct_values(cursor, definition.key):
+            if not _fits(definition, value):
+                bad += count
+                example = example or f"“{str(value)[:60]}” of {sku}"
+    if bad:
+        raise FieldInUse(
+            f"{bad:,} products have values that would not fit, {example} for one. Change those "
+            "first; nothing was changed."
+        )
+
+
+def _fits(definition: Definition, value: Any) -> bool:
+    """Whether a stored value would be stored in the very same form again."""
+    try:
+        return bool(field_values.clean_value(definition, value) == value)
+    except ValueError:
+        return False
+
+
+def _make_unique(field: Field) -> None:
+    with connection.cursor() as cursor:
+        shared = sql_fields.shared_values(cursor, field.key)
+        if shared:
+            value, count = shared[0]
+            raise FieldInUse(
+                f"{count:,} products share the {field.label} “{value[:60]}”"
+                + (f", and so it is with {len(shared) - 1} more" if len(shared) > 1 else "")
+                + ". Mend those first, then make the field unique."
+            )
+        sql_fields.create_unique_index(cursor, field.pk, field.key)

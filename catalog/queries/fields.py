@@ -1,0 +1,29 @@
+"""The fields of one's own, as reads ask for them."""
+
+from django.db import connection
+
+from catalog.field_values import Definition
+from catalog.models import Field
+from catalog.sql.fields import count_values
+
+
+def definitions() -> dict[str, Definition]:
+    """What the fields in use take, by key, in their order."""
+    return {field.key: field.definition for field in Field.objects.filter(retired=False)}
+
+
+def shown_values(own_fields: dict[str, object] | None, keys: list[str]) -> dict[str, object]:
+    """A product's values of the fields in use, by key; those without one are null."""
+    own = own_fields or {}
+    return {key: own.get(key) for key in keys}
+
+
+def counted_values(key: str) -> int:
+    """How many products have a value under a key."""
+    with connection.cursor() as cursor:
+        return count_values(cursor, key)
+
+
+def unique_keys() -> list[str]:
+    """The keys of the fields that no two products share a value of, the retired ones too."""
+    return list(Field.objects.filter(unique=True).values_list("key", flat=True))

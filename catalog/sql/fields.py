@@ -1,0 +1,113 @@
+"""Raw SQL of the fields of one's own: unique indexes, and what their values are."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+from psycopg import sql
+
+BATCH_ROWS = 20_000
+
+
+def unique_index(field_id: int) -> str:
+    return f"catalog_own_field_{int(field_id)}_key"
+
+
+def create_unique_index(cursor: CursorWrapper, field_id: int, key: str) -> None:
+    """Have the database refuse a value that another product has.
+
+    Waits for writers of products, and they for it. Raises ``IntegrityError`` where two products
+    share a value already.
+    """
+    cursor.execute(
+        sql.SQL(
+            "CREATE UNIQUE INDEX {name} ON catalog_product ((own_fields ->> {key}))"
+            " WHERE own_fields ->> {key} IS NOT NULL"
+        )
+        .format(name=sql.Identifier(unique_index(field_id)), key=sql.Literal(key))
+        .as_string()
+    )
+
+
+def drop_unique_index(cursor: CursorWrapper, field_id: int) -> None:
+    name = sql.Identifier(unique_index(field_id))
+    cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name).as_string())
+
+
+def count_values(cursor: CursorWrapper, key: str) -> int:
+    """How many products have a value under a key."""
+    cursor.execute(
+        "SELECT count(*) FROM catalog_product WHERE own_fields ->> %s IS NOT NULL", [key]
+    )
+    return int(cursor.fetchone()[0])
+
+
+def shared_values(cursor: CursorWrapper, key: str) -> list[tuple[str, int]]:
+    """The values that several products have, with how many, the most frequent ten first."""
+    cursor.execute(
+        "SELECT own_fields ->> %(key)s AS value, count(*) FROM catalog_product"
+        " WHERE own_fields ->> %(key)s IS NOT NULL"
+        " GROUP BY value HAVING count(*) > 1 ORDER BY count(*) DESC, value LIMIT 10",
+        {"key": key},
+    )
+    return list(cursor.fetchall())
+
+
+def distinct_values(cursor: CursorWrapper, key: str) -> Iterator[tuple[Any, int, str]]:
+    """Each value under a key as JSON, with how many products have it and the SKU of one."""
+    cursor.execute(
+        "SELECT own_fields -> %(key)s AS value, count(*), min(sku) FROM catalog_product"
+        " WHERE own_fields ->> %(key)s IS NOT NULL GROUP BY value",
+        {"key": key},
+    )
+    while rows := cursor.fetchmany(BATCH_ROWS):
+        for text, count, sku in rows:
+            yield json.loads(text), count, sku
+
+
+# The values of a product under one key are taken away, or written anew in the form of another
+# type; old and new are arrays of JSON texts in step.
+_SET_VALUE = """
+WITH chosen AS MATERIALIZED (
+    SELECT id, version, changed_in_id, updated_at, own_fields FROM catalog_product
+    WHERE {where} AND own_fields -> %s IS DISTINCT FROM %s::jsonb FOR UPDATE
+), written AS (
+    UPDATE catalog_product AS product
+    SET own_fields = NULLIF(jsonb_strip_nulls(
+            COALESCE(product.own_fields, '{{}}')
+            || jsonb_build_object(%s::text, COALESCE(%s::jsonb, 'null'))), '{{}}'),
+        version = product.version + 1, updated_at = now(), changed_in_id = %s
+    WHERE product.id = ANY (ARRAY(SELECT id FROM chosen))
+), recorded AS (
+    INSERT INTO catalog_change (
+        change_set_id, product_id, fields, old_own_fields,
+        old_version, old_changed_in, old_updated_at
+    )
+    SELECT %s, id, 32, jsonb_build_object(%s::text, COALESCE(own_fields -> %s, 'null')),
+           version, changed_in_id, updated_at
+    FROM chosen
+)
+SELECT count(*) FROM chosen
+"""
+
+
+def set_value(
+    cursor: CursorWrapper,
+    *,
+    where: str,
+    params: tuple[Any, ...],
+    key: str,
+    value: str | None,
+    change_set_id: int,
+) -> int:
+    """Give the products that ``where`` holds for a value (JSON text; None: none) under a key.
+
+    Those that have it already are left alone. Returns how many products changed. Run inside a
+    transaction.
+    """
+    cursor.execute(
+        _SET_VALUE.format(where=where),
+        [*params, key, value, key, value, change_set_id, change_set_id, key, key],
+    )
+    return int(cursor.fetchone()[0])

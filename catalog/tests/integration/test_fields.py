@@ -1,0 +1,445 @@
+"""Fields of one's own: defined, edited, imported, undone, like the five."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from rest_framework.test import APIClient
+
+from catalog.export import export_lines
+from catalog.models import Change, ChangeSet, Field, Product
+from catalog.operations import bulk, fields, products, undo
+from catalog.operations.products import Invalid
+from catalog.operations.retention import clear_changes
+from catalog.queries.products import product_history
+from catalog.sql import fields as sql_fields
+from catalog.sql import upsert
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No worker is told: what a worker does, the tests do. Indexes go with their fields."""
+    monkeypatch.setattr("product_importer.common.enqueue._kick", lambda *args: None)
+    yield
+    with connection.cursor() as cursor:
+        for field in Field.objects.all():
+            sql_fields.drop_unique_index(cursor, field.pk)
+
+
+def define(label: str, type: str = "text", **more: Any) -> Field:
+    return fields.create_field(data={"label": label, "type": type, **more})
+
+
+def make(sku: str, **own: Any) -> Product:
+    return products.create_product(actor=None, data={"sku": sku, "name": sku, "fields": own})
+
+
+def own(sku: str) -> Any:
+    return Product.objects.values_list("own_fields", flat=True).get(sku=sku)
+
+
+def work(change_set: ChangeSet) -> ChangeSet:
+    for _ in range(20):
+        bulk.run_bulk_act(change_set.pk)
+    change_set.refresh_from_db()
+    assert change_set.status == "completed"
+    return change_set
+
+
+def undone(change_set_id: int) -> ChangeSet:
+    return work(undo.start_undo(change_set_id=change_set_id, actor=None))
+
+
+SOURCE = """
+SELECT lower(sku) AS key, line, NULL::bigint AS next_line, record, sku, name,
+       NULL::text AS description, NULL::numeric AS price, NULL::boolean AS active, own_fields
+FROM jsonb_to_recordset(%(rows)s) AS rows(
+    sku text, line bigint, name text, record json, own_fields jsonb)
+"""
+
+
+def import_rows(*rows: tuple[str, dict[str, Any]], unique: tuple[str, ...] = ()) -> Any:
+    """What a chunk of an import does with own fields; the change set, and what was upserted."""
+    change_set = ChangeSet.objects.create(kind="import", status="applying")
+    given = [
+        {"sku": sku, "line": n, "name": sku.upper(), "record": [sku], "own_fields": values}
+        for n, (sku, values) in enumerate(rows, start=2)
+    ]
+    keys = {f"fields.{key}" for _, values in rows for key in values}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(upsert.APPLY_SETTINGS)
+        done = upsert.upsert(
+            cursor,
+            source=SOURCE,
+            params={"rows": json.dumps(given)},
+            fields=["sku", "name", *keys],
+            change_set_id=change_set.pk,
+            first_key="",
+            end_key=None,
+            unique=unique,
+        )
+        products.count_changes(change_set.pk, created=done.created, updated=done.updated)
+    products.close_change_set(change_set.pk, status=ChangeSet.Status.COMPLETED)
+    return change_set, done
+
+
+def test_a_field_is_defined_with_a_key_made_of_its_label() -> None:
+    field = define("Pack size", "integer")
+    assert (field.key, field.position, define("Brand").position) == ("pack_size", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        ({"label": "Price", "type": "money"}, "key"),
+        ({"label": "brand", "type": "text"}, "label"),
+        ({"label": "Size", "type": "text", "key": "brand"}, "key"),
+        ({"label": "Size", "type": "text", "key": "Größe"}, "key"),
+        ({"label": "Size", "type": "size"}, "type"),
+        ({"label": "", "type": "text"}, "label"),
+        ({"label": "Size", "type": "choice"}, "options"),
+        ({"label": "Size", "type": "choice", "options": {"choices": ["S", "s"]}}, "options"),
+        ({"label": "Size", "type": "choices", "options": {"choices": ["S|M"]}}, "options"),
+        ({"label": "Size", "type": "decimal", "options": {"scale": 9}}, "options"),
+        ({"label": "Sizes", "type": "boolean", "unique": True}, "unique"),
+        ({"label": "Size", "type": "text", "colour": 1}, "colour"),
+    ],
+)
+def test_a_definition_that_cannot_be_is_refused_by_name(data: dict[str, Any], wrong: str) -> None:
+    define("Brand")
+    with pytest.raises(Invalid) as refused:
+        fields.create_field(data=data)
+    assert list(refused.value.errors) == [wrong]
+    assert Field.objects.count() == 1
+
+
+def test_ready_made_fields_are_defined_once() -> None:
+    define("Brand", "choice", options={"choices": ["Acme"]})
+    assert len(fields.create_ready_made()) == 8
+    assert fields.create_ready_made() == []
+
+
+def test_an_edit_touches_the_keys_it_has_and_is_undone_key_by_key() -> None:
+    define("Brand")
+    define("Stock", "integer")
+    product = make("A", brand="Acme", stock=3)
+    changed = products.update_product(
+        product_id=product.pk, actor=None, data={"fields": {"brand": None}}
+    )
+    assert (own("A"), changed.version) == ({"stock": 3}, 2)
+    assert Change.objects.get().old_own_fields == {"brand": "Acme"}
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"stock": "3"}})
+    assert Change.objects.count() == 1  # it had that value
+    assert undone(Change.objects.get().change_set_id).updated == 1
+    assert own("A") == {"brand": "Acme", "stock": 3}
+
+
+def test_a_history_tells_own_fields_by_key() -> None:
+    define("Brand")
+    product = make("A", brand="Acme")
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"brand": "Bolt"}})
+    product.refresh_from_db()
+    change = product_history(product).entries[0].changes
+    assert [(c.field, c.before, c.after) for c in change] == [("fields.brand", "Acme", "Bolt")]
+
+
+def test_an_import_writes_the_keys_of_its_columns_and_leaves_the_others() -> None:
+    define("Brand")
+    define("Stock", "integer")
+    make("A", brand="Acme", stock=3)
+    make("B", brand="Acme")
+    make("C", stock=1)
+    change_set, done = import_rows(("a", {"stock": 4}), ("B", {"stock": None}), ("D", {"stock": 9}))
+    assert (done.created, done.updated, done.unchanged) == (1, 1, 1)
+    assert [own(sku) for sku in ("a", "B", "C", "D")] == [
+        {"brand": "Acme", "stock": 4},
+        {"brand": "Acme"},
+        {"stock": 1},
+        {"stock": 9},
+    ]
+    change = Change.objects.get()
+    assert (change.fields, change.old_own_fields) == (33, {"stock": 3})
+    taken_back = undone(change_set.pk)
+    assert (taken_back.updated, taken_back.deleted) == (1, 1)
+    assert own("A") == {"brand": "Acme", "stock": 3}
+    again = undone(taken_back.pk)
+    assert (again.updated, again.created) == (1, 1)
+    assert [own("a"), own("D")] == [{"brand": "Acme", "stock": 4}, {"stock": 9}]
+
+
+def test_an_import_without_own_columns_leaves_their_values() -> None:
+    define("Brand")
+    make("A", brand="Acme")
+    _, done = import_rows(("A", {}), ("B", {}))
+    assert (done.unchanged, own("A"), own("B")) == (1, {"brand": "Acme"}, None)
+
+
+def test_a_value_of_a_unique_field_that_is_taken_is_refused_by_line() -> None:
+    define("GTIN", "gtin", unique=True)
+    make("A", gtin="4006381333931")
+    rows = [("B", "04006381333931"), ("C", "00000073513537"), ("D", "00000073513537"), ("E", None)]
+    _, done = import_rows(*((sku, {"gtin": v}) for sku, v in rows), unique=("gtin",))
+    assert [(line, key, value) for line, _, key, value in done.taken] == [
+        (2, "gtin", "04006381333931"),
+        (4, "gtin", "00000073513537"),
+    ]
+    assert (done.created, done.rows) == (2, 4)
+    assert set(Product.objects.values_list("sku", flat=True)) == {"A", "C", "E"}
+    _, done = import_rows(("C", {"gtin": "00000073513537"}), unique=("gtin",))
+    assert (done.unchanged, done.taken) == (1, [])
+    with pytest.raises(Invalid) as refused:
+        make("F", gtin="73513537")
+    assert refused.value.errors["fields.gtin"][0] == "unique"
+
+
+def test_an_undo_leaves_a_value_alone_that_another_product_has_now() -> None:
+    define("GTIN", "gtin", unique=True)
+    product = make("A", gtin="4006381333931")
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"gtin": None}})
+    edit = ChangeSet.objects.get(kind="edit")
+    make("B", gtin="4006381333931")
+    assert undo.forecast(edit).keep == 1
+    left_alone = undone(edit.pk)
+    assert (left_alone.updated, left_alone.conflicts) == (0, 1)
+    assert left_alone.kept.get().reason == "taken"
+    assert own("A") is None
+
+
+def test_a_deleted_field_is_cleared_by_a_change_set_and_comes_back_with_its_undo() -> None:
+    brand = define("Brand")
+    define("Stock", "integer")
+    make("A", brand="Acme", stock=3)
+    make("B", stock=1)
+    with pytest.raises(fields.FieldInUse):
+        fields.delete_field(field_id=brand.pk, actor=None)
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    change_set = fields.delete_field(field_id=brand.pk, actor=None)
+    assert change_set is not None
+    assert (work(change_set).updated, own("A"), own("B")) == (1, {"stock": 3}, {"stock": 1})
+    with pytest.raises(fields.FieldInUse):
+        fields.update_field(field_id=brand.pk, data={"retired": False})
+    undone(change_set.pk)
+    assert own("A") == {"stock": 3, "brand": "Acme"}
+    fields.update_field(field_id=brand.pk, data={"retired": False})
+
+
+def test_a_deleted_field_is_gone_once_its_clearing_cannot_be_undone(settings: Any) -> None:
+    brand = define("Brand", unique=True)
+    make("A", brand="Acme")
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    change_set = fields.delete_field(field_id=brand.pk, actor=None)
+    assert change_set is not None
+    work(change_set)
+    settings.KEEP_CHANGES = timedelta(0)
+    clear_changes()
+    assert not Field.objects.exists()
+    define("Brand")
+
+
+def test_a_deleted_product_comes_back_with_its_own_fields() -> None:
+    define("Brand")
+    product = make("A", brand="Acme")
+    change_set = products.delete_product(product_id=product.pk, actor=None)
+    undone(change_set.pk)
+    assert own("A") == {"brand": "Acme"}
+
+
+def test_another_type_is_refused_where_values_would_not_fit() -> None:
+    size = define("Size")
+    make("A", size="12")
+    with pytest.raises(fields.FieldInUse, match=r"1 products .* “12” of A"):
+        fields.update_field(field_id=size.pk, data={"type": "integer"})
+    assert Field.objects.get().type == "text"
+    fields.update_field(field_id=size.pk, data={"type": "long_text"})
+
+
+def test_a_field_becomes_unique_only_where_no_two_products_share_a_value() -> None:
+    mpn = define("MPN")
+    make("A", mpn="1")
+    second = make("B", mpn="1")
+    with pytest.raises(fields.FieldInUse, match="2 products share the MPN “1”"):
+        fields.update_field(field_id=mpn.pk, data={"unique": True})
+    products.update_product(product_id=second.pk, actor=None, data={"fields": {"mpn": "2"}})
+    fields.update_field(field_id=mpn.pk, data={"unique": True})
+    with pytest.raises(Invalid):
+        make("C", mpn="2")
+    fields.update_field(field_id=mpn.pk, data={"unique": False})
+    make("C", mpn="2")
+
+
+def test_a_required_field_is_asked_of_new_products_and_not_enforced_backwards() -> None:
+    old = make("A")
+    define("Brand", required=True)
+    with pytest.raises(Invalid) as refused:
+        make("B")
+    assert refused.value.errors["fields.brand"][0] == "required"
+    products.update_product(product_id=old.pk, actor=None, data={"name": "Another"})
+    with pytest.raises(Invalid):
+        products.update_product(product_id=old.pk, actor=None, data={"fields": {"brand": ""}})
+
+
+# --- API ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(static_files: None) -> Callable[[str], APIClient]:
+    return client_of
+
+
+def client_of(role: str) -> APIClient:
+    user = User.objects.create_user(role)
+    user.groups.add(Group.objects.get(name=role))
+    api = APIClient()
+    api.force_authenticate(user)
+    return api
+
+
+def test_the_api_defines_fields_and_products_carry_them(client: Callable[[str], APIClient]) -> None:
+    manager = client("manager")
+    made = manager.post("/api/v1/fields/", {"label": "Brand", "type": "text"}, format="json")
+    assert (made.status_code, made.data["key"]) == (201, "brand")
+    sent = {"sku": "A", "name": "A", "fields": {"brand": "Acme"}}
+    product = manager.post("/api/v1/products/", sent, format="json")
+    assert (product.status_code, product.data["fields"]) == (201, {"brand": "Acme"})
+    here = f"/api/v1/products/{product.data['id']}/"
+    bad = manager.patch(here, {"fields": {"colour": "red"}}, format="json")
+    assert (bad.status_code, bad.data["errors"]["fields.colour"][0]["code"]) == (400, "unknown")
+    assert manager.patch(here, {"fields": "red"}, format="json").status_code == 400
+    replaced = manager.put(here, {"sku": "A", "name": "A"}, format="json")
+    assert replaced.data["fields"] == {"brand": None}
+    history = manager.get(f"{here}history/").data["results"]
+    assert history[0]["changes"] == {"fields.brand": ["Acme", None]}
+
+
+def test_fields_are_the_managers_to_define_and_everybodys_to_see(
+    client: Callable[[str], APIClient],
+) -> None:
+    define("Brand")
+    editor = client("editor")
+    assert len(editor.get("/api/v1/fields/").data) == 1
+    field = Field.objects.get()
+    asked = [
+        editor.post("/api/v1/fields/", {"label": "Size", "type": "text"}, format="json"),
+        editor.patch(f"/api/v1/fields/{field.pk}/", {"label": "Size"}, format="json"),
+        editor.delete(f"/api/v1/fields/{field.pk}/"),
+        editor.post("/api/v1/fields/ready-made/"),
+    ]
+    assert {answer.status_code for answer in asked} == {403}
+
+
+def test_a_field_is_retired_and_deleted_by_the_api(
+    client: Callable[[str], APIClient],
+) -> None:
+    manager = client("manager")
+    brand = define("Brand")
+    product = make("A", brand="Acme")
+    here = f"/api/v1/fields/{brand.pk}/"
+    assert manager.delete(here).status_code == 409
+    assert manager.patch(here, {"retired": True}, format="json").status_code == 200
+    assert manager.get(f"/api/v1/products/{product.pk}/").data["fields"] == {}
+    answer = manager.delete(here)
+    assert (answer.status_code, answer.data["kind"]) == (202, "bulk_edit")
+    assert manager.delete("/api/v1/fields/999999/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"fields.brand": "Acme"}, "AB"),
+        ({"fields.brand": "acme"}, ""),
+        ({"fields.brand__contains": "OL"}, "C"),
+        ({"fields.brand__in": "Bolt|Acme"}, "ABC"),
+        ({"fields.brand__isblank": "true"}, "D"),
+        ({"fields.stock__gte": "9"}, "AB"),
+        ({"fields.stock__gte": "9", "fields.stock__lte": "9.0"}, "A"),
+        ({"fields.cost": "1.5"}, "A"),
+        ({"fields.made__gte": "2026-02-01"}, "B"),
+        ({"fields.new": "yes"}, "A"),
+        ({"fields.size": "S"}, "AB"),
+        ({"fields.size": "S|M"}, "A"),
+        ({"fields.gtin": "4006381333931"}, "A"),
+        ({"fields.stock": "", "sku": "a"}, "A"),
+    ],
+)
+def test_products_are_filtered_by_own_fields(
+    client: Callable[[str], APIClient], filters: dict[str, str], found: str
+) -> None:
+    for label, type in (("Brand", "text"), ("Stock", "integer"), ("Cost", "money")):
+        define(label, type)
+    define("Made", "date"), define("New", "boolean"), define("GTIN", "gtin")
+    define("Size", "choices", options={"choices": ["S", "M"]})
+    make("A", brand="Acme", stock=9, cost="1.50", made="2026-01-31", new=True, size=["M", "S"],
+         gtin="4006381333931")  # fmt: skip
+    make("B", brand="Acme", stock=10, made="2026-02-01", new=False, size="s")
+    make("C", brand="Bolt", stock=-2)
+    make("D")
+    answer = client("viewer").get("/api/v1/products/", filters)
+    assert "".join(product["sku"] for product in answer.data["results"]) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("fields.colour", "red"),
+        ("fields.stock", "many"),
+        ("fields.stock__near", "1"),
+        ("fields.brand__gte", "a"),
+        ("fields.stock__contains", "1"),
+        ("fields.brand", "a\0b"),
+        ("fields.brand__isblank", "perhaps"),
+        ("fields.stock__in", "|".join("1" * 101)),
+    ],
+)
+def test_a_filter_by_an_own_field_that_cannot_be_is_a_sentence(
+    client: Callable[[str], APIClient], name: str, text: str
+) -> None:
+    define("Brand"), define("Stock", "integer")
+    answer = client("viewer").get("/api/v1/products/", {name: text})
+    assert (answer.status_code, list(answer.data["errors"])) == (400, [name])
+
+
+def export(**options: Any) -> str:
+    return "".join(export_lines(Product.objects.all(), **options))
+
+
+def test_an_export_has_own_fields_as_an_import_takes_them() -> None:
+    define("Brand"), define("GTIN", "gtin"), define("New", "boolean"), define("Cost", "money")
+    define("Size", "choices", options={"choices": ["S", "M"]})
+    make("A", brand='7" "Acme", Ltd', gtin="73513537", new=False, cost="2", size=["S", "M"])
+    make("B", gtin="036000291452")
+    assert export().splitlines() == [
+        "sku,name,description,price,active,brand,gtin,new,cost,size",
+        'A,A,,,true,"7"" ""Acme"", Ltd",73513537,false,2.00,S|M',
+        "B,B,,,true,,036000291452,,,",
+    ]
+    assert export(columns=["brand", "sku"], spreadsheet=True).splitlines()[2] == ",B"
+
+
+def test_an_export_runs_no_formula_of_an_own_field() -> None:
+    define("Brand")
+    make("A", brand="=1+1")
+    assert export(spreadsheet=True, columns=["brand"]).splitlines()[1] == "'=1+1"
+
+
+def test_the_columns_of_an_export_are_chosen_by_the_address(
+    client: Callable[[str], APIClient],
+) -> None:
+    define("Brand")
+    make("A", brand="Acme")
+    editor = client("editor")
+    here = "/api/v1/products/export.csv"
+    answer = editor.get(here, {"columns": "brand,sku"})
+
+    async def body() -> bytes:
+        return b"".join([bytes(piece) async for piece in answer])
+
+    assert async_to_sync(body)() == b"brand,sku\nAcme,A\n"
+    for columns in ("brand,colour", "sku,sku"):
+        assert editor.get(here, {"columns": columns}).data["errors"]["columns"]
