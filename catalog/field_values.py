@@ -7,7 +7,7 @@ as 14 digits. No value is ``None``.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -52,6 +52,11 @@ class Definition:
     scale: int = MONEY_SCALE
     required: bool = False
     unique: bool = False
+
+
+def definition_of(data: Mapping[str, Any]) -> Definition:
+    """A definition out of JSON (``dataclasses.asdict``)."""
+    return Definition(**{**data, "choices": tuple(data["choices"])})
 
 
 def clean_key(text: str) -> str:

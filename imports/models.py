@@ -482,6 +482,11 @@ class ImportJob(models.Model):
         return layout_keeps(self.layout)
 
     @property
+    def has_own(self) -> bool:
+        """Whether its file has columns for fields of one's own."""
+        return bool(self.layout.get("own"))
+
+    @property
     def accounted_records(self) -> int:
         """The sum that must equal ``total_records`` when the job completes."""
         return sum(getattr(self, name) for name in self.COUNTS)

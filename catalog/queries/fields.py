@@ -24,6 +24,11 @@ def counted_values(key: str) -> int:
         return count_values(cursor, key)
 
 
+def there_are() -> set[str]:
+    """The keys of all fields whose values are kept: the retired ones too, not the deleted."""
+    return set(Field.objects.filter(cleared_in=None).values_list("key", flat=True))
+
+
 def unique_keys() -> list[str]:
     """The keys of the fields that no two products share a value of, the retired ones too."""
     return list(Field.objects.filter(unique=True).values_list("key", flat=True))

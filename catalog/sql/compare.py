@@ -4,13 +4,21 @@ It reads the same rows as ``catalog.sql.upsert.upsert`` does (``wanted_rows``), 
 shows what applying will do.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
 from catalog.sql.caution import ALIKE, DATE, DECIMAL, SCIENTIFIC, TENFOLD, ZEROS_LOST
-from catalog.sql.upsert import CHANGED_FIELDS, wanted_rows
+from catalog.sql.upsert import (
+    CHANGED_FIELDS,
+    OWN_BEFORE,
+    OWN_CHANGED,
+    Judged,
+    has_own,
+    judged_rows,
+    wanted_rows,
+)
 
 # The columns of a review, in the order of _ROWS. Logged, unlike staging: a crash of the server
 # must not take away what somebody is looking at.
@@ -28,6 +36,7 @@ CREATE TABLE {table} (
     old_description text, description text,
     old_price numeric(12, 2), price numeric(12, 2),
     old_active boolean, active boolean,
+    old_own_fields jsonb, own_fields jsonb,
     PRIMARY KEY (chunk, place)
 ) WITH (autovacuum_enabled = false)
 """
@@ -42,11 +51,23 @@ FLAG_DATE = 16  # the SKU is new and looks like 12-Feb: what a spreadsheet makes
 FLAG_ALIKE = 32  # the SKU is new and differs from a stored one in what cannot be seen
 FLAG_WIPED = 64  # the price is taken away
 
-_ROWS = f"""
+# Of own fields the keys that change, before and after.
+_OWN_ROWS = f""",
+        CASE WHEN product_id IS NOT NULL
+             THEN {OWN_BEFORE.format(old="old_own_fields", new="own_fields")} END AS old_own_fields,
+        CASE WHEN product_id IS NULL THEN own_fields
+             ELSE {OWN_BEFORE.format(old="own_fields", new="old_own_fields")} END AS own_fields"""
+
+
+def _rows(fields: Collection[str], judged: Judged) -> str:
+    """What a review shows of the wanted rows of a file with these fields."""
+    own = has_own(fields)
+    changed = CHANGED_FIELDS + (OWN_CHANGED if own else "")
+    return f"""
     SELECT
         line,
         (CASE WHEN product_id IS NULL THEN '{CREATED}' ELSE '{UPDATED}' END)::"char" AS action,
-        CASE WHEN product_id IS NULL THEN {ALL_FIELDS} ELSE {CHANGED_FIELDS} END AS fields,
+        CASE WHEN product_id IS NULL THEN {ALL_FIELDS} ELSE {changed} END AS fields,
         CASE WHEN {TENFOLD.format(old="old_price", new="price")} THEN {FLAG_TENFOLD} ELSE 0 END
         + CASE WHEN {SCIENTIFIC.format(sku="sku")} THEN {FLAG_SCIENTIFIC} ELSE 0 END
         + CASE WHEN product_id IS NULL AND {DECIMAL.format(sku="sku")}
@@ -63,15 +84,18 @@ _ROWS = f"""
         CASE WHEN price IS DISTINCT FROM old_price THEN price END AS price,
         CASE WHEN active IS DISTINCT FROM old_active THEN old_active END AS old_active,
         CASE WHEN active IS DISTINCT FROM old_active THEN active END AS active
-    FROM wanted
-    WHERE product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)
+        {_OWN_ROWS if own else ""}
+    FROM {judged.rows}
+    WHERE (product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)){judged.free}
 """
+
 
 _COLUMNS = """line, action, fields, flags, sku, old_sku, old_name, name,
         old_description, description, old_price, price, old_active, active"""
+_OWN_COLUMNS = ", old_own_fields, own_fields"
 
 _COMPARE = """
-{wanted}, shown AS MATERIALIZED ({rows}), kept AS (
+{wanted}{judged}, shown AS MATERIALIZED ({rows}), kept AS (
     INSERT INTO {table} (chunk, place, {columns})
     SELECT %(chunk)s, row_number() OVER (ORDER BY key), {columns} FROM shown
 )
@@ -84,9 +108,10 @@ FROM (
 ) AS from_source, (
     SELECT count(*) FILTER (WHERE product_id IS NULL) AS new,
            count(product_id) AS existing,
-           count(*) FILTER (WHERE product_id IS NULL AND name IS NULL) AS nameless,
+           count(*) FILTER (WHERE product_id IS NULL AND name IS NULL{free}) AS nameless,
+           {taken} AS taken, {taken_new} AS taken_new,
            count(price) AS priced_wanted, count(old_price) AS priced_before
-    FROM wanted
+    FROM {judged_rows}
 ) AS from_wanted, (
     SELECT
         count(*) FILTER (WHERE action = 'c') AS created,
@@ -96,6 +121,7 @@ FROM (
         count(*) FILTER (WHERE action = 'u' AND fields & 4 > 0) AS description,
         count(*) FILTER (WHERE action = 'u' AND fields & 8 > 0) AS price,
         count(*) FILTER (WHERE action = 'u' AND fields & 16 > 0) AS active,
+        count(*) FILTER (WHERE action = 'u' AND fields & 32 > 0) AS own_fields,
         count(*) FILTER (WHERE flags & 1 > 0) AS tenfold,
         count(*) FILTER (WHERE flags & 8 > 0) AS decimal,
         count(*) FILTER (WHERE flags & 16 > 0) AS date,
@@ -118,20 +144,29 @@ def compare(
     may_keep: bool,
     into: str,
     chunk: int,
+    unique: Sequence[str] = (),
 ) -> dict[str, int]:
     """Put what ``upsert`` would create and update into a review table, and count it.
 
     The arguments are those of ``upsert``. Returns ``total, superseded, created, updated,
     unchanged, skipped, nameless``, the updates of each field, ``existing`` (products that the
     rows meet), ``priced`` (those of them that had a price), and what looks suspicious
-    (``tenfold, scientific, decimal, date, wiped``).
+    (``tenfold, scientific, decimal, date, wiped``); ``taken`` are the rows that a unique field
+    refuses.
     """
+    judged = judged_rows(unique)
     cursor.execute(
         _COMPARE.format(
             wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep),
-            rows=_ROWS,
+            judged=judged.query,
+            judged_rows=judged.rows,
+            free=judged.free,
+            taken="count(taken)" if unique else "0",
+            taken_new="count(taken) FILTER (WHERE product_id IS NULL)" if unique else "0",
+            rows=_rows(fields, judged),
             table=into,
-            columns=_COLUMNS,
+            # A review that an older release began has no columns for own fields, and needs none.
+            columns=_COLUMNS + (_OWN_COLUMNS if has_own(fields) else ""),
             scientific=SCIENTIFIC.format(sku="sku"),
         ),
         {
@@ -147,27 +182,30 @@ def compare(
     found = dict(zip(names, cursor.fetchone(), strict=True))
     winners = found["total"] - found["superseded"]
     new, differing = found.pop("new"), found["existing"]
+    taken_new = found.pop("taken_new")
     found["existing"] = winners - new
     # Of those that stay as they are, the file has the price that is stored.
     same = found["priced"] - found.pop("priced_wanted") if "price" in fields else 0
     found["priced"] = same + found.pop("priced_before")
     if not may_create:
         found["nameless"] = 0
-    found["skipped"] = (new if not may_create else 0) + (winners - new if not may_update else 0)
+    found["skipped"] = (new - taken_new if not may_create else 0) + (
+        winners - new if not may_update else 0
+    )
     found["unchanged"] = winners - new - differing if may_update else 0
     return found
 
 
 _DIFFERING = """
-{wanted}, now_is AS ({rows}), was AS (
+{wanted}{judged}, now_is AS ({rows}), was AS (
     SELECT * FROM {table} WHERE chunk = %(chunk)s
 )
 SELECT COALESCE(now_is.sku, was.sku)
 FROM now_is FULL JOIN was ON was.line = now_is.line
 WHERE (now_is.line, now_is.action, now_is.fields, now_is.old_sku, now_is.old_name,
-       now_is.old_description, now_is.old_price, now_is.old_active)
+       now_is.old_description, now_is.old_price, now_is.old_active{own_now})
     IS DISTINCT FROM (was.line, was.action, was.fields, was.old_sku, was.old_name,
-       was.old_description, was.old_price, was.old_active)
+       was.old_description, was.old_price, was.old_active{own_was})
 ORDER BY 1
 """
 
@@ -185,13 +223,18 @@ def differing_skus(
     may_keep: bool,
     against: str,
     chunk: int,
+    unique: Sequence[str] = (),
 ) -> list[str]:
     """The SKUs of a chunk that ``upsert`` would treat differently now than a review showed."""
+    judged = judged_rows(unique)
     cursor.execute(
         _DIFFERING.format(
             wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep),
-            rows=_ROWS,
+            judged=judged.query,
+            rows=_rows(fields, judged),
             table=against,
+            own_now=", now_is.old_own_fields" if has_own(fields) else "",
+            own_was=", was.old_own_fields" if has_own(fields) else "",
         ),
         {
             **params,

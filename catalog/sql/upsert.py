@@ -37,7 +37,11 @@ class Upserted:
     def rows(self) -> int:
         """All of them."""
         done = self.created + self.updated + self.unchanged + self.skipped + self.superseded
-        return done + len(self.nameless) + len(self.taken)
+        return done + self.refused
+
+    @property
+    def refused(self) -> int:
+        return len(self.nameless) + len(self.taken)
 
 
 # Statistics about a staging table do not exist, so the planner guesses, and sometimes badly
@@ -230,31 +234,51 @@ def wanted_rows(
     )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Which of the wanted rows may be written, where fields are unique: their names in SQL.
+
+    ``query`` stands behind ``wanted``, ``rows`` is what to read from, ``free`` the condition of
+    those that may, ``filter_free`` the same for an aggregate.
+    """
+
+    query: str = ""
+    rows: str = "wanted"
+    free: str = ""
+    filter_free: str = ""
+
+
+def judged_rows(unique: Sequence[str]) -> Judged:
+    """The named query ``judged``: ``wanted``, and in ``taken`` the key whose value is taken."""
+    if not unique:
+        return Judged()
+    keys = [sql.Literal(key).as_string() for key in unique]
+    parts = [
+        "".join(
+            part.format(key=key, place=place, unwritten=_UNWRITTEN)
+            for place, key in enumerate(keys)
+        )
+        for part in (_NUMBER, _TAKEN)
+    ]
+    query = _JUDGED.format(numbers=parts[0], cases=parts[1])
+    return Judged(query, "judged", " AND taken IS NULL", " FILTER (WHERE taken IS NULL)")
+
+
 def _statement(
     *, source: str, aside: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
 ) -> str:
     """The upsert for the columns of one file; own fields cost nothing where there are none."""
     own = has_own(fields)
-    keys = [sql.Literal(key).as_string() for key in unique]
-    judged = _JUDGED.format(
-        numbers="".join(
-            _NUMBER.format(key=key, place=place, unwritten=_UNWRITTEN)
-            for place, key in enumerate(keys)
-        ),
-        cases="".join(
-            _TAKEN.format(key=key, place=place, unwritten=_UNWRITTEN)
-            for place, key in enumerate(keys)
-        ),
-    )
+    judged = judged_rows(unique)
     return _UPSERT.format(
         wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, aside=aside),
-        judged=judged if keys else "",
-        rows="judged" if keys else "wanted",
-        free=" AND taken IS NULL" if keys else "",
-        filter_free=" FILTER (WHERE taken IS NULL)" if keys else "",
+        judged=judged.query,
+        rows=judged.rows,
+        free=judged.free,
+        filter_free=judged.filter_free,
         taken="json_agg(json_build_array(line, record, taken, own_fields ->> taken))"
         " FILTER (WHERE taken IS NOT NULL)"
-        if keys
+        if unique
         else "NULL::json",
         changed_fields=CHANGED_FIELDS + (OWN_CHANGED if own else ""),
         own=", own_fields" if own else "",

@@ -25,7 +25,6 @@ from rest_framework.utils.urls import replace_query_param
 from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
 from catalog.api.products import bad_filter
 from catalog.queries.filters import BadFilter
-from catalog.values import FIELDS
 from imports.api.mapping import MappingActions
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
@@ -34,6 +33,7 @@ from imports.queries.formats import NoFormat, find_format
 from imports.queries.progress_stream import event_stream, viewer_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import (
+    FILTERED,
     FLAGS,
     MAX_PAGE_SIZE,
     PAGE_SIZE,
@@ -359,7 +359,9 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
         "in the order of their SKUs.",
         parameters=[
             OpenApiParameter("action", str, enum=["created", "updated"]),
-            OpenApiParameter("field", str, enum=list(FIELDS), description="updates of this field"),
+            OpenApiParameter(
+                "field", str, enum=list(FILTERED), description="updates of this field"
+            ),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
             OpenApiParameter("more_than", str, description="prices that move by more per cent"),
             OpenApiParameter("q", str, description="in the SKU or the name, in any case"),

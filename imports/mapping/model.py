@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 AUTO = "auto"
 
+OWN_PREFIX = "fields."  # before the key of a field of one's own
+
 # A column by its name, or by its number from 1.
 Column = str | int
 
@@ -93,18 +95,19 @@ DEFAULT_BLANK: dict[str, Blank] = {
 
 def blank_of(rules: Rules, name: str) -> Blank:
     """What a blank cell does to a field."""
-    return rules.blank.get(name, DEFAULT_BLANK[name])
+    return rules.blank.get(name, DEFAULT_BLANK.get(name, "clear"))
 
 
 def may_keep(rules: Rules) -> bool:
     """Whether a record may leave a stored value as it is, though the file has its field.
 
-    A blank ``active`` always may, and is not counted: its staged NULL says so already.
+    A blank ``active`` always may, and is not counted: its staged NULL says so already. Nor are own
+    fields: what a record keeps of them, it does not have.
     """
     return any(
         "keep" in (blank_of(rules, rule.field), rule.otherwise)
         for rule in rules.columns
-        if rule.field != "active"
+        if rule.field != "active" and not rule.field.startswith(OWN_PREFIX)
     )
 
 

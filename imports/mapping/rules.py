@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from catalog.field_values import KEY_MAX_LENGTH
 from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
 from imports.mapping.cells import CLEANERS
 from imports.mapping.model import (
     AUTO,
     DEFAULT_BLANK,
+    OWN_PREFIX,
     Blank,
     Column,
     ColumnRule,
@@ -80,6 +82,9 @@ _ONLY_FOR = {
     "clean_html": TEXT_FIELDS,
 }
 
+_ALSO_OWN = ("decimal", "group", "currency", "clean_html")
+
+_own = re.compile(rf"{re.escape(OWN_PREFIX)}[a-z][a-z0-9_]{{0,{KEY_MAX_LENGTH - 1}}}").fullmatch
 _step = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?").fullmatch
 _ending = re.compile(r"\.[0-9]{2}").fullmatch
 _unstorable = re.compile("[\0\ud800-\udfff]").search
@@ -118,7 +123,7 @@ class _Reader:
         known = self.object_of("rules", data, _names_of(Rules))
         blank = {
             name: self.blank(f"blank.{name}", name, value)
-            for name, value in self.object_of("blank", known.get("blank", {}), FIELDS).items()
+            for name, value in self.blanks(known.get("blank", {})).items()
         }
         only_if = self.list_of("only_if", known.get("only_if", []), self.condition)
         columns = self.list_of("columns", known.get("columns", []), self.column_rule)
@@ -134,6 +139,10 @@ class _Reader:
             only_if=only_if,
             columns=columns,
         )
+
+    def blanks(self, data: object) -> dict[str, Any]:
+        own = tuple(name for name in data if _is_own(name)) if isinstance(data, dict) else ()
+        return self.object_of("blank", data, (*FIELDS, *own))
 
     def _once(self, columns: tuple[ColumnRule, ...]) -> None:
         named: set[str] = set()
@@ -186,12 +195,12 @@ class _Reader:
     def column_rule(self, place: str, data: object) -> ColumnRule:
         known = self.object_of(place, data, (*_names_of(ColumnRule), "column"))
         name = known.get("field")
-        if not isinstance(name, str) or name not in FIELDS:
-            there_are = ", ".join(FIELDS)
+        if not isinstance(name, str) or not (name in FIELDS or _is_own(name)):
+            there_are = f"{', '.join(FIELDS)}, and {OWN_PREFIX}KEY"
             self.wrong(f"{place}.field", f"{_shown(name)} is no field. There are: {there_are}.")
             return ColumnRule("")
         for key, fields in _ONLY_FOR.items():
-            if key in known and name not in fields:
+            if key in known and name not in fields and not (_is_own(name) and key in _ALSO_OWN):
                 self.wrong(f"{place}.{key}", f"Only {' and '.join(fields)} can have this rule.")
         if sum(key in known for key in ("column", "columns", "constant")) != 1:
             self.wrong(place, "It needs one of “column”, “columns” and “constant”.")
@@ -320,11 +329,12 @@ class _Reader:
         return None
 
     def blank(self, place: str, name: str, value: object) -> Blank:
-        if isinstance(value, str) and value in _BLANKS_OF[name]:
+        blanks = _BLANKS_OF.get(name, ("keep", "clear", "refuse"))
+        if isinstance(value, str) and value in blanks:
             return value  # type: ignore[return-value]
         if isinstance(value, dict) and value.keys() == {"value"} and name != "sku":
             return Value(self.own_value(f"{place}.value", name, value["value"]))
-        words = [*(f"“{word}”" for word in _BLANKS_OF[name])]
+        words = [*(f"“{word}”" for word in blanks)]
         if name != "sku":
             words.append('{"value": …}')
         self.wrong(place, f"For {name} it has to be one of: {', '.join(words)}.")
@@ -405,11 +415,19 @@ class _Reader:
             if not blank:
                 self.wrong(place, "It is blank.")
             return ""
+        if name not in CLEANERS:
+            return text  # of an own field: its type says what it may be (imports.mapping.own)
         try:
             CLEANERS[name](text)
         except ValueError as error:
             self.wrong(place, str(error))
         return text
+
+
+def _is_own(name: object) -> bool:
+    """Whether a name is one that a field of one's own may have; which ones there are, is asked
+    where the rules meet their file."""
+    return isinstance(name, str) and _own(name) is not None
 
 
 def _names_of(cls: type[Rules] | type[ColumnRule]) -> tuple[str, ...]:

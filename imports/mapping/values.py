@@ -1,8 +1,9 @@
 """From rules to values: a plan, compiled once, that turns a record's cells into a product's."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from catalog.field_values import Definition
 from catalog.values import FIELDS
 from imports.mapping.cells import (
     CLEANERS,
@@ -15,6 +16,8 @@ from imports.mapping.cells import (
     unreadable,
 )
 from imports.mapping.html_text import text_of
+from imports.mapping.model import OWN_PREFIX
+from imports.mapping.own import OwnPlan, own_plan
 from imports.mapping.prices import price_reader
 from imports.mapping.quick import Quick, may_need_escapes, quick_of
 from imports.mapping.rules import (
@@ -44,6 +47,7 @@ class Cleaned:
 
     ``kept`` is the sum of ``FIELD_BITS`` of the fields whose stored value stays; ``nothings``
     counts descriptions that said NULL or the like. ``left_out``: the filter does not want it.
+    ``own`` is the JSON object of the own fields' values, blank where the file has none.
     """
 
     values: dict[str, str]
@@ -51,6 +55,7 @@ class Cleaned:
     kept: int = 0
     nothings: int = 0
     left_out: bool = False
+    own: str = ""
 
 
 _LEFT_OUT = Cleaned({}, left_out=True)
@@ -72,6 +77,7 @@ class Plan:
     quick: Quick | None = None
     escapes: bool = False
     columns: frozenset[int] = frozenset()
+    own: OwnPlan | None = None
     # By column: the last cell that was not blank; ``None`` where it could not be read.
     above: dict[int, str | None] = field(default_factory=dict)
     _takers: list[tuple[str, int, Callable[[list[str]], str]]] = field(default_factory=list)
@@ -114,7 +120,19 @@ class Plan:
             else:
                 if name == "description" and not values[name] and column >= 0:
                     nothings += says_nothing(given[column])
-        return Cleaned(values, problems, kept, nothings)
+        own = ""
+        if self.own is not None:
+            own, wrong = self.own.clean(self._given(cells, filled))
+            problems += wrong
+        return Cleaned(values, problems, kept, nothings, own=own)
+
+    def _given(self, cells: list[str], filled: list[str]) -> list[str]:
+        """The cells as own fields have them: filled down where one of theirs asks for it."""
+        given = [*cells]
+        for place, names in self._filled.items():
+            if any(name.startswith(OWN_PREFIX) for name in names):
+                given[place] = filled[place]
+        return given
 
     def _fill(self, cells: list[str], damaged: set[int]) -> tuple[list[str], list[CellProblem]]:
         filled = [*cells]
@@ -142,8 +160,46 @@ def plain_plan(fields: Mapping[str, int]) -> Plan:
     return Plan(dict(fields), is_plain=True, columns=frozenset(fields.values()), _takers=takers)
 
 
-def compile_plan(rules: Rules, header: list[str]) -> Plan:
-    """Make the plan of rules for a file. Raises ``RulesError`` with all that does not fit."""
+def compile_plan(
+    rules: Rules, header: list[str], definitions: Mapping[str, Definition] | None = None
+) -> Plan:
+    """Make the plan of rules for a file. Raises ``RulesError`` with all that does not fit.
+
+    ``definitions`` are those of the own fields that there are, by key.
+    """
+    found = resolve_columns(rules, header)
+    own = own_plan(rules, found.fields, definitions or {})
+    if own is not None:
+        return _with_own(rules, header, found.fields, own)
+    return _plan_of_five(rules, header)
+
+
+def _with_own(
+    rules: Rules, header: list[str], places: Mapping[str, tuple[int, ...]], own: OwnPlan
+) -> Plan:
+    """The plan of the five fields, and of the own ones beside it."""
+    five = [rule for rule in rules.columns if not rule.field.startswith(OWN_PREFIX)]
+    blank = {name: rule for name, rule in rules.blank.items() if not name.startswith(OWN_PREFIX)}
+    plan = _plan_of_five(replace(rules, columns=tuple(five), blank=blank), header)
+    fields = {name: (*places[name], -1)[0] for name in places}
+    used = {place for columns in places.values() for place in columns}
+    filled = {
+        place: {rule.field for rule in rules.columns if rule.fill_down and place in columns}
+        for columns in places.values()
+        for place in columns
+    }
+    return replace(
+        plan,
+        fields=fields,
+        columns=plan.columns | used,
+        own=own,
+        quick=None if any(filled.values()) else plan.quick,
+        is_plain=plan.is_plain and not any(filled.values()),
+        _filled={place: names for place, names in filled.items() if names},
+    )
+
+
+def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
     found = resolve_columns(rules, header)
     named = {rule.field for rule in rules.columns}
     problems = [] if "sku" in named else ["columns: No column is the SKU, which every file needs."]

@@ -11,13 +11,14 @@ from structlog import get_logger
 
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
+from catalog.queries.fields import unique_keys
 from catalog.sql.compare import differing_skus
 from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
-from imports.pipeline.compare import comparison
+from imports.pipeline.compare import comparison, source_of
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
-from imports.readers.csv.cells import nameless
+from imports.readers.csv.cells import nameless, taken
 from imports.sql import review, staging
 from product_importer.common import counters
 
@@ -101,7 +102,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
             catalog.tell_changed(
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
             )
-    left_out = _refuse_nameless(job, result)
+    left_out = _keep_refused(job, result)
     seconds = time.monotonic() - started
     mine.update(done_at=timezone.now(), seconds=seconds, error="", refused_lines=left_out)
     # Last, because from here to the commit the other workers' chunks wait for these rows.
@@ -113,7 +114,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         unchanged=F("unchanged") + result.unchanged,
         superseded=F("superseded") + result.superseded,
         skipped=F("skipped") + result.skipped,
-        rejected=F("rejected") + len(result.nameless),
+        rejected=F("rejected") + result.refused,
         processed_records=F("processed_records") + result.rows,
         differing=F("differing") + len(differing),
         progress_at=timezone.now(),
@@ -138,7 +139,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         "unchanged": result.unchanged,
         "superseded": result.superseded,
         "skipped": result.skipped,
-        "rejected": len(result.nameless),
+        "rejected": result.refused,
     }
     records = {f"records|{outcome}": count for outcome, count in counts.items()}
     counters.add({**records, **counters.CHUNK_SECONDS.counts([seconds])})
@@ -147,7 +148,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
 
 def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
     """Write a range of a chunk's SKUs; what was left out of the review is skipped."""
-    source = staging.chunk_source(job.pk, may_keep=job.may_keep)
+    source = source_of(job)
     left_out = 0
     if job.left_out:
         source = review.without_left_out(source, job.pk, chunk.number)
@@ -165,6 +166,7 @@ def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | N
             may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
             may_keep=job.may_keep,
+            unique=unique_keys() if job.has_own else (),
         )
     return replace(result, skipped=result.skipped + left_out)
 
@@ -182,14 +184,18 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
         return differing_skus(cursor, **compared, against=against)
 
 
-def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:
+def _keep_refused(job: ImportJob, result: Upserted) -> list[int] | None:
     """Keep the refused records of a chunk; return the lines of those there was no room for."""
-    if not result.nameless:
+    if not result.nameless and not result.taken:
         return None
     has_column = "name" in job.layout["fields"]
-    problems = [
-        nameless(line, cells, has_column=has_column) for line, cells in sorted(result.nameless)
-    ]
+    problems = [nameless(line, cells, has_column=has_column) for line, cells in result.nameless]
+    labels = {one["key"]: one["label"] for one in job.layout.get("own", ())}
+    for line, cells, key, value in result.taken:
+        place = job.layout["fields"][f"fields.{key}"]
+        column = job.layout["header"][place] if place >= 0 else ""
+        problems.append(taken(line, cells, label=labels[key], value=value, column=column))
+    problems.sort(key=lambda problem: problem.line)
     width = len(job.layout["header"])
     with connection.cursor() as cursor:
         kept = staging.keep_problems(cursor, job.pk, problems, width=width, while_applying=True)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.operations import products as catalog
+from catalog.queries.fields import there_are, unique_keys
 from catalog.sql import compare
 from catalog.sql.upsert import APPLY_SETTINGS
 from catalog.values import FIELDS
@@ -99,10 +100,18 @@ def _compare_chunk(chunk: ImportChunk) -> int:
     return int(counts["total"])
 
 
+def source_of(job: ImportJob) -> str:
+    """The staged records of a job's chunk, as a query."""
+    if not job.has_own:
+        return staging.chunk_source(job.pk, may_keep=job.may_keep)
+    gone = {one["key"] for one in job.layout["own"]} - there_are()
+    return staging.chunk_source(job.pk, may_keep=job.may_keep, has_own=True, gone=sorted(gone))
+
+
 def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
     """What comparing a chunk takes."""
     return {
-        "source": staging.chunk_source(job.pk, may_keep=job.may_keep),
+        "source": source_of(job),
         "params": {},
         "fields": job.layout["fields"].keys(),
         "first_key": chunk.first_key,
@@ -110,6 +119,7 @@ def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
         "may_create": job.mode != ImportJob.Mode.UPDATE_ONLY,
         "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
         "may_keep": job.may_keep,
+        "unique": unique_keys() if job.has_own else (),
         "chunk": chunk.number,
     }
 
@@ -174,9 +184,11 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "unchanged": sums["unchanged"],
             "superseded": sums["superseded"],
             "skipped": job.skipped + sums["skipped"],
-            "rejected": job.rejected + sums["nameless"],
+            "rejected": job.rejected + sums["nameless"] + sums["taken"],
         },
-        "fields": {name: sums[name] for name in FIELDS},
+        "fields": {
+            name: sums[name] for name in (*FIELDS, *(("own_fields",) if job.has_own else ()))
+        },
         "warnings": warnings,
         "flags": {name: sums[name] for name in FLAGS},
     }
@@ -185,6 +197,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
 def _sums(job: ImportJob) -> dict[str, int]:
     names = (
         *("total", "superseded", "created", "updated", "unchanged", "skipped", "nameless"),
+        *("taken", "own_fields"),
         *("existing", "priced", "tenfold", "scientific", "decimal", "date", "wiped", *FIELDS),
     )
     parts = [counts for counts in job.chunks.values_list("compared", flat=True) if counts]

@@ -66,7 +66,9 @@ def prepare(job: ImportJob) -> bool:
     except Unclear as unclear:
         await_mapping(job, unclear.values)
     except FileNotFoundError:
-        fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.", hopeless=True)
+        fail_import(
+            job.pk, "The uploaded file is no longer in the storage. Upload it again.", hopeless=True
+        )
     except Overtaken as error:
         logger.info("overtaken", reason=str(error))
     except (OSError, Error, BotoCoreError, ClientError) as error:
@@ -166,7 +168,9 @@ def restart_staging(
     """
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
-        staging.create_staging(cursor, job.pk, may_keep=layout_keeps(layout))
+        staging.create_staging(
+            cursor, job.pk, may_keep=layout_keeps(layout), has_own=bool(layout.get("own"))
+        )
     # Two workers may have been woken to read it: the first one's records must stay.
     moved = ImportJob.objects.filter(
         pk=job.pk,

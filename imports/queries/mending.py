@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 
 from imports.models import ImportJob, RowError
 from imports.queries.outcomes import tell_undone
-from imports.readers.csv.cells import clean_cells
+from imports.readers.csv import Layout
 
 OTHER_COLUMNS = 4  # shown of those that are not imported
 UNTOUCHED = "Look at the cells of this record: they may not stand where they belong."
@@ -31,6 +31,11 @@ REASONS = {
     "bad_encoding": "Letters that cannot be read",
     "nul_byte": "A character that is no text",
     "name_required": "A new product without a name",
+    "value_taken": "A value that another product has, of a field where none may share one",
+    "invalid_field": "A value that its field does not take",
+    "blank_field": "A field that every product needs is blank",
+    "spreadsheet_error": "An error of a spreadsheet in place of a value",
+    "unknown_above": "A blank cell whose value above is not known",
 }
 
 
@@ -75,13 +80,13 @@ def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
     """What is wrong: of each bad cell, and of the record as a whole; by the import's own rules."""
     width = len(job.layout["header"])
     cells = cells_of(error, width)
-    _, problems = clean_cells(cells[:width], job.layout["fields"])
-    wrong = {problem.column: problem.message for problem in problems}
+    cleaned = Layout(**job.layout).plan().clean(cells[:width])
+    wrong = {problem.column: problem.message for problem in cleaned.problems}
     for column in range(width, len(cells)):
         if cells[column].strip():
             wrong[column] = "The header has no column for this: put it where it belongs."
     whole = ""
-    if error.code == "name_required":
+    if error.code in ("name_required", "value_taken") and error.mended is None:
         whole = error.message
     elif error.mended is None and not wrong and not error.column:
         whole = f"{error.message} {UNTOUCHED}"
@@ -89,7 +94,7 @@ def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
 
 
 def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int]) -> GridRow:
-    header, fields = job.layout["header"], set(job.layout["fields"].values())
+    header, fields = job.layout["header"], set(Layout(**job.layout).plan().columns)
     wrong, whole = check(job, error)
     cells = cells_of(error, len(header))
     read = error.record + [""] * (len(header) - len(error.record))
@@ -105,7 +110,9 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
                 value=cells[column],
                 problem=wrong.get(column, ""),
                 is_imported=column not in others,
-                alike=max(0, alike.get((column, read[column]), 0) - (cells[column] == read[column])),
+                alike=max(
+                    0, alike.get((column, read[column]), 0) - (cells[column] == read[column])
+                ),
             )
             for column in shown
         ],
@@ -122,7 +129,9 @@ def is_open(job: ImportJob, error: RowError) -> bool:
 def came_to_nothing(job: ImportJob) -> set[int]:
     """The imports of its mended records that failed or were cancelled."""
     if not hasattr(job, "_came_to_nothing"):
-        ended = job.mended_by.filter(status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED))
+        ended = job.mended_by.filter(
+            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED)
+        )
         job._came_to_nothing = set(ended.values_list("pk", flat=True))  # type: ignore[attr-defined]
     found: set[int] = job._came_to_nothing  # type: ignore[attr-defined]
     return found
@@ -146,7 +155,7 @@ def alike_in(job: ImportJob, errors: Iterable[RowError]) -> dict[tuple[int, str]
     shown = list(errors)
     found: dict[tuple[int, str], int] = {}
     with connection.cursor() as cursor:
-        for column in job.layout["fields"].values():
+        for column in sorted(Layout(**job.layout).plan().columns):
             values = {error.record[column] for error in shown if column < len(error.record)}
             cursor.execute(_ALIKE, [column, job.pk, list(came_to_nothing(job)), list(values)])
             found |= {(column, value): count for value, count in cursor.fetchall()}

@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 
 from imports.models import ImportJob, RowError
 from imports.readers.csv import Layout, Problem, read_batches
-from imports.readers.csv.cells import guarded, nameless
+from imports.readers.csv.cells import guarded, nameless, taken
 from imports.readers.csv.header import ERROR_COLUMN, LINE_COLUMN
 from product_importer.common.downloads import download
 
@@ -79,18 +79,28 @@ def _problems(job: ImportJob) -> Iterator[Problem | None]:
 def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem | None]:
     """The refused records as the file has them, in the memory of a bit per line."""
     applied = _refused_while_applying(job)
-    has_column = "name" in job.layout["fields"]
+    place = -2 if job.has_own else -1  # of the record in a row
     for batch in read_batches(file, Layout(**job.layout)):
         problems = batch.problems
         if applied:
             for row in batch.rows:
                 line = int(row.partition("\t")[0])
                 if line >> 3 < len(applied) and applied[line >> 3] >> (line & 7) & 1:
-                    record = row.rpartition("\t")[2].replace("\\\\", "\\")  # as COPY reads it
-                    problems.append(nameless(line, json.loads(record), has_column=has_column))
+                    record = row.split("\t")[place].replace("\\\\", "\\")  # as COPY reads it
+                    problems.append(_refused(job, line, json.loads(record)))
             problems.sort(key=lambda problem: problem.line)
         yield from problems
         yield None
+
+
+def _refused(job: ImportJob, line: int, cells: list[str]) -> Problem:
+    """A record that the catalogue refused, with its reason where that is kept."""
+    error = job.errors.filter(line=line, while_applying=True).first()
+    if error is not None:
+        return Problem(line, error.column, error.code, error.message, cells)
+    if any(one["unique"] for one in job.layout.get("own", ())):
+        return taken(line, cells)
+    return nameless(line, cells, has_column="name" in job.layout["fields"])
 
 
 def _refused_while_applying(job: ImportJob) -> bytearray:

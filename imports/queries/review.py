@@ -1,5 +1,6 @@
 """Reading a review, page by page: what an import would create and update, old and new."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -41,6 +42,7 @@ FLAGS = {
     "wiped": compare.FLAG_WIPED,
 }
 SORTS = ("sku", "-sku", "price_change", "-price_change")
+FILTERED = (*FIELDS, "own_fields")  # what a list of changes is filtered by
 FILTERS = ("action", "field", "flag", "more_than", "q", "left_out")
 
 
@@ -133,7 +135,7 @@ def filters_of(given: Mapping[str, str]) -> sql.Filters:
     """The filters of a list of changes. Raises ``BadFilter``."""
     action, field, flag = (
         _choice(given, name, choices)
-        for name, choices in (("action", ACTIONS), ("field", FIELDS), ("flag", FLAGS))
+        for name, choices in (("action", ACTIONS), ("field", FILTERED), ("flag", FLAGS))
     )
     if field and action == "created":
         raise BadFilter({"field": "A field is updated; leave out “action=created”."})
@@ -189,12 +191,24 @@ def _row(row: dict[str, Any], product: tuple[int, str] | None, left_out: bool) -
             FieldChange(name, None if created else row[f"old_{name}"], row[name])
             for name in FIELDS
             if row["fields"] & Change.Field[name.upper()]
-        ],
+        ]
+        + _own_changes(row),
         name=row["name"] or (product[1] if product else ""),
         product_id=product[0] if product else None,
         move=None if created else row["move"],
         left_out=left_out,
     )
+
+
+def _own_changes(row: dict[str, Any]) -> list[FieldChange]:
+    """What becomes of own fields; a review of an older release has none."""
+    before = json.loads(row.get("old_own_fields") or "{}")
+    after = json.loads(row.get("own_fields") or "{}")
+    return [
+        FieldChange(f"fields.{key}", before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
 
 
 def _known_count(job: ImportJob, filters: sql.Filters, *, by_move: bool) -> int | None:
@@ -207,9 +221,9 @@ def _known_count(job: ImportJob, filters: sql.Filters, *, by_move: bool) -> int 
     for name, action in ACTIONS.items():
         if filters == sql.Filters(action=action):
             return int(counts[name])
-    for name in FIELDS:
+    for name in FILTERED:
         if filters == sql.Filters(fields=Change.Field[name.upper()]):
-            return int(fields[name])
+            return int(fields.get(name, 0))
     for name, flag in FLAGS.items():
         if filters == sql.Filters(flags=flag):
             return int(flags.get(name, 0))
@@ -279,9 +293,9 @@ def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
             chip("All", alone(counts["created"] + counts["updated"])),
             *(chip(name, alone(counts[name]), action=name) for name in ("created", "updated")),
             *(
-                chip(f"{name} changes", alone(fields[name]), field=name)
-                for name in FIELDS
-                if fields[name]
+                chip(f"{name.replace('_', ' ')} changes", alone(fields[name]), field=name)
+                for name in FILTERED
+                if fields.get(name)
             ),
             *(
                 chip(FLAG_NAMES[name], alone(flags[name]), flag=name)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
+from psycopg import sql
 
 from imports.readers.csv.cells import Problem, Row
 from product_importer.common.locks import AdvisoryLock
@@ -21,13 +22,17 @@ def staging_table(job_id: int) -> str:
     return f"imports_staging_{int(job_id)}"
 
 
-def create_staging(cursor: CursorWrapper, job_id: int, *, may_keep: bool = False) -> None:
+def create_staging(
+    cursor: CursorWrapper, job_id: int, *, may_keep: bool = False, has_own: bool = False
+) -> None:
     """Make an empty staging table, in place of one that may be there.
 
-    ``may_keep``: its rows tell which stored values they leave as they are (``kept``).
+    ``may_keep``: its rows tell which stored values they leave as they are (``kept``). ``has_own``:
+    they have values of own fields by key (``own_fields``).
     """
     table = staging_table(job_id)
     kept = "kept smallint NOT NULL," if may_keep else ""
+    own = ", own_fields jsonb" if has_own else ""
     cursor.execute(f"DROP TABLE IF EXISTS {table}")
     cursor.execute(
         f"""
@@ -39,7 +44,7 @@ def create_staging(cursor: CursorWrapper, job_id: int, *, may_keep: bool = False
             price numeric(12, 2),
             active boolean,
             {kept}
-            record json
+            record json{own}
         ) WITH (autovacuum_enabled = false)
         """
     )
@@ -229,9 +234,17 @@ def chunk_keys(
     return list(cursor.fetchall())
 
 
-def chunk_source(job_id: int, *, may_keep: bool = False) -> str:
-    """The staged records of a chunk. Of those with one key, the last line's has no next line."""
+def chunk_source(
+    job_id: int, *, may_keep: bool = False, has_own: bool = False, gone: Sequence[str] = ()
+) -> str:
+    """The staged records of a chunk. Of those with one key, the last line's has no next line.
+
+    ``gone`` are the keys of own fields that were deleted since the file was read.
+    """
     kept = ", kept" if may_keep else ""
+    if has_own:
+        without = "".join(f" - {sql.Literal(key).as_string()}" for key in gone)
+        kept += f", own_fields{without} AS own_fields"
     return f"""
     SELECT lower(sku) AS key, line,
            lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,

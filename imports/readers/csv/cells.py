@@ -6,7 +6,7 @@ from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
 __all__ = ["CellProblem", "Problem", "Row", "clean_cells", "guarded", "nameless", "row_of"]
-__all__ += ["showable", "unguarded"]
+__all__ += ["showable", "taken", "unguarded"]
 
 # One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
 # name, description, price, active ("t", "f"), record; where a record may keep stored values, which
@@ -51,6 +51,15 @@ def row_of(*values: str) -> Row:
 def showable(cells: list[str]) -> list[str]:
     """The cells as they can be stored and shown: no NUL, no half characters."""
     return [surrogates.sub("\ufffd", cell).replace("\0", "\u2400") for cell in cells]
+
+
+def taken(
+    line: int, cells: list[str], *, label: str = "", value: str = "", column: str = ""
+) -> Problem:
+    """A record whose value of a unique field another product has, or one before it in the file."""
+    what = f"the {label} “{value[:60]}”" if label else "a value of a unique field"
+    message = f"Another product has {what}, and no two may share one. Mend the one that is wrong."
+    return Problem(line, column, "value_taken", message, cells)
 
 
 def nameless(line: int, cells: list[str], *, has_column: bool = False) -> Problem:

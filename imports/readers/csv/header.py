@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO
 
+from catalog.field_values import Definition, definition_of
 from imports.mapping.rules import parse_rules
 from imports.mapping.values import Plan, compile_plan, plain_plan
 from imports.readers.csv.encoding import Transcoder, codec_of, is_transcoded
@@ -52,6 +53,7 @@ class Layout:
     widths: list[int] = field(default_factory=list)  # of records that lack blank cells, or add some
     drops_blanks: bool = False  # blank cells at a record's end are not written, whatever column
     padded: bool = False  # blanks stand around cells, and around their quotes
+    own: list[dict[str, Any]] = field(default_factory=list)  # field_values.Definition, as JSON
     wrapped: str = ""  # each line is one quoted field, with this delimiter behind it
 
     @property
@@ -68,10 +70,15 @@ class Layout:
         """Where ``rejects.csv`` keeps its reason, if this file is one."""
         return self.header.index(ERROR_COLUMN) if ERROR_COLUMN in self.header else None
 
+    @property
+    def definitions(self) -> dict[str, Definition]:
+        """The own fields that it has columns for, as they were when it was read first."""
+        return {one["key"]: definition_of(one) for one in self.own}
+
     def plan(self) -> Plan:
         """How its records become values."""
         if self.rules:
-            return compile_plan(parse_rules(self.rules), self.header)
+            return compile_plan(parse_rules(self.rules), self.header, self.definitions)
         return plain_plan(self.fields)
 
     def as_json(self) -> dict[str, Any]:

@@ -251,7 +251,7 @@ class _Parser:
         lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
         reader = self.writing.reader(lines)
         width, pick, take_row = self.width, self.pick, batch.rows.append
-        plan, quick = self.plan, self.plan.quick
+        plan, quick, own = self.plan, self.plan.quick, self.plan.own
         is_plain_sku, padded, own_name = self.is_plain_sku, self.writing.padded, self.own_name
         suspicious = self.suspicious or self.layout.error_column is not None
         # Where rules have no quick way, each record is looked at.
@@ -259,6 +259,7 @@ class _Parser:
         has_name = "name" in plan.fields
         unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
         plain_rows = has_name and not (self.escapes or plan.escapes)
+        keeps_record = not has_name or (own is not None and bool(own.unique))
         first_line = self.line + position + 1
         start = 0
         try:
@@ -300,7 +301,17 @@ class _Parser:
                         is_quick = True
                     else:
                         is_quick = False
-                    if is_quick:
+                    if is_quick and own is not None:
+                        values = own.quick(cells)
+                        if values is not None:
+                            record = json.dumps(cells[:width]) if keeps_record else ""
+                            line = str(first_line + start)
+                            take_row(
+                                row_of(line, sku, name, description, price, flag, record, values)
+                            )
+                        else:
+                            self._take(cells[:width], first_line + start, batch)
+                    elif is_quick:
                         line = first_line + start
                         if plain_rows:  # a single line without these needs no escaping
                             take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
@@ -389,9 +400,13 @@ class _Parser:
         self.nothings += cleaned.nothings
         has_name = "name" in self.plan.fields and not cleaned.kept & FIELD_BITS["name"]
         kept = (str(cleaned.kept),) if self.plan.may_keep else ()
-        record = "" if has_name else json.dumps(cells)
+        plan = self.plan
+        # The catalogue may refuse it: for its name, or for a value that another product has.
+        may_be_refused = not has_name or (plan.own is not None and bool(plan.own.unique))
+        record = json.dumps(cells) if may_be_refused else ""
         values = (cleaned.values.get(name, "") for name in FIELDS)
-        batch.rows.append(row_of(str(line), *values, *kept, record))
+        own = (cleaned.own,) if plan.own is not None else ()
+        batch.rows.append(row_of(str(line), *values, *kept, record, *own))
 
     def _still_too_short(self, cells: list[str]) -> CellProblem | None:
         """In a file of rejects: a record that was refused as too short and is not mended.

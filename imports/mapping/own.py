@@ -1,0 +1,201 @@
+"""From a record's cells to the values of own fields: one JSON object, as staging keeps it.
+
+A key that is absent keeps what is stored, null takes it away (``catalog.field_values`` has the
+forms of the values).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog import field_values
+from catalog.field_values import Definition
+from imports.mapping.amounts import is_currency, plain_number, split_amount
+from imports.mapping.cells import CellProblem, Refused, check_no_error, says_nothing, unguarded
+from imports.mapping.html_text import text_of
+from imports.mapping.model import (
+    OWN_PREFIX,
+    ColumnRule,
+    Rules,
+    RulesError,
+    Value,
+    blank_of,
+    folded,
+)
+
+NUMBERS = ("integer", "decimal", "money")
+_REMEMBERED = 5_000  # values of a column: those of most come again and again
+_LONGEST = 200  # characters of a cell that is remembered
+
+
+class _Kept(Exception):
+    """The stored value stays."""
+
+
+@dataclass
+class OwnPlan:
+    """How the own fields of a file are read: ``takers`` give a value's JSON text by key."""
+
+    takers: list[tuple[str, int, Callable[[list[str]], str]]]
+    unique: tuple[str, ...] = ()
+    _known: list[tuple[str, int, Callable[[list[str]], str], dict[str, str]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._known = [(f'"{key}": ', column, take, {}) for key, column, take in self.takers]
+
+    def quick(self, cells: list[str]) -> str | None:
+        """The values of a record whose cells are all in order; else ``clean`` has to look."""
+        parts = []
+        try:
+            for start, column, take, known in self._known:
+                cell = cells[column] if column >= 0 else ""
+                text = known.get(cell)
+                if text is None:
+                    text = start + take(cells)
+                    if column >= 0 and len(known) < _REMEMBERED and len(cell) < _LONGEST:
+                        known[cell] = text
+                parts.append(text)
+        except (ValueError, _Kept):
+            return None
+        return "{" + ", ".join(parts) + "}"
+
+    def clean(self, cells: list[str]) -> tuple[str, list[CellProblem]]:
+        """The values of a record, and every cell that is wrong."""
+        parts, problems = [], []
+        for key, column, take in self.takers:
+            try:
+                parts.append(f'"{key}": {take(cells)}')
+            except _Kept:
+                continue
+            except ValueError as error:
+                code = error.code if isinstance(error, Refused) else "invalid_field"
+                problems.append(CellProblem(max(column, 0), code, str(error)))
+        return "{" + ", ".join(parts) + "}", problems
+
+
+def own_plan(
+    rules: Rules,
+    columns: Mapping[str, tuple[int, ...]],
+    definitions: Mapping[str, Definition],
+) -> OwnPlan | None:
+    """The plan of the own fields among rules; ``columns`` are theirs, from 0, by field.
+
+    Raises ``RulesError`` for fields that there are not. Each taker reads one column, or what is
+    remembered would not be the cell's alone: joined ones go by their first and are not quick.
+    """
+    takers, problems = [], []
+    for number, rule in enumerate(rules.columns):
+        if not rule.field.startswith(OWN_PREFIX):
+            continue
+        definition = definitions.get(rule.field.removeprefix(OWN_PREFIX))
+        if definition is None:
+            there = ", ".join(OWN_PREFIX + key for key in definitions) or "none yet"
+            problems.append(
+                f"columns[{number}].field: There is no field “{rule.field}”. There are: {there}."
+            )
+            continue
+        problems += _misfits(f"columns[{number}]", rule, definition)
+        if not problems:
+            places = columns[rule.field]
+            column = places[0] if len(places) == 1 else -1
+            takers.append((definition.key, column, _taker(rules, rule, places, definition)))
+    if problems:
+        raise RulesError(problems)
+    if not takers:
+        return None
+    unique = tuple(key for key, _, _ in takers if definitions[key].unique)
+    return OwnPlan(takers, unique)
+
+
+def _misfits(place: str, rule: ColumnRule, definition: Definition) -> list[str]:
+    """What of a rule its field cannot have."""
+    found = []
+    if definition.type not in NUMBERS:
+        found = [name for name in ("decimal", "group", "currency") if getattr(rule, name)]
+    if rule.clean_html and definition.type not in ("text", "long_text"):
+        found.append("clean_html")
+    wrong = [f"{place}.{name}: {definition.label} cannot have this rule." for name in found]
+    fixed = [rule.constant] if rule.constant is not None else []
+    for text in [*fixed, *rule.values.values()]:
+        try:
+            field_values.clean(definition, text)
+        except ValueError as error:
+            wrong.append(f"{place}: {error}")
+    return wrong
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _taker(
+    rules: Rules, rule: ColumnRule, columns: tuple[int, ...], definition: Definition
+) -> Callable[[list[str]], str]:
+    """From a record's cells to the JSON of a value: the order is that of the five's rules."""
+    if rule.constant is not None:
+        constant = _json(field_values.clean(definition, rule.constant))
+        return lambda cells: constant
+    known = {folded(word): value for word, value in rule.values.items()}
+    blank = blank_of(rules, rule.field)
+    if definition.required and blank == "clear":
+        blank = "refuse"
+    is_number = definition.type in NUMBERS
+
+    def read(cells: list[str]) -> str:
+        if len(columns) == 1:
+            text = cells[columns[0]]
+        else:
+            parts = [unguarded(cells[column]).strip() for column in columns]
+            text = rule.separator.join(part for part in parts if part and not says_nothing(part))
+        return text_of(text) if rule.clean_html else text
+
+    def decided(outcome: Any) -> str:
+        if isinstance(outcome, Value):
+            return _json(field_values.clean(definition, outcome.value))
+        if outcome == "keep":
+            raise _Kept
+        if outcome == "refuse":
+            label = definition.label
+            raise Refused("blank_field", f"The cell is blank. Fill in the {label}.")
+        return "null"
+
+    def take(cells: list[str]) -> str:
+        text = read(cells)
+        check_no_error(text)
+        word = folded(text)
+        if word in known:
+            return _json(field_values.clean(definition, known[word]))
+        if word and known and rule.otherwise is not None:
+            if rule.otherwise == "refuse":
+                raise Refused(
+                    "invalid_field",
+                    f"“{text.strip()[:40]}” is not in the table of values for {definition.label}. "
+                    "Add it there, or mend the cell.",
+                )
+            return decided(rule.otherwise)
+        if not word or says_nothing(text):
+            return decided(blank)
+        text = _plain(rule, text) if is_number else unguarded(text)
+        return _json(field_values.clean(definition, text))
+
+    return take
+
+
+def _plain(rule: ColumnRule, text: str) -> str:
+    """A number in plain digits, by the marks that its column has; a currency beside it goes."""
+    sign = "-" if text.strip()[:1] in "-\u2212\u2013" else ""
+    amount = split_amount(text.strip().lstrip("+-\u2212\u2013"))
+    if amount is None or (amount.currency and not (rule.currency or is_currency(amount.currency))):
+        return text
+    if rule.decimal is None:
+        return sign + amount.number if amount.currency else text
+    number = plain_number(amount.number, rule.decimal, rule.group)
+    if number is None:
+        mark = "a comma" if rule.decimal == "," else "a point"
+        raise Refused(
+            "invalid_field",
+            f"“{text.strip()[:40]}” is no number with {mark} as its decimal mark. Write it like "
+            f"{'1299,5' if rule.decimal == ',' else '1299.5'}.",
+        )
+    return sign + number
