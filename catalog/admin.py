@@ -61,7 +61,7 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
 
 @admin.register(Product)
 class ProductAdmin(ListAdmin):
-    not_listed = ("description",)
+    not_listed = ("description", "own_fields")
     form = ProductForm
     fields = ["sku", "name", "description", "price", "active", "seen_version"]
     list_display = ["shown_sku", "name", "price", "active", "updated_at", "page"]
@@ -244,7 +244,7 @@ class RemovedProductAdmin(ReadOnlyAdmin):
 
     list_display = ["id", "sku", "name", "price", "active", "version", "in_change_set"]
     list_display_links = None
-    not_listed = ("description",)
+    not_listed = ("description", "own_fields")
     search_fields = ["=id", "=change_set__id"]
     search_help_text = "Number of the product or of the change set"
     sortable_by = ()
@@ -281,6 +281,7 @@ class FieldAdmin(ReadOnlyAdmin):
 
     list_display = ["label", "key", "type", "required", "unique", "in_list", "retired", "page"]
     list_filter = ["type", "retired"]
+    not_listed = ("options",)
     search_fields = ["label", "key"]
 
     @display(description="Page")

@@ -24,6 +24,19 @@ from product_importer.common.api import (
 from product_importer.common.parsing import ROW_NUMBER
 
 
+_OPTIONS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "choices": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": field_values.CHOICE_MAX_LENGTH},
+            "maxItems": field_values.CHOICES_AT_MOST,
+        },
+        "scale": {"type": "integer", "minimum": 0, "maximum": field_values.SCALE_AT_MOST},
+    },
+}
+
+
 class FieldSerializer(serializers.ModelSerializer[Field]):
     """``options``: ``choices`` of a list, ``scale`` (decimals) of a decimal number."""
 
@@ -34,18 +47,7 @@ class FieldSerializer(serializers.ModelSerializer[Field]):
 
     options = serializers.SerializerMethodField()
 
-    @extend_schema_field(
-        {
-            "type": "object",
-            "properties": {
-                "choices": {
-                    "type": "array",
-                    "items": {"type": "string", "maxLength": field_values.CHOICE_MAX_LENGTH},
-                },
-                "scale": {"type": "integer", "minimum": 0, "maximum": field_values.SCALE_AT_MOST},
-            },
-        }
-    )
+    @extend_schema_field(_OPTIONS)
     def get_options(self, field: Field) -> dict[str, Any]:
         return dict(field.options)
 
@@ -57,7 +59,7 @@ _BODY = {
             "key": {"type": "string", "maxLength": field_values.KEY_MAX_LENGTH},
             "label": {"type": "string", "minLength": 1, "maxLength": 100},
             "type": {"type": "string", "enum": Field.Type.values},
-            "options": {"type": "object"},
+            "options": _OPTIONS,
             "required": {"type": "boolean"},
             "unique": {"type": "boolean"},
             "help": {"type": "string", "maxLength": 255},

@@ -25,11 +25,11 @@ from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer
 from catalog.export import asked_columns, export_response
-from catalog.field_values import SEPARATOR
+from catalog.field_values import CHOICE_MAX_LENGTH, CHOICES_AT_MOST, SEPARATOR
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk, products
 from catalog.queries import products as queries
-from catalog.queries.fields import definitions, shown_values
+from catalog.queries.fields import definitions, shown_values, with_keys
 from catalog.queries.filters import (
     FILTERS,
     BadFilter,
@@ -76,7 +76,11 @@ OWN_VALUES: dict[str, Any] = {
             {"type": "string", "maxLength": DESCRIPTION_MAX_LENGTH},
             {"type": "number"},
             {"type": "boolean"},
-            {"type": "array", "items": {"type": "string"}},
+            {
+                "type": "array",
+                "items": {"type": "string", "maxLength": CHOICE_MAX_LENGTH},
+                "maxItems": CHOICES_AT_MOST,
+            },
         ],
         "nullable": True,
     },
@@ -117,7 +121,8 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
 
     @extend_schema_field(OWN_VALUES | {"description": "The catalogue's own fields by key."})
     def get_own_fields(self, product: Product) -> dict[str, Any]:
-        return shown_values(product.own_fields, self._own_keys)
+        keys = getattr(product, "own_keys", None)  # of a list
+        return shown_values(product.own_fields, self._own_keys if keys is None else keys)
 
     @cached_property
     def _own_keys(self) -> list[str]:
@@ -391,7 +396,8 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             return Product.objects.all()
         also = PAGING if self.action == "list" else ("spreadsheet", "format", "columns")
         try:
-            return filtered_products(self.request.query_params, also=also)
+            products = filtered_products(self.request.query_params, also=also)
+            return with_keys(products) if self.action == "list" else products
         except BadFilter as error:
             raise bad_filter(error) from error
 

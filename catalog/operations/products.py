@@ -392,7 +392,7 @@ def _tell(type: Event.Type, product: Product, change_set: ChangeSet, **more: Any
             "name": product.name,
             "price": None if product.price is None else f"{product.price:.2f}",
             "active": product.active,
-            "fields": _told_fields(product),
+            **_told_fields(product),
             "version": product.version,
             "change_set": change_set.pk,
             **more,
@@ -404,4 +404,5 @@ def _told_fields(product: Product) -> dict[str, Any]:
     """The own fields that webhooks tell, but for long texts, which may be too long for an event."""
     told = Field.objects.filter(retired=False, in_events=True).exclude(type=Field.Type.LONG_TEXT)
     own = product.own_fields or {}
-    return {key: own.get(key) for key in told.values_list("key", flat=True)}
+    values = {key: own.get(key) for key in told.values_list("key", flat=True)}
+    return {"fields": values} if values else {}

@@ -1,15 +1,23 @@
 """The fields of one's own, as reads ask for them."""
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
+from django.db.models import QuerySet
 
 from catalog.field_values import Definition
-from catalog.models import Field
+from catalog.models import Field, Product
 from catalog.sql.fields import count_values
 
 
 def definitions() -> dict[str, Definition]:
     """What the fields in use take, by key, in their order."""
     return {field.key: field.definition for field in Field.objects.filter(retired=False)}
+
+
+def with_keys(products: QuerySet[Product]) -> QuerySet[Product]:
+    """The products with the keys of the fields in use (``own_keys``), by no query of its own."""
+    in_use = Field.objects.filter(retired=False).values("key")
+    return products.annotate(own_keys=ArraySubquery(in_use))
 
 
 def shown_values(own_fields: dict[str, object] | None, keys: list[str]) -> dict[str, object]:

@@ -312,7 +312,7 @@ OURS = [
     if model.__module__.split(".")[0] in ("catalog", "imports", "product_importer", "webhooks")
 ]
 # Shown in part, by a column that is no field.
-SHOWN = {("Change", "old_description")}
+SHOWN = {("Change", "old_description"), ("Change", "old_own_fields")}
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
