@@ -242,9 +242,7 @@ def leave_out(
         change = review.leave_out if out else review.take_in
         if not change(cursor, job_id, filters, lines):
             return job
-    counts = dict(
-        job.left_out_records.values_list("action").annotate(count=Count("id")).order_by()
-    )
+    counts = dict(job.left_out_records.values_list("action").annotate(count=Count("id")).order_by())
     job.left_out_created, job.left_out_updated = counts.get("c", 0), counts.get("u", 0)
     job.review_version += 1
     job.save(update_fields=["left_out_created", "left_out_updated", "review_version"])

@@ -59,7 +59,9 @@ def prepare(job: ImportJob) -> bool:
     except UnreadableFile as error:
         fail_import(job.pk, str(error), hopeless=True)
     except FileNotFoundError:
-        fail_import(job.pk, "The uploaded file is no longer in the storage. Upload it again.", hopeless=True)
+        fail_import(
+            job.pk, "The uploaded file is no longer in the storage. Upload it again.", hopeless=True
+        )
     except Overtaken as error:
         logger.info("overtaken", reason=str(error))
     except (OSError, Error, BotoCoreError, ClientError) as error:

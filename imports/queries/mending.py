@@ -105,7 +105,9 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
                 value=cells[column],
                 problem=wrong.get(column, ""),
                 is_imported=column not in others,
-                alike=max(0, alike.get((column, read[column]), 0) - (cells[column] == read[column])),
+                alike=max(
+                    0, alike.get((column, read[column]), 0) - (cells[column] == read[column])
+                ),
             )
             for column in shown
         ],
@@ -122,7 +124,9 @@ def is_open(job: ImportJob, error: RowError) -> bool:
 def came_to_nothing(job: ImportJob) -> set[int]:
     """The imports of its mended records that failed or were cancelled."""
     if not hasattr(job, "_came_to_nothing"):
-        ended = job.mended_by.filter(status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED))
+        ended = job.mended_by.filter(
+            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED)
+        )
         job._came_to_nothing = set(ended.values_list("pk", flat=True))  # type: ignore[attr-defined]
     found: set[int] = job._came_to_nothing  # type: ignore[attr-defined]
     return found

@@ -96,7 +96,7 @@ def read_review(
     *,
     after: tuple[Any, ...] | None = None,
     limit: int,
-    filters: Filters = Filters(),  # noqa: B008 (it is frozen)
+    filters: Filters = Filters(),
     by_move: bool = False,
     falling: bool = False,
     backwards: bool = False,
@@ -185,9 +185,7 @@ def without_left_out(source: str, job_id: int, chunk: int) -> str:
     What they replaced stays: it is superseded all the same.
     """
     left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    return (
-        f"SELECT * FROM ({source}) AS records WHERE next_line IS NOT NULL OR line NOT IN ({left_out})"
-    )
+    return f"SELECT * FROM ({source}) AS records WHERE next_line IS NOT NULL OR line NOT IN ({left_out})"
 
 
 def shown_without_left_out(job_id: int, chunk: int) -> str:

@@ -194,7 +194,9 @@ def drop(request: HttpRequest) -> HttpResponse:
     """The drop zone alone, for a file that was dropped on another page."""
     if not request.user.has_perm("imports.add_importjob"):
         raise PermissionDenied
-    return render(request, "imports/drop.html", {"title": "Import", "direct_above": _direct_above()})
+    return render(
+        request, "imports/drop.html", {"title": "Import", "direct_above": _direct_above()}
+    )
 
 
 @require_GET
@@ -299,7 +301,11 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         "tiles": _tiles(job),
         "mended": mended_of(job) if job.rejected or job.mends_id else None,
         "reasons": [
-            {**reason, "words": in_words(reason["code"]), "example": examples.get((reason["code"], reason["first_line"]))}
+            {
+                **reason,
+                "words": in_words(reason["code"]),
+                "example": examples.get((reason["code"], reason["first_line"])),
+            }
             for reason in reasons
         ],
         "not_kept": not_kept(job) if job.rejected or job.superseded else "",

@@ -120,7 +120,9 @@ def _cells(request: HttpRequest) -> tuple[dict[tuple[int, int], str], dict[tuple
     typed, before = found["cell"], found["was"]
     plain = {key: value.replace("\r\n", "\n") for key, value in typed.items()}
     return {
-        key: value for key, value in plain.items() if before.get(key, "").replace("\r\n", "\n") != value
+        key: value
+        for key, value in plain.items()
+        if before.get(key, "").replace("\r\n", "\n") != value
     }, before
 
 

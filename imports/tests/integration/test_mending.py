@@ -73,7 +73,9 @@ def test_a_cell_is_kept_as_typed_and_checked_by_the_rules_of_the_import(
 
     news = type_in("1.2.3", "free")
     assert news["ready"] == 0
-    assert "is not a price" in next(c["problem"] for c in news["rows"][0]["cells"] if c["column"] == 3)
+    assert "is not a price" in next(
+        c["problem"] for c in news["rows"][0]["cells"] if c["column"] == 3
+    )
     news = type_in("12.30", "1.2.3")
     assert (news["ready"], news["rows"][0]["state"]) == (1, "mended")
     assert not Product.objects.exists()
@@ -165,7 +167,10 @@ def test_a_record_of_the_wrong_width_is_mended(
 
 
 def test_one_who_may_only_look_mends_nothing(
-    client: Client, static_files: None, refused: Callable[..., ImportJob], make_user: Callable[..., User]
+    client: Client,
+    static_files: None,
+    refused: Callable[..., ImportJob],
+    make_user: Callable[..., User],
 ) -> None:
     job = refused("A,Lamp,red,free\n")
     client.force_login(make_user("vera", "viewer"))

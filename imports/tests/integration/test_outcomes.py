@@ -56,7 +56,10 @@ def test_one_whose_records_were_all_refused_has_imported_nothing(
 
 
 def test_the_admin_says_so_too(
-    client: Client, static_files: None, run: Callable[..., ImportJob], make_user: Callable[..., User]
+    client: Client,
+    static_files: None,
+    run: Callable[..., ImportJob],
+    make_user: Callable[..., User],
 ) -> None:
     run(REFUSED)
     admin = make_user("root", role="")
