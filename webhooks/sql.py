@@ -5,7 +5,7 @@ can stop it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -338,7 +338,7 @@ class Outcome:
     latency_ms: float
     response_headers: dict[str, str]
     response_body: str
-    request_headers: dict[str, str]
+    request_headers: dict[str, str] = field(default_factory=dict)
 
 
 _RECORD = """

@@ -94,9 +94,9 @@ def start_import(
     Nothing of the file is parsed here. The job's place in the queue is the order of these
     calls; with ``review`` it has none until it is applied. ``review_if_known`` asks for a review
     if the very same file was imported before: of a file that is in the storage already, the
-    worker that reads it finds that out. ``checks`` tells whether one whose changes look unusual waits
-    for somebody, or only warns. ``mends`` is the import whose refused records these are. Raises ``Refused`` for a file over the limit, and where
-    there is no room for it.
+    worker that reads it finds that out. ``checks`` tells whether one whose changes look unusual
+    waits for somebody, or only warns. ``mends`` is the import whose refused records these are.
+    Raises ``Refused`` for a file over the limit, and where there is no room for it.
     """
     size = file.size or 0
     check_size(size)
@@ -204,7 +204,7 @@ def take_turn(change_set_id: int) -> None:
 def apply_import(*, job_id: int, user: User | None, version: int | None = None) -> ImportJob:
     """Apply what a review showed, but for what was left out. It takes its place in the queue now.
 
-    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if he saw one.
+    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if any.
     Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
     records since.
     """

@@ -1,4 +1,4 @@
-"""Refused records as a grid: the cells of each as somebody mended them, and what is wrong in each."""
+"""Refused records as a grid: their cells as somebody mended them, and what is wrong in each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -94,7 +94,7 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
     cells = cells_of(error, len(header))
     read = error.record + [""] * (len(header) - len(error.record))
     others = [column for column in range(len(header)) if column not in fields][:OTHER_COLUMNS]
-    shown = sorted(fields) + [c for c in range(len(header), len(cells))] + others
+    shown = sorted(fields) + list(range(len(header), len(cells))) + others
     return GridRow(
         id=error.pk,
         line=error.line,
@@ -125,7 +125,7 @@ def came_to_nothing(job: ImportJob) -> set[int]:
     """The imports of its mended records that failed or were cancelled."""
     if not hasattr(job, "_came_to_nothing"):
         ended = job.mended_by.filter(
-            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED)
+            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED), created=0, updated=0
         )
         job._came_to_nothing = set(ended.values_list("pk", flat=True))  # type: ignore[attr-defined]
     found: set[int] = job._came_to_nothing  # type: ignore[attr-defined]

@@ -61,7 +61,8 @@ class Filters:
 
     def where(self, job_id: int) -> tuple[str, dict[str, Any]]:
         """The condition and its parameters."""
-        parts, params = ["true"], {"job": job_id}
+        parts = ["true"]
+        params: dict[str, Any] = {"job": job_id}
         if self.action:
             parts.append('action = %(action)s::"char"')
             params["action"] = self.action
@@ -185,7 +186,8 @@ def without_left_out(source: str, job_id: int, chunk: int) -> str:
     What they replaced stays: it is superseded all the same.
     """
     left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    return f"SELECT * FROM ({source}) AS records WHERE next_line IS NOT NULL OR line NOT IN ({left_out})"
+    kept = f"next_line IS NOT NULL OR line NOT IN ({left_out})"
+    return f"SELECT * FROM ({source}) AS records WHERE {kept}"
 
 
 def shown_without_left_out(job_id: int, chunk: int) -> str:

@@ -1,4 +1,4 @@
-"""What a test of one type of event carries: data as a real one has them, of things there are not."""
+"""What a test of one type of event carries: data as a real one has, of things there are not."""
 
 from typing import Any
 

@@ -104,7 +104,8 @@ def test_a_drop_on_another_page_offers_to_import(
         """() => {
             const data = new DataTransfer();
             data.items.add(new File(["sku,name\\nA-1,Lamp\\n"], "dropped.csv", {type: "text/csv"}));
-            const drop = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+            const how = {dataTransfer: data, bubbles: true, cancelable: true};
+            const drop = new DragEvent("drop", how);
             window.prevented = !document.body.dispatchEvent(drop);
         }"""
     )

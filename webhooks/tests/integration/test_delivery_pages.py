@@ -53,6 +53,7 @@ def test_each_attempt_shows_the_very_headers_that_were_sent(
     run_pump()
     delivery = Delivery.objects.get()
     kept = delivery.attempts.get().request_headers
+    assert kept is not None
     got = receiver.received[0]
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         assert kept[name] == got.headers[name]
