@@ -186,7 +186,7 @@ def test_while_another_worker_looks_nothing_is_applied(
 ) -> None:
     job = upload("sku,name,price\nA,Lamp,1\n")
     with monkeypatch.context() as patch:
-        patch.setattr(caution.staging, "try_lock_job", lambda cursor, pk: False)
+        patch.setattr(staging, "try_lock_job", lambda cursor, pk: False)
         assert not caution.look(job)
     job.refresh_from_db()
     assert job.caution == ""
