@@ -94,7 +94,7 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
     cells = cells_of(error, len(header))
     read = error.record + [""] * (len(header) - len(error.record))
     others = [column for column in range(len(header)) if column not in fields][:OTHER_COLUMNS]
-    shown = sorted(fields) + list(range(len(header), len(cells))) + others
+    shown = sorted([*fields, *others]) + list(range(len(header), len(cells)))
     return GridRow(
         id=error.pk,
         line=error.line,
