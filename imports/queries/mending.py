@@ -116,6 +116,15 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
     )
 
 
+def even(rows: list[GridRow]) -> list[GridRow]:
+    """The same rows, each as wide as the widest: some have cells that the header does not name."""
+    width = max((len(row.cells) for row in rows), default=0)
+    blank = Cell(column=-1, name="", value="", is_imported=False)
+    for row in rows:
+        row.cells.extend([blank] * (width - len(row.cells)))
+    return rows
+
+
 def is_open(job: ImportJob, error: RowError) -> bool:
     """Whether no import has taken it, or the one that did came to nothing."""
     return error.mended_in is None or error.mended_in in came_to_nothing(job)
