@@ -29,7 +29,7 @@ def review_exists(cursor: CursorWrapper, job_id: int) -> bool:
 
 
 # By how many per cent a price changes; without bound where it was 0. The index is for it: to sort
-# half a million changes by it, or to find the few that are large.
+# half a million changes by it.
 MOVE = """(CASE WHEN old_price > 0 THEN (price - old_price) * 100 / old_price
                 WHEN old_price = 0 AND price > 0 THEN 'Infinity'::numeric END)"""
 _MOVES = "action = 'u' AND old_price IS NOT NULL AND price IS NOT NULL"
@@ -73,7 +73,7 @@ class Filters:
             parts.append("flags & %(flags)s > 0")
             params["flags"] = self.flags
         if self.more_than is not None:
-            parts.append(f"{_MOVES} AND ({MOVE} > %(more)s OR {MOVE} < -%(more)s)")
+            parts.append(_MOVES_MORE)
             params["more"] = self.more_than
         if self.text:
             escaped = self.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -84,6 +84,9 @@ class Filters:
         return " AND ".join(f"({part})" for part in parts), params
 
 
+# The same as of MOVE, without a division, which costs more than to read the row.
+_MOVES_MORE = f"""{_MOVES} AND CASE WHEN old_price > 0
+    THEN abs(price - old_price) * 100 > %(more)s * old_price ELSE price > 0 END"""
 _LEFT_OUT = "SELECT line FROM imports_leftoutrecord WHERE job_id = %(job)s"
 # A name that stays as it is, only the catalogue has.
 _CONTAINS = """upper(sku) LIKE upper(%(text)s) OR upper(name) LIKE upper(%(text)s)
