@@ -438,7 +438,7 @@ class ImportJob(models.Model):
 
     @property
     def left_records(self) -> int:
-        """How many of those that were read are in none of the counts: still to do, or left there."""
+        """How many that were read are in none of the counts: still to do, or left there."""
         return max(0, self.total_records - self.accounted_records)
 
     @property

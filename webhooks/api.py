@@ -104,6 +104,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
             "lookup_ms",
             "connect_ms",
             "first_byte_ms",
+            "request_headers",
             "response_headers",
             "response_body",
         ]

@@ -197,6 +197,11 @@ class Delivery(models.Model):
     def is_final(self) -> bool:
         return self.state != self.State.PENDING
 
+    @property
+    def is_retrying(self) -> bool:
+        """Whether it has failed since it was created or resent, and is tried again."""
+        return self.state == self.State.PENDING and self.tries > 0
+
     def is_leased(self, now: datetime) -> bool:
         """Whether a worker is sending it, or is just about to."""
         return self.leased_by is not None and (self.next_attempt_at or now) > now
@@ -218,6 +223,8 @@ class Attempt(models.Model):
     connect_ms = models.FloatField(null=True, blank=True)
     first_byte_ms = models.FloatField(null=True, blank=True)
     latency_ms = models.FloatField(default=0)
+    # Those of the request, with the time and the signatures of this attempt; none of old ones.
+    request_headers = models.JSONField(null=True, blank=True)
     response_headers = models.JSONField(default=dict, blank=True)
     response_body = models.TextField(blank=True, default="")
 

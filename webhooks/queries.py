@@ -52,7 +52,7 @@ def days_of(endpoints: list[Endpoint]) -> dict[int, Day]:
             before = day.hours[place]
             day.hours[place] = (before[0] + succeeded, before[1] + attempts - succeeded)
     is_good = Q(response_status__range=(200, 299))
-    failures = Attempt.objects.defer("response_headers", "response_body").filter(
+    failures = Attempt.objects.defer("response_headers", "response_body", "request_headers").filter(
         ~is_good | Q(response_status=None)
     )
     recent = failures.filter(endpoint__in=ids, at__gt=now - timedelta(hours=HOURS))

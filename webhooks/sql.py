@@ -5,7 +5,7 @@ can stop it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -338,6 +338,7 @@ class Outcome:
     latency_ms: float
     response_headers: dict[str, str]
     response_body: str
+    request_headers: dict[str, str] = field(default_factory=dict)
 
 
 _RECORD = """
@@ -346,10 +347,10 @@ WITH outcome AS (
         %(delivery)s::bigint[], %(endpoint)s::bigint[], %(at)s::timestamptz[], %(address)s::text[],
         %(status)s::int[], %(error)s::text[], %(detail)s::text[], %(lookup)s::float8[],
         %(connect)s::float8[], %(first_byte)s::float8[], %(latency)s::float8[],
-        %(headers)s::jsonb[], %(body)s::text[]
+        %(headers)s::jsonb[], %(body)s::text[], %(sent)s::jsonb[]
     ) AS outcome (
         delivery_id, endpoint_id, at, address, status, error, detail, lookup_ms, connect_ms,
-        first_byte_ms, latency_ms, headers, body
+        first_byte_ms, latency_ms, headers, body, sent
     )
 ), moved AS (
     UPDATE webhooks_delivery
@@ -366,11 +367,13 @@ WITH outcome AS (
 )
 INSERT INTO webhooks_attempt (
     delivery_id, endpoint_id, at, address, response_status, error, detail, lookup_ms,
-    connect_ms, first_byte_ms, latency_ms, response_headers, response_body
+    connect_ms, first_byte_ms, latency_ms, response_headers, response_body,
+    request_headers
 )
 SELECT outcome.delivery_id, outcome.endpoint_id, outcome.at, outcome.address, outcome.status,
        outcome.error, outcome.detail, outcome.lookup_ms, outcome.connect_ms,
-       outcome.first_byte_ms, outcome.latency_ms, outcome.headers, outcome.body
+       outcome.first_byte_ms, outcome.latency_ms, outcome.headers, outcome.body,
+       outcome.sent
 FROM outcome JOIN moved ON moved.id = outcome.delivery_id
 """
 
@@ -397,6 +400,7 @@ def record(cursor: CursorWrapper, *, pump: int, outcomes: Sequence[Outcome], now
             "latency": [one.latency_ms for one in outcomes],
             "headers": [Jsonb(one.response_headers) for one in outcomes],
             "body": [one.response_body for one in outcomes],
+            "sent": [Jsonb(one.request_headers or None) for one in outcomes],
         },
     )
     return int(cursor.rowcount)

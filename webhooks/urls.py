@@ -11,6 +11,7 @@ urlpatterns = [
     path("<int:pk>/rotate/", views.endpoint_rotate, name="endpoint-rotate"),
     path("<int:pk>/recover/", views.endpoint_recover, name="endpoint-recover"),
     path("<int:pk>/test/", views.endpoint_test, name="endpoint-test"),
+    path("<int:pk>/resend/", views.endpoint_resend, name="endpoint-resend"),
     path("<int:pk>/delete/", views.endpoint_delete, name="endpoint-delete"),
     path("deliveries/<int:pk>/", views.delivery_detail, name="delivery-detail"),
     path("deliveries/<int:pk>/result/", views.delivery_result, name="delivery-result"),

@@ -9,13 +9,14 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from product_importer.common.actor import actor_of
-from product_importer.common.parsing import page_number
+from product_importer.common.parsing import page_number, whole_number
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import endpoints
@@ -103,7 +104,9 @@ def endpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One endpoint and its deliveries, the newest first."""
     endpoint = _endpoint(pk)
     deliveries = endpoint.deliveries.select_related("event").defer("event__body")
-    brief = Prefetch("attempts", Attempt.objects.defer("response_body", "response_headers"))
+    brief = Prefetch(
+        "attempts", Attempt.objects.defer("response_body", "response_headers", "request_headers")
+    )
     state, event_type = request.GET.get("state", ""), request.GET.get("event", "")
     if state in Delivery.State.values:
         deliveries = deliveries.filter(state=state)
@@ -211,10 +214,37 @@ def _moment(text: str) -> datetime | None:
 def endpoint_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test; the answer renews itself until the result is there."""
     _endpoint(pk)
-    delivery = endpoints.send_test(endpoint_id=pk)
+    like = request.POST.get("type") or Event.Type.WEBHOOK_TEST
+    if like not in Event.Type.values:
+        messages.error(request, "There is no such type of event. Choose one from the list.")
+        return redirect("endpoint-detail", pk)
+    delivery = endpoints.send_test(endpoint_id=pk, like=Event.Type(like))
     if request.headers.get("HX-Request"):
         return render(request, "webhooks/_result.html", {"delivery": delivery})
     return redirect("delivery-detail", delivery.pk)
+
+
+@require_POST
+@may_change
+def endpoint_resend(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send the ticked deliveries again."""
+    _endpoint(pk)
+    chosen = {whole_number(text) for text in request.POST.getlist("delivery")} - {None}
+    if not chosen:
+        messages.error(request, "Tick the deliveries that are to be sent again.")
+        return redirect("endpoint-detail", pk)
+    try:
+        count = endpoints.resend_several(
+            endpoint_id=pk, delivery_ids=[number for number in chosen if number is not None]
+        )
+    except endpoints.Refused as error:
+        messages.error(request, str(error))
+    else:
+        left = len(chosen) - count
+        rest = f" {left:,} are being sent right now." if left else ""
+        messages.success(request, f"{count:,} deliveries are on their way.{rest}")
+    query = request.GET.urlencode()
+    return redirect(f"{reverse('endpoint-detail', args=[pk])}{'?' if query else ''}{query}")
 
 
 @require_GET

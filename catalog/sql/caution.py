@@ -128,4 +128,4 @@ def looks_unusual(
     tenfold, priced, wiped, met, renamed = cursor.fetchone()
     if "price" in fields and (tenfold or wiped * WIPED_SHARE * 2 > priced):
         return True
-    return "name" in fields and renamed * 4 > met
+    return "name" in fields and met > 1 and renamed * 4 > met

@@ -114,9 +114,9 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
 REVIEW = "Wait before applying, and show what would change."
 REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
 CHECKS = (
-    "What becomes of an import whose changes look unusual (damaged SKUs, prices that move tenfold or "
-    "are taken away, other names): it waits at `awaiting_review` with the reasons in `warnings`, or "
-    "goes on and warns."
+    "What becomes of an import whose changes look unusual (damaged SKUs, prices that move "
+    "tenfold or are taken away, other names): it waits at `awaiting_review` with the reasons in "
+    "`warnings`, or goes on and warns."
 )
 _WORDS = [
     word

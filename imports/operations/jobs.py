@@ -192,8 +192,8 @@ def _begin_next(job: ImportJob) -> bool:
     if job.is_approved:
         if not apply.take_turn(job):
             return False
-        if job.stage == Stage.RESOLVING:
-            caution.look(job)
+        if job.stage == Stage.RESOLVING and not caution.look(job):
+            return False
     if not job.is_to_compare:
         apply.begin_applying(job)
     elif job.stage == Stage.RESOLVING:
@@ -220,7 +220,7 @@ def take_turn(change_set_id: int) -> None:
 def apply_import(*, job_id: int, user: User | None, version: int | None = None) -> ImportJob:
     """Apply what a review showed, but for what was left out. It takes its place in the queue now.
 
-    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if he saw one.
+    ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if any.
     Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
     records since.
     """
@@ -311,6 +311,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     elif job.is_approved:
         who = user or job.approved_by or job.created_by
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
+    if not job.review and not job.created and not job.updated:
+        job.caution = ""  # the catalogue may be another one by now
     job.retried_by, job.retried_at = user, timezone.now()
     if job.stage == Stage.FINISHING:
         job.stage = Stage.APPLYING

@@ -3,11 +3,13 @@
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import transaction
 
+from imports.mapping.rules import Rules, parse_rules
 from imports.models import ImportJob, RowError
 from imports.operations import jobs
 from imports.queries.mending import cells_of, check, open_errors
@@ -110,9 +112,21 @@ def import_mended(*, job_id: int, user: User | None) -> ImportJob:
         mode=job.mode,
         checks=job.checks,
         mends=job,
+        rules=_rules(job),
+        format=job.format,
     )
     RowError.objects.filter(pk__in=[error.pk for error in mended]).update(mended_in=new.pk)
     return new
+
+
+def _rules(job: ImportJob) -> Rules | None:
+    """The rules that the refused records were read by, for a file that is written as usual."""
+    if not job.layout.get("rules"):
+        return None
+    rules = parse_rules(job.layout["rules"])
+    usual = Rules()
+    written = ("encoding", "delimiter", "quote", "sheet", "member")
+    return replace(rules, **{name: getattr(usual, name) for name in written}, header_line=1)  # type: ignore[arg-type]
 
 
 def _file(job: ImportJob, mended: list[RowError]) -> bytes:

@@ -14,28 +14,39 @@ from django.utils import timezone
 from catalog.sql import compare
 from catalog.sql.caution import WIPED_SHARE, looks_unusual
 from imports.models import ImportJob
+from imports.pipeline.stage import stage_again
 from imports.sql import review, staging
 
 EXAMPLES = 3  # named in a warning
+
+Caution = ImportJob.Caution
 
 Sums = dict[str, int]
 
 
 @transaction.atomic
-def look(job: ImportJob) -> None:
-    """See whether anything about a read job looks unusual, once, before it writes."""
-    looking = ImportJob.Caution.LOOKING
-    mine = ImportJob.objects.filter(
-        pk=job.pk, status=ImportJob.Status.PROCESSING, stage=ImportJob.Stage.RESOLVING, review=False
-    ).exclude(caution__in=(looking, ImportJob.Caution.CLEAR))
-    begun = job.change_set is not None and job.change_set.changed  # it goes on after a retry
+def look(job: ImportJob) -> bool:
+    """See whether anything about a read job looks unusual, once, before it writes.
+
+    Returns whether that is known; else another worker is at it, or the records have to be read
+    again. One that is reviewed is seen by somebody anyway.
+    """
+    if job.review or job.caution in (Caution.LOOKING, Caution.CLEAR):
+        return True
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
-        if not mine.exists():
-            return
+        job.refresh_from_db()
+        if job.status != ImportJob.Status.PROCESSING or job.stage != ImportJob.Stage.RESOLVING:
+            return False  # cancelled, or another worker was quicker and goes on with it
+        if job.caution in (Caution.LOOKING, Caution.CLEAR):
+            return True
+        if job.staged_records and not staging.holds_rows(cursor, job.pk):
+            stage_again(job)
+            return False
+        begun = job.change_set is not None and job.change_set.changed  # before a retry
         unusual = (
             not begun
-            and staging.holds_rows(cursor, job.pk)
+            and job.staged_records > 0
             and looks_unusual(
                 cursor,
                 table=staging.staging_table(job.pk),
@@ -44,9 +55,18 @@ def look(job: ImportJob) -> None:
                 may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
             )
         )
-    found = looking if unusual else ImportJob.Caution.CLEAR
-    mine.update(caution=found, progress_at=timezone.now())
+    mine = ImportJob.objects.filter(
+        pk=job.pk,
+        status=ImportJob.Status.PROCESSING,
+        stage=ImportJob.Stage.RESOLVING,
+        review=False,
+        caution="",
+    )
+    found = Caution.LOOKING if unusual else Caution.CLEAR
+    if not mine.update(caution=found, progress_at=timezone.now()):
+        return False
     job.refresh_from_db()
+    return True
 
 
 # --- In words -------------------------------------------------------------------------

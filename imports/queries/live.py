@@ -1,7 +1,7 @@
-"""What every page follows: what runs, what of it has ended, what waits, and whether anything moved."""
+"""What every page follows: what runs, what of it has ended, what waits, what has moved."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Q
@@ -24,7 +24,6 @@ class Live:
     ended_jobs: list[ImportJob]
     waiting: int
     version: str
-    except_job: int | None = field(default=None)
 
     @property
     def is_moving(self) -> bool:
@@ -50,8 +49,10 @@ def live(
     )
     return Live(
         running_jobs=[job for job in running if job.pk != except_job][:SHOWN],
-        running_acts=list(unfinished_bulk_acts().exclude(pk=except_act)[:SHOWN]),
-        ended_jobs=tell_undone(ended.exclude(status__in=ImportJob.ACTIVE).exclude(pk=except_job)),
+        running_acts=list(unfinished_bulk_acts().exclude(pk=except_act or 0)[:SHOWN]),
+        ended_jobs=tell_undone(
+            ended.exclude(status__in=ImportJob.ACTIVE).exclude(pk=except_job or 0)
+        ),
         waiting=state.pop("waiting"),
         version=_text([*state.values(), _change_sets()]),
     )

@@ -1,4 +1,4 @@
-"""Refused records as a grid: the cells of each as somebody mended them, and what is wrong in each."""
+"""Refused records as a grid: their cells as somebody mended them, and what is wrong in each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
     cells = cells_of(error, len(header))
     read = error.record + [""] * (len(header) - len(error.record))
     others = [column for column in range(len(header)) if column not in fields][:OTHER_COLUMNS]
-    shown = sorted(fields) + [c for c in range(len(header), len(cells))] + others
+    shown = sorted([*fields, *others]) + list(range(len(header), len(cells)))
     return GridRow(
         id=error.pk,
         line=error.line,
@@ -121,6 +121,15 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
     )
 
 
+def even(rows: list[GridRow]) -> list[GridRow]:
+    """The same rows, each as wide as the widest: some have cells that the header does not name."""
+    width = max((len(row.cells) for row in rows), default=0)
+    blank = Cell(column=-1, name="", value="", is_imported=False)
+    for row in rows:
+        row.cells.extend([blank] * (width - len(row.cells)))
+    return rows
+
+
 def is_open(job: ImportJob, error: RowError) -> bool:
     """Whether no import has taken it, or the one that did came to nothing."""
     return error.mended_in is None or error.mended_in in came_to_nothing(job)
@@ -130,7 +139,7 @@ def came_to_nothing(job: ImportJob) -> set[int]:
     """The imports of its mended records that failed or were cancelled."""
     if not hasattr(job, "_came_to_nothing"):
         ended = job.mended_by.filter(
-            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED)
+            status__in=(ImportJob.Status.FAILED, ImportJob.Status.CANCELLED), created=0, updated=0
         )
         job._came_to_nothing = set(ended.values_list("pk", flat=True))  # type: ignore[attr-defined]
     found: set[int] = job._came_to_nothing  # type: ignore[attr-defined]

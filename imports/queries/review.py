@@ -266,15 +266,16 @@ def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
         return {"no_review": str(error)}
     except BadFilter as error:
         return {"bad_filter": str(error), **review_context(job, {})}
-    asked = {name: given[name] for name in (*FILTERS, "sort") if given.get(name)}
+    asked: dict[str, str] = {name: given[name] for name in (*FILTERS, "sort") if given.get(name)}
     others = {name: asked[name] for name in ("more_than", "q", "left_out", "sort") if name in asked}
 
     def chip(label: str, count: int | None, **filters: str) -> dict[str, Any]:
+        chosen: dict[str, str] = others | filters
         return {
             "label": label,
             "count": count,
-            "query": urlencode({**others, **filters}),
-            "current": {**others, **filters} == asked,
+            "query": urlencode(chosen),
+            "current": chosen == asked,
         }
 
     # A count is of the chip alone: beside other filters it would be another one.

@@ -29,7 +29,7 @@ def review_exists(cursor: CursorWrapper, job_id: int) -> bool:
 
 
 # By how many per cent a price changes; without bound where it was 0. The index is for it: to sort
-# half a million changes by it, or to find the few that are large.
+# half a million changes by it.
 MOVE = """(CASE WHEN old_price > 0 THEN (price - old_price) * 100 / old_price
                 WHEN old_price = 0 AND price > 0 THEN 'Infinity'::numeric END)"""
 _MOVES = "action = 'u' AND old_price IS NOT NULL AND price IS NOT NULL"
@@ -61,7 +61,8 @@ class Filters:
 
     def where(self, job_id: int) -> tuple[str, dict[str, Any]]:
         """The condition and its parameters."""
-        parts, params = ["true"], {"job": job_id}
+        parts = ["true"]
+        params: dict[str, Any] = {"job": job_id}
         if self.action:
             parts.append('action = %(action)s::"char"')
             params["action"] = self.action
@@ -72,7 +73,7 @@ class Filters:
             parts.append("flags & %(flags)s > 0")
             params["flags"] = self.flags
         if self.more_than is not None:
-            parts.append(f"{_MOVES} AND ({MOVE} > %(more)s OR {MOVE} < -%(more)s)")
+            parts.append(_MOVES_MORE)
             params["more"] = self.more_than
         if self.text:
             escaped = self.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -83,6 +84,9 @@ class Filters:
         return " AND ".join(f"({part})" for part in parts), params
 
 
+# The same as of MOVE, without a division, which costs more than to read the row.
+_MOVES_MORE = f"""{_MOVES} AND CASE WHEN old_price > 0
+    THEN abs(price - old_price) * 100 > %(more)s * old_price ELSE price > 0 END"""
 _LEFT_OUT = "SELECT line FROM imports_leftoutrecord WHERE job_id = %(job)s"
 # A name that stays as it is, only the catalogue has.
 _CONTAINS = """upper(sku) LIKE upper(%(text)s) OR upper(name) LIKE upper(%(text)s)
@@ -96,7 +100,7 @@ def read_review(
     *,
     after: tuple[Any, ...] | None = None,
     limit: int,
-    filters: Filters = Filters(),  # noqa: B008 (it is frozen)
+    filters: Filters = Filters(),
     by_move: bool = False,
     falling: bool = False,
     backwards: bool = False,
@@ -185,7 +189,8 @@ def without_left_out(source: str, job_id: int, chunk: int) -> str:
     What they replaced stays: it is superseded all the same.
     """
     left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    return f"SELECT * FROM ({source}) AS records WHERE next_line IS NOT NULL OR line NOT IN ({left_out})"
+    kept = f"next_line IS NOT NULL OR line NOT IN ({left_out})"
+    return f"SELECT * FROM ({source}) AS records WHERE {kept}"
 
 
 def shown_without_left_out(job_id: int, chunk: int) -> str:

@@ -6,7 +6,6 @@ it is empty, which ``holds_rows`` finds out, and the file is read again.
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql

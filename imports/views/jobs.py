@@ -153,7 +153,7 @@ def job_page(request: HttpRequest, pk: int, *, refusal: str = "") -> HttpRespons
         request,
         "imports/job.html",
         {
-            "title": job.file_name,
+            "title": f"Import of {job.file_name}",
             "running_jobs": others,
             "refusal": refusal,
             **_panel_context(job, request),
@@ -209,7 +209,7 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         "imports/superseded.html",
         {
-            "title": f"{job.file_name}: superseded",
+            "title": f"Superseded in {job.file_name}",
             "job": job,
             "page": page,
             "not_kept": not_kept(job),

@@ -13,6 +13,7 @@ from imports.models import ImportJob, RowError
 from imports.operations import jobs, mending
 from imports.queries.mending import (
     alike_in,
+    even,
     grid_row,
     groups,
     in_words,
@@ -49,14 +50,14 @@ def rejected_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") ->
     has_grid = bool(job.layout.get("header")) and bool(job.layout.get("fields"))
     alike = alike_in(job, shown) if has_grid and shown else {}
     context: dict[str, Any] = {
-        "title": f"{job.file_name}: rejected",
+        "title": f"Rejected in {job.file_name}",
         "job": job,
         "page": page,
         "code": code,
         "only_open": only_open,
         "reason": in_words(code) if code else "",
         "groups": groups(job),
-        "rows": [grid_row(job, error, alike) for error in shown] if has_grid else [],
+        "rows": even([grid_row(job, error, alike) for error in shown]) if has_grid else [],
         "errors": [] if has_grid else shown,
         "mended": mended_of(job),
         "refusal": refusal,

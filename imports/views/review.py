@@ -35,7 +35,7 @@ def job_review(request: HttpRequest, pk: int) -> HttpResponse:
 def _review_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") -> HttpResponse:
     part = request.headers.get("HX-Target") == "review" and not refusal
     context = {
-        "title": f"{job.file_name}: review",
+        "title": f"Review of {job.file_name}",
         "job": job,
         "refusal": refusal,
         "cursor": request.GET.get("cursor", ""),

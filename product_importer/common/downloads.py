@@ -45,7 +45,8 @@ def download(
 ) -> StreamingHttpResponse:
     """A CSV, to be kept under a name, as it is drawn piece by piece.
 
-    With a byte order ``mark``, if it is for spreadsheets. Raises ``TooManyDownloads``; it is asked for before the first piece is drawn.
+    With a byte order ``mark``, if it is for spreadsheets. Raises ``TooManyDownloads``; it is asked
+    for before the first piece is drawn.
     """
     return StreamingHttpResponse(
         _Pieces(chain([BYTE_ORDER_MARK], pieces) if mark else pieces, user_id),

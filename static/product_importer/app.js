@@ -288,10 +288,10 @@
         let badge = link.querySelector(".pi-badge") || [...link.children].find((part) => /^\s*\d+\s*$/.test(part.textContent));
         if (!badge && count) {
           badge = document.createElement("span");
+          badge.className = "pi-badge";
           link.append(badge);
         }
         if (!badge) return;
-        badge.classList.add("pi-badge");
         badge.hidden = !count;
         badge.textContent = count;
         badge.title = "waiting for somebody";

@@ -433,6 +433,7 @@ def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
         latency_ms=response.total_ms,
         response_headers=response.headers,
         response_body=response.body.decode("utf-8", "replace").replace("\0", ""),
+        request_headers=response.sent_headers,
     )
 
 

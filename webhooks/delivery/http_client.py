@@ -89,6 +89,7 @@ class Response:
     detail: str = ""
     address: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    sent_headers: dict[str, str] = field(default_factory=dict)
     retry_after: str = ""
     body: bytes = b""
     lookup_ms: float | None = None
@@ -322,6 +323,7 @@ class Sender:
                 **headers,
             }
         )
+        exchange.response.sent_headers = dict(request.headers.items())
         # Not a session's send(): that would look for redirects, cookies and netrc.
         answer = self._adapter.send(request, stream=True, timeout=self.total_seconds)
         raw: Any = answer.raw

@@ -1,5 +1,6 @@
 """The verbs of endpoints: make, change, delete, test, rotate, recover, resend."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from webhooks.models import (
     Event,
 )
 from webhooks.operations.events import add_event, wake_pump
+from webhooks.operations.samples import sample_of
 from webhooks.signing import new_secret
 
 OLD_SECRET_LIVES = timedelta(hours=24)
@@ -171,22 +173,23 @@ def _add_secret(endpoint: Endpoint) -> str:
 
 
 @transaction.atomic
-def send_test(*, endpoint_id: int) -> Delivery:
-    """Send a ``webhook.test`` to an endpoint, enabled or not: one try, the way of all deliveries.
+def send_test(*, endpoint_id: int, like: Event.Type = Event.Type.WEBHOOK_TEST) -> Delivery:
+    """Send a test to an endpoint, enabled or not: one try, the way of all deliveries.
 
+    ``like``: its message is a sample of that type of event, with ``is_test`` in its data.
     Returns the last test while that is still under way. Raises ``Endpoint.DoesNotExist``.
     """
     endpoint = Endpoint.objects.select_for_update(of=("self",), no_key=True).get(pk=endpoint_id)
     waiting = endpoint.deliveries.filter(is_test=True, state=Delivery.State.PENDING).first()
     if waiting is not None:
         return waiting
-    event = add_event(
-        type=Event.Type.WEBHOOK_TEST,
-        data={
-            "endpoint": endpoint.pk,
-            "message": "This is a test. If you can read and verify it, all is well.",
-        },
-    )
+    data: dict[str, Any] = {
+        "endpoint": endpoint.pk,
+        "message": "This is a test. If you can read and verify it, all is well.",
+    }
+    if like != Event.Type.WEBHOOK_TEST:
+        data = {**sample_of(like), **data}
+    event = add_event(type=Event.Type.WEBHOOK_TEST, data=data, told_as=like)
     delivery = Delivery.objects.create(
         endpoint=endpoint, event=event, is_test=True, next_attempt_at=event.created_at
     )
@@ -215,6 +218,35 @@ def resend(*, delivery_id: int) -> Delivery:
     delivery.save()
     wake_pump()
     return delivery
+
+
+@transaction.atomic
+def resend_several(*, endpoint_id: int, delivery_ids: Collection[int]) -> int:
+    """Send events of an endpoint again, and return how many; those being sent now are left.
+
+    Raises ``Refused`` for an endpoint that is disabled.
+    """
+    endpoint = Endpoint.objects.get(pk=endpoint_id)
+    if not endpoint.enabled:
+        raise Refused("The endpoint is disabled. Enable it first, then send again.")
+    now = timezone.now()
+    chosen = (
+        endpoint.deliveries.select_for_update(of=("self",))
+        .filter(pk__in=list(delivery_ids))
+        .order_by("pk")
+    )
+    due = [delivery.pk for delivery in chosen if not delivery.is_leased(now)]
+    count = Delivery.objects.filter(pk__in=due).update(
+        state=Delivery.State.PENDING,
+        tries=0,
+        claims=0,
+        leased_by=None,
+        finished_at=None,
+        next_attempt_at=now,
+    )
+    if count:
+        wake_pump()
+    return count
 
 
 @transaction.atomic

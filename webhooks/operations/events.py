@@ -51,8 +51,13 @@ def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
     return event
 
 
-def add_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
-    """Write an event that nobody is to hear of yet. Raises ``RuntimeError``, as above."""
+def add_event(
+    *, type: Event.Type, data: dict[str, Any], told_as: Event.Type | None = None
+) -> Event:
+    """Write an event that nobody is to hear of yet. Raises ``RuntimeError``, as above.
+
+    ``told_as`` is the type that the message has, for a test of how that is received.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("an event must be written in the transaction of the change it tells of")
     with connection.cursor() as cursor:
@@ -60,9 +65,9 @@ def add_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('webhooks_event', 'id'))")
         (sequence,) = cursor.fetchone()
     now = timezone.now()
-    body = _body(type, now, sequence, data)
+    body = _body(told_as or type, now, sequence, data)
     if len(body) >= sql.BODY_BYTES:
-        body = _body(type, now, sequence, _shortened(data))
+        body = _body(told_as or type, now, sequence, _shortened(data))
     event = Event(id=sequence, type=type, body=body, created_at=now)
     event.save(force_insert=True)
     return event

@@ -148,7 +148,7 @@ def test_rejects_come_back_mended_and_import(
 
     answer = api.get(f"/api/v1/imports/{job.pk}/rejects.csv")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    text = answer.content.decode()
+    text = answer.content.decode("utf-8-sig")
     rejects = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     assert rejects[0] == [*header, "_line", "_error"]
     assert [row[4] for row in rejects[1:]] == ["3", "4", "6", "7"]

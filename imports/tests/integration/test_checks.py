@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
+from imports.pipeline import caution, stage
 from imports.queries.review import read_page
+from imports.sql import staging
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,3 +166,30 @@ def test_a_cancelled_one_that_is_tried_again_waits_again(
     job.refresh_from_db()
     assert job.status == "awaiting_review"
     assert Product.objects.get().price == Decimal("10.00")
+
+
+def test_a_crash_that_empties_the_staging_leads_past_no_check(
+    upload: Callable[..., ImportJob], messages: Messages, make_product: Callable[..., Product]
+) -> None:
+    stored(make_product, "A")
+    job = upload("sku,name,price\nA,Name 0,100\n")
+    assert stage.prepare(job)
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {staging.staging_table(job.pk)}")
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "awaiting_review"
+
+
+def test_while_another_worker_looks_nothing_is_applied(
+    upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = upload("sku,name,price\nA,Lamp,1\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "try_lock_job", lambda cursor, pk: False)
+        assert not caution.look(job)
+    job.refresh_from_db()
+    assert job.caution == ""
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "completed"

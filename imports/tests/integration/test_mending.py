@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -163,7 +164,10 @@ def test_a_record_of_the_wrong_width_is_mended(
     mend(job, 3, 3, "2.00")
     mending.import_mended(job_id=job.pk, user=None)
     messages.run_all()
-    assert sorted(Product.objects.values_list("sku", "price")) == [("A", 1), ("B", 2)]
+    assert sorted(Product.objects.values_list("sku", "price")) == [
+        ("A", Decimal(1)),
+        ("B", Decimal(2)),
+    ]
 
 
 def test_one_who_may_only_look_mends_nothing(

@@ -60,7 +60,11 @@ def test_a_program_imports_a_file_and_reads_the_list(
     told = run("python", imports)
     assert "{'created': 1, 'updated': 0, 'unchanged': 0, 'rejected': 1}" in told
     assert "\n3 price “1;5” is not a price." in told
-    assert (tmp_path / "rejects.csv").read_text().startswith("sku,name,price,_line,_error\nB-1")
+    assert (
+        (tmp_path / "rejects.csv")
+        .read_text("utf-8-sig")
+        .startswith("sku,name,price,_line,_error\nB-1")
+    )
     assert run("python", reads) == "A-1 1.50\n"
 
 
