@@ -205,3 +205,22 @@ def test_reading_goes_on_after_a_crash_with_what_was_above_and_what_was_counted(
     assert (job.total_records, job.created, job.skipped) == (200, 150, 50)
     for sku, name in Product.objects.values_list("sku", "name"):
         assert name == f"Group {int(sku[1:]) // 10 * 10}"
+
+
+def test_what_was_left_out_is_counted_anew_when_a_file_is_read_again(
+    begin: Begin, messages: Messages
+) -> None:
+    rules = {
+        "columns": [{"column": "sku", "field": "sku"}, {"column": "name", "field": "name"}],
+        "only_if": [{"column": "stock", "is": ["yes"]}],
+    }
+    job = begin("sku;name;stock\nA;a;yes\nB;b;no\nC;c;no\nD;;yes\n", rules)
+    assert stage.stage_records(job)
+    job.refresh_from_db()
+    assert (job.total_records, job.skipped, job.rejected, job.processed_records) == (4, 2, 1, 3)
+    stage.stage_again(job)  # as after a crash of the server
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "completed", job.error
+    assert job.total_records == job.accounted_records == 4
+    assert job.processed_records == 4
