@@ -198,7 +198,7 @@ def test_reading_goes_on_after_a_crash_with_what_was_above_and_what_was_counted(
     while not stage.stage_records(job, seconds=0):  # each a worker that knows only the row
         job = ImportJob.objects.get(pk=job.pk)
         tasks += 1
-    assert tasks > 10
+    assert tasks > 3
     messages.run_all()
     job.refresh_from_db()
     assert job.status == "completed", job.error
