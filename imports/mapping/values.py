@@ -1,5 +1,6 @@
 """From rules to values: a plan, compiled once, that turns a record's cells into a product's."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +36,9 @@ from imports.mapping.rules import (
 
 # A field's bit in what a record keeps; the same numbers as ``catalog.models.Change.Field``.
 FIELD_BITS = {name: 1 << number for number, name in enumerate(FIELDS)}
+
+
+_digit = re.compile("[0-9]").search
 
 
 class _Kept(Exception):
@@ -276,6 +280,7 @@ def _taker(rules: Rules, rule: ColumnRule, columns: tuple[int, ...]) -> Callable
     read = _reader_of(rule, columns)
     known = {folded(word): _outcome(name, value) for word, value in rule.values.items()}
     otherwise, blank = rule.otherwise, blank_of(rules, name)
+    is_price = name == "price"  # a number is none of the words that a table may not know
     clean = _own_reading(rule)
 
     def take(cells: list[str]) -> str:
@@ -286,7 +291,7 @@ def _taker(rules: Rules, rule: ColumnRule, columns: tuple[int, ...]) -> Callable
             value = known.get(word)
             if value:
                 return value
-            if value is None and otherwise is not None:
+            if value is None and otherwise is not None and not (is_price and _digit(text)):
                 return _decided(
                     otherwise,
                     name,

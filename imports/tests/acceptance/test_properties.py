@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.models import Product
+from catalog.values import NULL_WORDS
 from imports.models import ImportJob
 
 pytestmark = pytest.mark.usefixtures("site")
@@ -20,11 +21,16 @@ some = settings(
 )
 
 skus = st.text(string.ascii_letters[:4] + string.ascii_uppercase[:4] + "1-", min_size=1, max_size=3)
-names = st.text(string.ascii_letters + ' ,"\n', min_size=1, max_size=10).filter(str.strip)
+names = st.text(string.ascii_letters + ' ,"\n', min_size=1, max_size=10).filter(
+    lambda name: name.strip() and name.strip() not in NULL_WORDS
+)
+texts = st.text(string.ascii_letters + "\n,", max_size=9).filter(
+    lambda text: text.strip() not in NULL_WORDS
+)
 prices = st.decimals(0, 99_999, places=2).map(str)
 actives = st.sampled_from(["true", "false", "yes", "no", ""])
 good_rows = st.lists(
-    st.tuples(skus, names, st.text(string.ascii_letters + "\n,", max_size=9), prices, actives),
+    st.tuples(skus, names, texts, prices, actives),
     max_size=40,
 )
 

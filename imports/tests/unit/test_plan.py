@@ -80,6 +80,13 @@ def test_a_word_may_stand_for_a_blank() -> None:
     assert values("1.299,00", rule) == "1299"
 
 
+def test_a_number_is_no_word_that_a_table_does_not_know() -> None:
+    rule = X("price", decimal=",", values={"alt": "1"}, otherwise={"value": "0"})
+    assert values("7,50", rule) == "7.50"
+    assert values("7.5", rule) == "invalid_price"
+    assert values("auf Anfrage", rule) == "0"
+
+
 def test_a_blank_does_what_its_rule_says() -> None:
     for field, blank, value in [
         ("price", "clear", ""),
@@ -240,9 +247,9 @@ def test_nothing_is_filled_from_a_record_that_could_not_be_read() -> None:
     text = "Group;Art;Name;X\nG1;1;Cup;\nG2;2\n;3;Mug;\nG3;4;;\nG3;5;Jar;\n;6;;\n"
     batches = list(read_batches(io.BytesIO(text.encode()), layout))
     problems = [(p.line, p.code) for batch in batches for p in batch.problems]
-    assert problems == [(3, "too_few_fields"), (4, "unknown_above"), (5, "unknown_above")]
+    assert problems == [(3, "too_few_fields"), (4, "unknown_above")]
     rows = [cells(row)[1:3] for batch in batches for row in batch.rows]
-    assert rows == [["G1-1", "Cup"], ["G3-5", "Jar"], ["G3-6", "Jar"]]
+    assert rows == [["G1-1", "Cup"], ["G3-4", "Mug"], ["G3-5", "Jar"], ["G3-6", "Jar"]]
 
 
 def test_only_the_field_that_asks_for_it_is_filled() -> None:
