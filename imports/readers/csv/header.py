@@ -20,6 +20,7 @@ FIELD_NAMES = {
 LINE_COLUMN = "_line"
 ERROR_COLUMN = "_error"
 
+
 class UnreadableFile(Exception):
     """The file as a whole cannot be imported; the message tells its owner what to do."""
 

@@ -98,7 +98,7 @@ def _kind(cell: str) -> str:
 
 
 def _kinds(records: Sequence[Record]) -> dict[int, tuple[str, ...]]:
-    """The columns in which at least half of the filled cells are no mere text, and what they are."""
+    """The columns in which half of the filled cells at least are no mere text, and their kinds."""
     found: dict[int, tuple[str, ...]] = {}
     for column in range(max(len(record.cells) for record in records)):
         cells = [r.cells[column] for r in records if len(r.cells) > column]

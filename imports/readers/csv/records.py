@@ -62,6 +62,10 @@ def _plain_sku_but(layout: Layout) -> Callable[[str], object]:
     return re.compile(rf"(?!{re.escape(name)}\Z)[!-~]{{1,100}}", re.IGNORECASE).fullmatch
 
 
+def _unpadded(cells: list[str]) -> list[str]:
+    return [cell.strip(" ") for cell in cells]
+
+
 class _NeedsMore(enum.Enum):
     """The lines at hand do not decide: the record may go on in the next block."""
 
@@ -230,71 +234,69 @@ class _Parser:
         lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
         reader = self.writing.reader(lines)
         width, pick, take_row = self.width, self.pick, batch.rows.append
-        is_plain_sku, padded = self.is_plain_sku, self.writing.padded
+        is_plain_sku = self.is_plain_sku
         suspicious = self.suspicious or self.layout.error_column is not None
         shortest_name = 1 if "name" in self.layout.fields else 0
         plain_rows = bool(shortest_name) and not self.escapes
         first_line = self.line + position + 1
         start = 0
         try:
-            for cells in reader:
+            for cells in map(_unpadded, reader) if self.writing.padded else reader:
                 end = reader.line_num
-                if len(cells) != width or padded:
-                    self._fit(cells, end - start)
-                if len(cells) == width:
-                    cells.append("")
-                    sku, name, description, price, active = pick(cells)
-                    flag = _PLAIN_ACTIVE.get(active)
-                    if (
-                        flag is not None
-                        and is_plain_sku(sku)
-                        and _plain_price(price)
-                        and shortest_name <= len(name) <= NAME_MAX_LENGTH
-                        and name.strip() == name
-                        and len(description) <= DESCRIPTION_MAX_LENGTH
-                        and not description.isspace()
-                        and end - start == 1
-                        and not suspicious
-                    ):
-                        line = first_line + start
-                        if plain_rows:  # a single line without these needs no escaping
-                            take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
-                        else:
-                            record = "" if shortest_name else json.dumps(cells[:-1])
-                            take_row(row_of(str(line), sku, name, description, price, flag, record))
+                if len(cells) != width and not self._fits(cells, end - start):
+                    if self._is_blank(cells, end - start):
+                        pass  # a blank line is no record
+                    elif end - start > 1:
+                        return _Stop(position + start, position + end, "width", cells)
                     else:
-                        cells.pop()
-                        if end - start > 1:
-                            span = self.lines[position + start : position + end]
-                            self._warn_of_hidden(cells, span, first_line + start, batch)
-                        if not self._is_no_record(cells, first_line + start, batch):
-                            self._take(cells, first_line + start, batch)
-                elif self._is_blank(cells, end - start):
-                    pass  # a blank line is no record
-                elif end - start > 1:
-                    return _Stop(position + start, position + end, "width", cells)
+                        self._refuse_width(cells, first_line + start, batch)
+                    start = end
+                    continue
+                cells.append("")
+                sku, name, description, price, active = pick(cells)
+                flag = _PLAIN_ACTIVE.get(active)
+                if (
+                    flag is not None
+                    and is_plain_sku(sku)
+                    and _plain_price(price)
+                    and shortest_name <= len(name) <= NAME_MAX_LENGTH
+                    and name.strip() == name
+                    and len(description) <= DESCRIPTION_MAX_LENGTH
+                    and not description.isspace()
+                    and end - start == 1
+                    and not suspicious
+                ):
+                    line = first_line + start
+                    if plain_rows:  # a single line without these needs no escaping
+                        take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
+                    else:
+                        record = "" if shortest_name else json.dumps(cells[:-1])
+                        take_row(row_of(str(line), sku, name, description, price, flag, record))
                 else:
-                    self._refuse_width(cells, first_line + start, batch)
+                    cells.pop()
+                    if end - start > 1:
+                        span = self.lines[position + start : position + end]
+                        self._warn_of_hidden(cells, span, first_line + start, batch)
+                    if not self._is_no_record(cells, first_line + start, batch):
+                        self._take(cells, first_line + start, batch)
                 start = end
         except csv.Error as error:
             return _Stop(position + start, position + reader.line_num, str(error), [])
         return _Stop(limit, limit, None, [])
 
-    def _fit(self, cells: list[str], lines: int) -> None:
+    def _fits(self, cells: list[str], lines: int) -> bool:
         """Bring a record over so many lines to the header's width, if only blank cells differ.
 
         One over several lines must have a width that others have too: a quote that was never
         closed may have taken in the rest of it.
         """
-        if self.writing.padded:
-            cells[:] = [cell.strip(" ") for cell in cells]
         if (lines > 1 and len(cells) not in self.widths) or not any(map(str.strip, cells)):
-            return
-        if len(cells) > self.width:
-            if not any(map(str.strip, cells[self.width :])):
-                del cells[self.width :]
-        elif len(cells) >= self.fewest:
-            cells += [""] * (self.width - len(cells))
+            return False
+        if len(cells) < self.fewest or any(map(str.strip, cells[self.width :])):
+            return False
+        del cells[self.width :]
+        cells += [""] * (self.width - len(cells))
+        return True
 
     def _is_blank(self, cells: list[str], lines: int) -> bool:
         """Whether cells of another width than the header's are a blank line, or only delimiters."""
@@ -306,7 +308,11 @@ class _Parser:
         """Whether cells of the right width are all blank, or the header's names once more."""
         if not any(map(str.strip, cells)):
             return self.width > 1
-        if not self.header or [normalised(unguarded(cell)) for cell in cells] != self.header:
+        if not self.header or not all(
+            len(cells[n]) <= 2 * len(self.layout.header[n]) + 9  # a mark, blanks
+            and normalised(unguarded(cells[n])) == self.header[n]
+            for n in (self.layout.fields["sku"], *range(self.width))
+        ):
             return False
         if not self.told_of_header:
             self.told_of_header = True
