@@ -286,9 +286,9 @@ def _choose(
 ) -> _Table:
     """The table under the way of writing that the first lines speak for."""
 
-    def best_of(delimiters: tuple[str, ...], **values: str) -> _Table:
+    def best_of(delimiters: tuple[str, ...], wrapped: str = "") -> _Table:
         tables = [
-            _Table(texts, skip, Writing(sign, quote_of(sign), **values), header_line)
+            _Table(texts, skip, Writing(sign, quote_of(sign), wrapped=wrapped), header_line)
             for sign in delimiters
         ]
         # The names that a header on the first line has; then those of one further down.
@@ -301,7 +301,8 @@ def _choose(
     for outer in DELIMITERS:
         if table.writing.quote == '"' and _looks_wrapped(texts[skip:], outer):
             inner = best_of((delimiter,) if delimiter else DELIMITERS, wrapped=outer)
-            if inner.width > 1 and inner.evenness > table.evenness:
+            rest = 0.5 if outer == table.writing.delimiter else table.evenness
+            if inner.width > 1 and inner.evenness > rest:
                 return inner
     if not delimiter and not table.named and (table.width < 2 or table.evenness < 0.5):
         first = next((text for text in texts[skip:] if text.strip()), "")
@@ -323,7 +324,7 @@ def _quote(texts: list[str], delimiter: str) -> str:
     ):
         return '"'
     quoted = sum(_is_in_apostrophes(line.split(delimiter)) for line in lines)
-    return "'" if quoted and quoted * 10 >= 9 * (len(lines) - 1) else '"'
+    return "'" if quoted * 3 > 2 * (len(lines) - 1) else '"'
 
 
 def _is_in_apostrophes(pieces: list[str]) -> bool:
@@ -335,7 +336,7 @@ def _is_in_apostrophes(pieces: list[str]) -> bool:
             return False
         found |= opens
         inside = (inside or opens) and not piece.endswith("'")
-    return found and not inside
+    return found
 
 
 def _looks_wrapped(texts: list[str], outer: str) -> bool:
