@@ -16,12 +16,17 @@ from imports.mapping.questions import Question
 from imports.readers.csv import charset
 from imports.readers.csv.cells import unguarded
 from imports.readers.csv.encoding import Encoding, codec_of, detect_encoding, named_encoding
-from imports.readers.csv.header import Layout, UnreadableFile, match_names, open_text
+from imports.readers.csv.header import (
+    COLUMN_LIMIT,
+    Layout,
+    UnreadableFile,
+    match_names,
+    open_text,
+)
 from imports.readers.csv.header_line import Found, Record, find_header, known_fields
 from imports.readers.csv.lines import RECORD_LIMIT, Writing, read_blocks
 from imports.readers.csv.refusals import is_blank, refuse_what_is_no_table
 
-COLUMN_LIMIT = 500
 DELIMITERS = (",", ";", "\t", "|")
 # Tried where none of those makes columns: the first line's own signs, but for these.
 _NO_DELIMITERS = " \r\n\"'.-_()"
@@ -154,11 +159,13 @@ def _first_lines(file: BinaryIO, encoding: Encoding) -> tuple[list[bytes], list[
     """The lines of about the first ``RECORD_LIMIT`` bytes, where the header must stand."""
     lines: list[bytes] = []
     sizes: list[int] = []
+    filled = 0
     for block in read_blocks(open_text(file, encoding.name, encoding.mark_size)):
         for number, line in enumerate(block.lines):
             lines.append(line)
             sizes.append(block.overlong.get(number, len(line)))
-        if sum(sizes) >= RECORD_LIMIT or sum(not is_blank(line) for line in lines) >= 100:
+        filled += sum(not is_blank(line) for line in block.lines)
+        if sum(sizes) >= RECORD_LIMIT or filled >= 100:
             break
     return lines, sizes
 
@@ -306,8 +313,9 @@ def _choose(
                 return inner
     if not delimiter and not table.named and (table.width < 2 or table.evenness < 0.5):
         first = next((text for text in texts[skip:] if text.strip()), "")
-        signs = {c for c in first if not c.isalnum() and c not in _NO_DELIMITERS}
-        if others := tuple(sorted(signs - set(DELIMITERS))):
+        signs = Counter(c for c in first if not c.isalnum() and c not in _NO_DELIMITERS)
+        others = tuple(sign for sign, _ in signs.most_common(8) if sign not in DELIMITERS)
+        if others:
             other = best_of(others)
             if other.named or (other.header_line and other.evenness > max(table.evenness, 0.8)):
                 table = other
@@ -363,7 +371,8 @@ def _looks_padded(texts: list[str], table: _Table) -> bool:
     padded = writing._replace(padded=True)
     if writing.quote and padded.plain(lines) != writing.plain(lines):
         return _quotes_are_padded(lines, writing, padded, width)
-    cells = [record.cells[:-1] for record in table.records if len(record.cells) == width]
+    rows = [record.cells for record in table.records if len(record.cells) == width]
+    cells = [row[:-1][:COLUMN_LIMIT] for row in rows]
     sizes = [{len(cell) for cell in column} for column in zip(*cells, strict=True)]
     return (
         len(cells) > 2
