@@ -150,9 +150,10 @@ def looks_wrapped(texts: list[str], outer: str) -> bool:
     wrapped = start = 0
     try:
         for cells in reader:
-            if any(map(str.strip, cells[1:])):
+            is_quoted = texts[start].startswith('"')
+            if any(map(str.strip, cells[1:])) or (cells and '"' in cells[0] and not is_quoted):
                 return False
-            wrapped += texts[start].startswith('"') and any(d in cells[0] for d in DELIMITERS)
+            wrapped += is_quoted and any(sign in cells[0] for sign in DELIMITERS)
             start = reader.line_num
     except csv.Error as error:
         return wrapped > 0 and "unexpected end" in str(error)

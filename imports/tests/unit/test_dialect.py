@@ -151,6 +151,11 @@ def test_lines_that_are_one_quoted_cell_each_are_taken_out_of_it(text: str) -> N
     assert any("one quoted cell" in warning for warning in warnings)
 
 
+def test_a_line_in_quotes_among_others_with_quotes_is_a_fault_of_its_own() -> None:
+    rows, problems, _ = read('sku;name\nA-1;"x ""y"""\n"B-2;d"\nC-3;"z"\n')
+    assert ([row[1] for row in rows], len(problems)) == (['x "y"', "z"], 1)
+
+
 def test_a_field_over_several_lines_is_taken_out_as_well() -> None:
     inner = [["sku", "name"], ["A-1", 'two\nlines, \n"more"'], ["C-3", "Pot"]]
     outer = io.StringIO()
