@@ -186,12 +186,16 @@ def _choose(
 ) -> Table:
     """The table under the way of writing that the first lines speak for."""
 
-    def best_of(delimiters: tuple[str, ...], wrapped: str = "") -> Table:
+    def table_of(sign: str, wrapped: str) -> Table:
+        marks = [quote] if quote != "auto" else ['"', quote_of(texts[skip:], sign)]
         tables = [
             Table(texts, skip, Writing(sign, mark, wrapped=wrapped), header_line)
-            for sign in delimiters
-            for mark in [quote if quote != "auto" else quote_of(texts[skip:], sign)]
+            for mark in sorted(set(marks), reverse=True)
         ]
+        return max(tables, key=lambda t: t.evenness)  # of equal ones, apostrophes
+
+    def best_of(delimiters: tuple[str, ...], wrapped: str = "") -> Table:
+        tables = [table_of(sign, wrapped) for sign in delimiters]
         # The names that a header on the first line has; then those of one further down.
         return max(tables, key=lambda t: (t.named * (t.found.first == 1), t.named, t.evenness))
 
