@@ -128,20 +128,24 @@ def quote_of(texts: list[str], delimiter: str) -> str:
         line.startswith('"') or f'{delimiter}"' in line for line in lines
     ):
         return '"'
-    quoted = sum(_is_in_apostrophes(line.split(delimiter)) for line in lines)
-    return "'" if quoted * 3 > 2 * (len(lines) - 1) else '"'
+    found = Counter(_in_apostrophes(line.split(delimiter)) for line in lines)
+    # The header may be bare.
+    return "'" if found[True] and found[True] * 3 > 2 * (found[True] + found[False] - 1) else '"'
 
 
-def _is_in_apostrophes(pieces: list[str]) -> bool:
-    """Whether all that is more than a number between these delimiters stands in apostrophes."""
+def _in_apostrophes(pieces: list[str]) -> bool | None:
+    """Whether all that is more than a number between these delimiters stands in apostrophes.
+
+    ``None`` of a line that begins or ends inside of them.
+    """
     inside = found = False
     for piece in map(str.strip, pieces):
         opens = not inside and len(piece) > 1 and piece[0] == "'"
         if not inside and not opens and any(map(str.isalpha, piece)):
-            return False
+            return None if piece.endswith("'") else False
         found |= opens
         inside = (inside or opens) and not piece.endswith("'")
-    return found
+    return None if inside or not found else True
 
 
 def looks_wrapped(texts: list[str], outer: str) -> bool:

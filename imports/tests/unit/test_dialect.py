@@ -431,6 +431,5 @@ def test_a_plain_file_reads_as_it_always_did(
         (record[0], "" if text.isspace() else text, record[3])
         for record, text in zip(records, texts, strict=True)
     ]
-    assert not [
-        warning for warning in warnings if "left out" not in warning and "name" not in warning
-    ]
+    expected = ("columns that the catalogue", "no name column", "were read as one record")
+    assert not [w for w in warnings if not any(part in w.lower() for part in expected)]
