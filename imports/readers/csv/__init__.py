@@ -1,10 +1,11 @@
 """From the bytes of a supplier's CSV to rows for the catalogue. Pure Python, no Django.
 
-encoding  which text encoding the bytes are in
-lines     bytes -> physical lines, in constant memory
-header    delimiter, and which column is which product field
-cells     one record's cells -> a row, or what is wrong with it
-records   lines -> records -> rows and problems, from a checkpoint on
+encoding     which text encoding the bytes are in; charset: what else they may be
+lines        bytes -> physical lines, in constant memory, and those as RFC 4180 has them
+dialect      delimiter, quotes and header, by evidence (table); header_line: which line that is
+header       what is fixed before the first record, and which column is which product field
+cells        one record's cells -> a row, or what is wrong with it
+records      lines -> records -> rows and problems, from a checkpoint on
 """
 
 from imports.readers.csv.cells import Problem

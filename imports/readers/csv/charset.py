@@ -8,8 +8,6 @@ ones.
 
 import re
 
-from charset_normalizer import from_bytes
-
 from imports.mapping.questions import Question
 
 # Codec and the name that people know it by.
@@ -85,6 +83,8 @@ def _share(letters: list[str], known: str) -> float:
 
 def suggestions(sample: bytes) -> list[str]:
     """Codecs that the sample may be in, the likeliest first; never empty."""
+    from charset_normalizer import from_bytes  # 9 MB that few files need
+
     part = sample[:_LOOKED_AT].rpartition(b"\n")[0] or sample[:_LOOKED_AT]
     found = from_bytes(part, cp_isolation=list(SUGGESTED), threshold=1.0)
     ranked = [match.encoding for match in found]

@@ -87,17 +87,19 @@ def detect_encoding(file: BinaryIO) -> Encoding:
             return Encoding(name, len(mark))
     clean = codecs.getincrementaldecoder("utf-8")()
     beyond = 0
-    while block and beyond < _CLEAN_ENOUGH:
+    while block:
         pending = clean.getstate()[0]
         if pending or not block.isascii():
             try:
                 beyond += len(block) - len(clean.decode(block))
             except UnicodeDecodeError:
                 return _weigh(file, pending + block, beyond)
+            if beyond >= _CLEAN_ENOUGH:
+                return Encoding("utf-8")
         block = file.read(BLOCK)
-    if block or not clean.getstate()[0]:
-        return Encoding("utf-8")
-    return _weigh(file, clean.getstate()[0], beyond)  # it ends within a sequence
+    if pending := clean.getstate()[0]:  # it ends within a sequence
+        return _weigh(file, pending, beyond)
+    return Encoding("utf-8")
 
 
 def _weigh(file: BinaryIO, block: bytes, valid: int) -> Encoding:

@@ -10,6 +10,8 @@ from imports.mapping.values import Plan, compile_plan, plain_plan
 from imports.readers.csv.encoding import Transcoder, codec_of, is_transcoded
 from imports.readers.csv.lines import Readable, Writing
 
+COLUMN_LIMIT = 500
+
 # Names of columns as people write them, without case, spaces, underscores and hyphens.
 # The first of each is the field's own name and wins where a file has an alias as well.
 FIELD_NAMES = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imports.readers.csv.header import field_of, normalised
+from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
 
 _SEARCHED = 60  # records, from the first that is not blank on
 _NAME_LENGTH = 120  # characters that a column's name has at most where it must be told from text
@@ -68,7 +68,8 @@ def find_header(records: Sequence[Record]) -> Found:
 
 def known_fields(record: Record) -> set[str]:
     """The product fields that a record names as a header would."""
-    return {name for cell in record.cells if (name := field_of(normalised(cell)))}
+    cells = [cell for cell in record.cells[:COLUMN_LIMIT] if len(cell) <= _NAME_LENGTH]
+    return {name for cell in cells if (name := field_of(normalised(cell)))}
 
 
 def _fullness(records: Sequence[Record]) -> int:
@@ -98,14 +99,17 @@ def _kind(cell: str) -> str:
 
 
 def _kinds(records: Sequence[Record]) -> dict[int, tuple[str, ...]]:
-    """The columns in which at least half of the filled cells are no mere text, and what they are."""
+    """The columns in which half of the filled cells at least are no mere text, and their kinds."""
+    seen: dict[int, list[str]] = {}
+    for record in records:
+        for column, cell in enumerate(record.cells[:COLUMN_LIMIT]):
+            if cell.strip():
+                seen.setdefault(column, []).append(_kind(cell))
     found: dict[int, tuple[str, ...]] = {}
-    for column in range(max(len(record.cells) for record in records)):
-        cells = [r.cells[column] for r in records if len(r.cells) > column]
-        kinds = [_kind(cell) for cell in cells if cell.strip()]
-        if kinds and kinds.count("number") * 2 >= len(kinds):
+    for column, kinds in seen.items():
+        if kinds.count("number") * 2 >= len(kinds):
             found[column] = ("number",)
-        elif kinds and kinds.count("text") * 2 <= len(kinds):
+        elif kinds.count("text") * 2 <= len(kinds):
             found[column] = ("number", "code")
     return found
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from catalog.values import FORMULA_STARTS
 
 if TYPE_CHECKING:
-    from _csv import _reader as Reader
+    from _csv import Reader
 
 BLOCK_SIZE = 1 << 18
 RECORD_LIMIT = 1 << 20  # bytes; docs/csv.md, "Limits"

@@ -65,6 +65,10 @@ def _plain_sku_but(layout: Layout) -> Callable[[str], object]:
     return re.compile(pattern, re.IGNORECASE).fullmatch
 
 
+def _unpadded(cells: list[str]) -> list[str]:
+    return [cell.strip(" ") for cell in cells]
+
+
 class _NeedsMore(enum.Enum):
     """The lines at hand do not decide: the record may go on in the next block."""
 
@@ -252,7 +256,7 @@ class _Parser:
         reader = self.writing.reader(lines)
         width, pick, take_row = self.width, self.pick, batch.rows.append
         plan, quick, own = self.plan, self.plan.quick, self.plan.own
-        is_plain_sku, padded, own_name = self.is_plain_sku, self.writing.padded, self.own_name
+        is_plain_sku, own_name = self.is_plain_sku, self.own_name
         suspicious = self.suspicious or self.layout.error_column is not None
         # Where rules have no quick way, each record is looked at.
         suspicious |= not plan.is_plain and quick is None
@@ -263,94 +267,89 @@ class _Parser:
         first_line = self.line + position + 1
         start = 0
         try:
-            for cells in reader:
+            for cells in map(_unpadded, reader) if self.writing.padded else reader:
                 end = reader.line_num
-                if len(cells) != width or padded:
-                    self._fit(cells, end - start)
-                if len(cells) == width:
-                    if quick is None:
-                        cells.append("")
-                        sku, name, description, price, active = pick(cells)
-                        flag = _PLAIN_ACTIVE.get(active, _NO_FLAG)
-                        is_quick = (
-                            flag is not _NO_FLAG
-                            and is_plain_sku(sku)
-                            and sku not in NO_TEXTS
-                            and _plain_price(price)
-                            and (
-                                NO_TEXT_MAX_LENGTH < len(name) <= NAME_MAX_LENGTH
-                                or (len(name) <= NO_TEXT_MAX_LENGTH and name not in unnamed)
-                            )
-                            and name.strip() == name
-                            and (name.isascii() or name.strip(NAME_TRIMMED) == name)
-                            and (
-                                NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
-                                or is_text(description)
-                            )
-                            and not description.isspace()
-                            and end - start == 1
-                            and not suspicious
+                if len(cells) != width and not self._fits(cells, end - start):
+                    if self._is_blank(cells, end - start):
+                        pass  # a blank line is no record
+                    elif end - start > 1:
+                        return _Stop(position + start, position + end, "width", cells)
+                    else:
+                        self._refuse_width(cells, first_line + start, batch)
+                    start = end
+                    continue
+                values: str | None = ""
+                if quick is None:
+                    cells.append("")
+                    sku, name, description, price, active = pick(cells)
+                    flag = _PLAIN_ACTIVE.get(active, _NO_FLAG)
+                    is_quick = (
+                        flag is not _NO_FLAG
+                        and is_plain_sku(sku)
+                        and sku not in NO_TEXTS
+                        and _plain_price(price)
+                        and (
+                            NO_TEXT_MAX_LENGTH < len(name) <= NAME_MAX_LENGTH
+                            or (len(name) <= NO_TEXT_MAX_LENGTH and name not in unnamed)
                         )
-                    elif (
-                        end - start == 1
+                        and name.strip() == name
+                        and (name.isascii() or name.strip(NAME_TRIMMED) == name)
+                        and (
+                            NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
+                            or is_text(description)
+                        )
+                        and not description.isspace()
+                        and end - start == 1
                         and not suspicious
-                        and (five := quick(cells))
-                        and five[0] != own_name
-                    ):
-                        sku, name, description, price, flag = five
-                        is_quick = True
-                    else:
-                        is_quick = False
-                    if is_quick and own is not None:
-                        values = own.quick(cells)
-                        if values is not None:
-                            record = json.dumps(cells[:width]) if keeps_record else ""
-                            line = str(first_line + start)
-                            take_row(
-                                row_of(line, sku, name, description, price, flag, record, values)
-                            )
-                        else:
-                            self._take(cells[:width], first_line + start, batch)
-                    elif is_quick:
-                        line = first_line + start
-                        if plain_rows:  # a single line without these needs no escaping
-                            take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
-                        else:
-                            record = "" if has_name else json.dumps(cells[:width])
-                            take_row(row_of(str(line), sku, name, description, price, flag, record))
-                    else:
-                        del cells[width:]
-                        if end - start > 1:
-                            span = self.lines[position + start : position + end]
-                            self._warn_of_hidden(cells, span, first_line + start, batch)
-                        if not self._is_no_record(cells, first_line + start, batch):
-                            self._take(cells, first_line + start, batch)
-                elif self._is_blank(cells, end - start):
-                    pass  # a blank line is no record
-                elif end - start > 1:
-                    return _Stop(position + start, position + end, "width", cells)
+                    )
+                elif (
+                    end - start == 1
+                    and not suspicious
+                    and (five := quick(cells))
+                    and five[0] != own_name
+                ):
+                    sku, name, description, price, flag = five
+                    is_quick = True
                 else:
-                    self._refuse_width(cells, first_line + start, batch)
+                    is_quick = False
+                if is_quick and own is not None:
+                    is_quick = (values := own.quick(cells)) is not None
+                if is_quick:
+                    line = first_line + start
+                    if own is not None:
+                        record = json.dumps(cells[:width]) if keeps_record else ""
+                        five = (sku, name, description, price, flag)
+                        take_row(row_of(str(line), *five, record, values or ""))
+                    elif plain_rows:  # a single line without these needs no escaping
+                        take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
+                    else:
+                        record = "" if has_name else json.dumps(cells[:width])
+                        take_row(row_of(str(line), sku, name, description, price, flag, record))
+                else:
+                    del cells[width:]
+                    if end - start > 1:
+                        span = self.lines[position + start : position + end]
+                        self._warn_of_hidden(cells, span, first_line + start, batch)
+                    if not self._is_no_record(cells, first_line + start, batch):
+                        self._take(cells, first_line + start, batch)
                 start = end
         except csv.Error as error:
             return _Stop(position + start, position + reader.line_num, str(error), [])
         return _Stop(limit, limit, None, [])
 
-    def _fit(self, cells: list[str], lines: int) -> None:
+    def _fits(self, cells: list[str], lines: int) -> bool:
         """Bring a record over so many lines to the header's width, if only blank cells differ.
 
         One over several lines must have a width that others have too: a quote that was never
         closed may have taken in the rest of it.
         """
-        if self.writing.padded:
-            cells[:] = [cell.strip(" ") for cell in cells]
         if (lines > 1 and len(cells) not in self.widths) or not any(map(str.strip, cells)):
-            return
-        if len(cells) > self.width:
-            if not any(map(str.strip, cells[self.width :])):
-                del cells[self.width :]
-        elif len(cells) >= self.fewest:
-            cells += [""] * (self.width - len(cells))
+            return False
+        if len(cells) < self.fewest or any(map(str.strip, cells[self.width :])):
+            return False
+        del cells[self.width :]
+        cells += [""] * (self.width - len(cells))
+        return True
 
     def _is_blank(self, cells: list[str], lines: int) -> bool:
         """Whether cells of another width than the header's are a blank line, or only delimiters."""
@@ -362,7 +361,11 @@ class _Parser:
         """Whether cells of the right width are all blank, or the header's names once more."""
         if not any(map(str.strip, cells)):
             return self.width > 1
-        if not self.header or [normalised(unguarded(cell)) for cell in cells] != self.header:
+        if not self.header or not all(
+            len(cells[n]) <= 2 * len(self.layout.header[n]) + 9  # a mark, blanks
+            and normalised(unguarded(cells[n])) == self.header[n]
+            for n in (self.layout.fields["sku"], *range(self.width))
+        ):
             return False
         if not self.told_of_header:
             self.told_of_header = True

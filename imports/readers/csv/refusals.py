@@ -49,7 +49,7 @@ def refuse_what_is_no_table(file: BinaryIO, mark_size: int, lines: list[bytes]) 
             "The file is a web page, not a CSV. Perhaps the download link led to a login "
             "page: download the file again."
         )
-    if first.startswith((b"[{", b'{"')) or (first.split() and first.split()[0] in (b"[", b"{")):
+    if first.startswith((b"[{", b'{"')) or first.split()[:1] in ([b"["], [b"{"]):
         raise UnreadableFile("The file is JSON, not a CSV. Export it as CSV.")
     if mark_size == 0 and b"\0" in lines[0]:
         raise UnreadableFile(
