@@ -1,0 +1,89 @@
+"""What a file is, by its first bytes: its name and its extension decide nothing."""
+
+from enum import StrEnum
+
+HEAD_SIZE = 4096  # bytes that are enough to tell
+
+
+class Kind(StrEnum):
+    """``TEXT`` is read as it is, the others are unpacked, or refused by name."""
+
+    TEXT = ""
+    GZIP = "gzip"
+    ZIP = "zip"  # an archive, or a workbook of today's kinds: its members tell
+    OLE = "ole"  # a workbook of Excel 97 to 2003, or an encrypted one
+    HTML = "html"
+    # Inside a ZIP
+    XLSX = "xlsx"  # .xlsm too
+    XLSB = "xlsb"
+    ODS = "ods"
+    XLS = "xls"
+    FOREIGN = "foreign"
+
+
+_PACKED = {
+    b"PK\x03\x04": Kind.ZIP,
+    b"PK\x05\x06": Kind.ZIP,  # an empty one
+    b"PK\x07\x08": Kind.ZIP,  # one that was split
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": Kind.OLE,
+    b"\x1f\x8b": Kind.GZIP,
+}
+_FOREIGN = {
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"SQLite format 3": "a database",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"{\\rtf": "a text document",
+}
+_PAGE_STARTS = (
+    *("<!doctype html", "<html", "<table", "<head", "<meta", "<body", "<style", "<div", "<center"),
+)
+_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+
+def kind_of(head: bytes) -> Kind:
+    """The kind of a file that begins with these bytes (``HEAD_SIZE`` of them, or all)."""
+    for magic, kind in _PACKED.items():
+        if head.startswith(magic):
+            return kind
+    if foreign_name(head):
+        return Kind.FOREIGN
+    return Kind.HTML if _is_page(_beginning(head)) else Kind.TEXT
+
+
+def foreign_name(head: bytes) -> str:
+    """What a file is that holds no table which could be read; blank for all others."""
+    for magic, name in _FOREIGN.items():
+        # "BZh" could begin a column's name; bzip2 goes on with a digit and a block's mark.
+        if head.startswith(magic) and (magic != b"BZh" or head[4:10] == b"1AY&SY"):
+            return name
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    text = _beginning(head)
+    if text.startswith("<?xml") and not _is_page(text):
+        if "urn:schemas-microsoft-com:office:spreadsheet" in text:
+            return "a workbook in Excel’s XML of 2003"
+        return "an XML file"
+    return ""
+
+
+def _is_page(text: str) -> bool:
+    if text.startswith("<?xml"):
+        return "<html" in text or "<table" in text
+    if text.startswith("<!--"):
+        text = text.partition("-->")[2].lstrip()
+    return text.startswith(_PAGE_STARTS)
+
+
+def _beginning(head: bytes) -> str:
+    """The first text in small letters, for looking only."""
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return head[len(mark) :].decode(encoding, "replace").lstrip().lower()
+    return head.decode("latin-1").lstrip().lower()
