@@ -5,13 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 from django.db import models
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from catalog.models import ChangeSet
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
-INNER = ("layout", "checkpoint", "shown", "differing_skus")
+INNER = ("layout", "unpacked", "checkpoint", "shown", "differing_skus")
 
 
 def uploads() -> Storage:
@@ -22,6 +23,12 @@ def uploads() -> Storage:
 def upload_path(job: "ImportJob", filename: str) -> str:
     """A folder per day; the storage makes the name unique."""
     return f"{job.created_at:%Y/%m/%d}/{filename[-100:]}"
+
+
+def table_path(job: "ImportJob", filename: str) -> str:
+    """Beside the upload that the table was unpacked from; the storage makes the name unique."""
+    folder, _, name = str(job.file.name).rpartition("/")
+    return f"{folder}/{name.partition('.')[0][-80:]}.table.csv"
 
 
 class ImportJob(models.Model):
@@ -47,6 +54,7 @@ class ImportJob(models.Model):
         CANCELLED = "cancelled", "Cancelled"
 
     class Stage(models.TextChoices):
+        UNPACKING = "unpacking", "Unpack"
         STAGING = "staging", "Read"
         RESOLVING = "resolving", "Check duplicates"
         COMPARING = "comparing", "Compare"
@@ -95,6 +103,22 @@ class ImportJob(models.Model):
         related_name="+",
         help_text="an earlier import of the very same file",
     )
+
+    # What an archive or a workbook was unpacked to (imports.pipeline.unpack): it is read, and kept,
+    # in the place of the upload, which stays as it came.
+    table = models.FileField(
+        storage=uploads,
+        upload_to=table_path,
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="the table that was unpacked; blank for a file that is read as it is",
+    )
+    table_size = models.BigIntegerField(default=0, db_default=0, help_text="bytes")
+    # Its kind, members and sheets, what was taken of them, and warnings
+    # (imports.readers.unpack.Unpacked).
+    unpacked = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
 
     # What the reader found out before the first record (imports.readers.csv.Layout).
     layout = models.JSONField(default=dict)
@@ -225,6 +249,16 @@ class ImportJob(models.Model):
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
+
+    @property
+    def readable(self) -> FieldFile:
+        """What the records are read from: the unpacked table, or the upload itself."""
+        return self.table or self.file
+
+    @property
+    def readable_size(self) -> int:
+        """Its bytes."""
+        return self.table_size if self.table else self.file_size
 
     @property
     def accounted_records(self) -> int:

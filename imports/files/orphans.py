@@ -25,6 +25,7 @@ def clear_orphans(now: datetime) -> list[str]:
     names = [f"{day}/{file}" for file in storage.listdir(day)[1]]
     known = {
         *ImportJob.objects.filter(file__startswith=f"{day}/").values_list("file", flat=True),
+        *ImportJob.objects.filter(table__startswith=f"{day}/").values_list("table", flat=True),
         *Upload.objects.filter(name__startswith=f"{day}/").values_list("name", flat=True),
     }
     gone = []

@@ -61,14 +61,19 @@ def clear_uploads(*, seconds: float = CLEAR_SECONDS) -> int:
 
 @transaction.atomic
 def _clear_upload(job_id: int) -> bool:
-    """Delete one file. The job's row is locked: a retry may be about to read it again."""
+    """Delete one file, and its table.
+
+    The job's row is locked: a retry may be about to read it again.
+    """
     locked = ImportJob.objects.select_for_update(of=("self",), skip_locked=True)
     job = locked.filter(pk=job_id, status__in=ImportJob.FINAL).exclude(file="").first()
     if job is None:
         return False
     # If the transaction fails now, the name is kept, and the file is deleted once more.
+    if job.table:
+        uploads().delete(str(job.table.name))
     uploads().delete(str(job.file.name))
-    return bool(ImportJob.objects.filter(pk=job_id).update(file=""))
+    return bool(ImportJob.objects.filter(pk=job_id).update(file="", table=""))
 
 
 # --- Records --------------------------------------------------------------------------

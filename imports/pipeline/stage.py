@@ -22,6 +22,7 @@ from imports.pipeline.finish import (
     note_trouble,
     still_reading,
 )
+from imports.pipeline.unpack import unpack_upload
 from imports.readers.csv import (
     Batch,
     Checkpoint,
@@ -52,7 +53,7 @@ def prepare(job: ImportJob) -> bool:
     if not _begin_run(job):
         return False
     try:
-        if job.stage == Stage.STAGING and not stage_records(job):
+        if job.stage in (Stage.UNPACKING, Stage.STAGING) and not stage_records(job):
             kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
             return False
         return resolve(job)
@@ -80,7 +81,7 @@ def _begin_run(job: ImportJob) -> bool:
             return False
         ImportJob.objects.filter(pk=job.pk).update(
             status=Status.PROCESSING,
-            stage=now.stage or Stage.STAGING,
+            stage=now.stage or Stage.UNPACKING,
             started_at=now.started_at or timezone.now(),
         )
     job.refresh_from_db()
@@ -93,16 +94,19 @@ def _begin_run(job: ImportJob) -> bool:
 def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
     """Read the file from its checkpoint on, slice by slice; return whether all of it is read.
 
-    A slice is one transaction: its rows, its refused records, the checkpoint behind it.
-    Raises ``UnreadableFile``, ``FileNotFoundError`` and ``Overtaken``.
+    A slice is one transaction: its rows, its refused records, the checkpoint behind it. What is
+    packed is unpacked first, and its table left to the next run. Raises ``UnreadableFile``,
+    ``FileNotFoundError`` and ``Overtaken``.
     """
-    with job.file.open("rb") as handle:
+    with job.readable.open("rb") as handle:
         file = cast(BinaryIO, handle.file)
         began = time.monotonic()
         _fetch(job, file)
         seconds = max(seconds, PER_FETCH * (time.monotonic() - began))
         if not job.sha256:
             recognise_stored(job, file)
+        if job.stage == Stage.UNPACKING and not unpack_upload(job, file):
+            return False
         layout, checkpoint = _reading_state(job, file)
         batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
@@ -187,7 +191,11 @@ def restart_staging(job: ImportJob, *, layout: dict[str, Any], checkpoint: dict[
         total_records=0,
         rejected=F("rejected") - refused,
         processed_records=F("processed_records") - refused,
-        warnings=[*same_file_warning(job), *layout["warnings"]],
+        warnings=[
+            *same_file_warning(job),
+            *job.unpacked.get("warnings", ()),
+            *layout["warnings"],
+        ],
         progress_at=timezone.now(),
     )
     job.refresh_from_db()
@@ -232,7 +240,7 @@ def _stage_slice(
             staged_records=job.staged_records,
         ).update(
             checkpoint=asdict(behind),
-            bytes_read=min(job.file_size, file.tell()),
+            bytes_read=min(job.readable_size, file.tell()),
             staged_records=F("staged_records") + rows,
             total_records=F("total_records") + rows + len(problems),
             processed_records=F("processed_records") + len(problems),

@@ -11,6 +11,7 @@ Status = ImportJob.Status
 # How the time of a whole import divides, as measured (docs/performance.md): the bar and the time
 # left follow the clock, not the number of stages. With a review, comparing takes its part.
 READ_SHARE = {False: 0.35, True: 0.30}
+UNPACK_SHARE = 0.5  # of reading, for a file that is unpacked before
 RESOLVE_SHARE = 0.05
 COMPARE_SHARE = {False: 0.0, True: 0.20}
 
@@ -72,8 +73,10 @@ def _fraction(job: ImportJob) -> float:
         return 1.0
     reading = READ_SHARE[job.review]
     if job.resolved_at is None:
-        read = job.bytes_read / job.file_size if job.file_size else 1.0
-        return reading * min(1.0, read)
+        if job.stage == Stage.UNPACKING:
+            return reading * UNPACK_SHARE * min(1.0, job.bytes_read / max(1, job.file_size))
+        read = min(1.0, job.bytes_read / job.readable_size) if job.readable_size else 1.0
+        return reading * (1 - (1 - read) * (1 - UNPACK_SHARE) if job.table else read)
     before = reading + RESOLVE_SHARE
     if not job.total_records:
         return before
@@ -152,6 +155,9 @@ def _steps(job: ImportJob) -> list[Step]:
         current = 2
     else:
         current = 1
+    if job.table or (job.stage == Stage.UNPACKING and job.bytes_read):
+        names.insert(1, "Unpack")
+        current += job.stage != Stage.UNPACKING
     return [
         Step(name, "done" if i < current else "current" if i == current else "ahead")
         for i, name in enumerate(names)

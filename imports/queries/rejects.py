@@ -65,7 +65,7 @@ def _problems(job: ImportJob) -> Iterator[Problem | None]:
     """
     if job.rejected > job.errors.count() and job.has_file and job.layout:
         try:
-            handle = job.file.open("rb")
+            handle = job.readable.open("rb")
         except FileNotFoundError:
             pass  # what is kept is better than nothing
         else:

@@ -86,8 +86,9 @@ def bucket(moto: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             **settings.STORAGES,
             "uploads": s3_uploads("uploads", endpoint_url=endpoint, region_name="us-east-1"),
         }
-        # The field took its storage when the model was made, before these settings.
-        monkeypatch.setattr(ImportJob._meta.get_field("file"), "storage", uploads())
+        # The fields took their storage when the model was made, before these settings.
+        for name in ("file", "table"):
+            monkeypatch.setattr(ImportJob._meta.get_field(name), "storage", uploads())
 
     use(moto)
     made.go_away = lambda: use(f"http://127.0.0.1:{free_port(0)}")
