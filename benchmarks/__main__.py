@@ -14,6 +14,7 @@ from benchmarks import (
     bench_stalled,
     bench_trust,
     bench_webhooks,
+    bench_workbook,
 )
 
 
@@ -30,6 +31,7 @@ def main() -> int:
         ("scale", bench_scale),
         ("soak", bench_soak),
         ("stalled", bench_stalled),
+        ("workbook", bench_workbook),
     ):
         sub = names.add_parser(name, help=module.__doc__)
         module.add_arguments(sub)

@@ -197,7 +197,10 @@ class FileSerializer(JobOptionsSerializer):
     review = FormFlag(default=False, help_text=REVIEW)
     review_if_known = FormFlag(default=False, help_text=REVIEW_IF_KNOWN)
     rules = FormRules(required=False, binary=True, help_text=RULES)
-    file = serializers.FileField(allow_empty_file=True, help_text="A CSV file.")
+    file = serializers.FileField(
+        allow_empty_file=True,
+        help_text="A CSV; or a workbook (.xlsx, .xlsm, .xlsb, .xls, .ods), gzip or ZIP with one.",
+    )
 
 
 class RowErrorSerializer(serializers.ModelSerializer[RowError]):
@@ -293,7 +296,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
         return jobs.defer(*INNER) if self.action == "list" else jobs
 
     @extend_schema(
-        summary="Upload a CSV and import it",
+        summary="Upload a file and import it",
         request={"multipart/form-data": FileSerializer},
         responses={202: JobSerializer, 507: ErrorSerializer},
     )

@@ -1,6 +1,8 @@
 """From an archive or a workbook to the table that is read: the stage “unpack”."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict
 from typing import BinaryIO, NoReturn, cast
 
@@ -12,6 +14,7 @@ from structlog import get_logger
 from imports.mapping.questions import Question
 from imports.mapping.rules import parse_rules, rules_as_json
 from imports.models import ImportJob, uploads
+from imports.pipeline.duplicates import TELL_SECONDS
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.match import ask
 from imports.readers.unpack import (
@@ -48,13 +51,14 @@ def unpack_upload(job: ImportJob, file: BinaryIO) -> bool:
         done = _unpacked(job, file, temporary)
         temporary.size = done.size
         temporary.seek(0)
-        job.table.save("table.csv", temporary, save=False)
-    name = str(job.table.name)
-    try:
-        _go_on(job, table=name, table_size=done.size, unpacked=_as_json(done))
-    except Overtaken:
-        uploads().delete(name)
-        raise
+        try:
+            _store(job, temporary)
+            values = {"table_size": done.size, "unpacked": _as_json(done)}
+            _go_on(job, table=str(job.table.name), **values)
+        except Overtaken:
+            if job.table:
+                uploads().delete(str(job.table.name))
+            raise
     logger.info("file_unpacked", kind=done.kind, bytes=done.size)
     return False
 
@@ -98,9 +102,19 @@ def _unpacked(job: ImportJob, file: BinaryIO, target: TemporaryUploadedFile) -> 
         choose_member(job, choice.members)
 
 
+def _store(job: ImportJob, table: TemporaryUploadedFile) -> None:
+    """Put the table into the storage; into a bucket that takes long."""
+    with ThreadPoolExecutor(1) as thread:
+        storing = thread.submit(job.table.save, "table.csv", table, save=False)
+        while not wait([storing], timeout=TELL_SECONDS).done:
+            _tell(job, table, 1.0)
+        storing.result()
+
+
 def _tell(job: ImportJob, target: TemporaryUploadedFile, share: float) -> None:
     """A sign of life for the sweeps: of jobs, and of files to which nothing is written."""
-    os.utime(target.temporary_file_path())
+    with suppress(FileNotFoundError):  # moved into place
+        os.utime(target.temporary_file_path())
     moved = _here(job).update(
         bytes_read=max(1, int(share * job.file_size)), progress_at=timezone.now()
     )

@@ -22,9 +22,9 @@ LOOK_SECONDS = 0.2
 
 class Command(BaseCommand):
     help = (
-        "Import a CSV file into the catalogue, and wait for its end. Exits 1 if it failed or was "
-        "cancelled. With --review, or where the changes look unusual, it stops before anything is "
-        "written, shows what would change and how to apply it, and exits 0."
+        "Import a CSV or a workbook into the catalogue, and wait for its end. Exits 1 if it "
+        "failed or was cancelled. With --review, or where the changes look unusual, it stops "
+        "before anything is written, shows what would change and how to apply it, and exits 0."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,7 +4,9 @@ kinds      what a file is, by its first bytes
 process    a process of its own for each file, watched and ended (``unpack``, ``peek``)
 child      what runs there
 archives   gzip and ZIP
-workbooks  a sheet as CSV; cells: its values as people see them; shown: those that would be lost
+workbooks  a sheet as CSV
+cells      its values as people see them
+shown      those that would be lost (xls: of an old workbook)
 pages      an HTML table
 limits     how much is unpacked
 """

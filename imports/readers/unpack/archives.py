@@ -22,6 +22,8 @@ _TABLES = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _OTHERS = re.compile(
     r"\.(jpe?g|png|gif|webp|svg|tiff?|bmp|pdf|docx?|rtf|md|html?|css|js|xsd|dtd|exe|dll|mp4|log)$"
 )
+# Parts of a workbook that hold no cell; one with a picture in each row has thousands.
+PICTURE = re.compile(r"(xl/)?(media|drawings|printerSettings|Pictures|Thumbnails)/", re.I)
 _ENCRYPTED = 0x1
 _ZIP = "the Excel workbook or ZIP archive"  # which of them, its end would tell
 
@@ -46,11 +48,6 @@ def opened_gzip(file: BinaryIO) -> Iterator[IO[bytes]]:
 def opened_zip(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """A ZIP archive with its list of members. Raises ``UnreadableFile``."""
     with damage_told(_ZIP), zipfile.ZipFile(file) as archive:
-        if len(archive.infolist()) > limits.MEMBERS:
-            raise UnreadableFile(
-                f"The ZIP archive has {len(archive.infolist()):,} members; at most "
-                f"{limits.MEMBERS:,} are allowed. Pack only the table that is to be imported."
-            )
         yield archive
 
 
@@ -107,14 +104,25 @@ def _manifest(archive: zipfile.ZipFile) -> bytes:
         return b""
 
 
-def check_sizes(archive: zipfile.ZipFile, packed: int) -> None:
-    """Raise ``UnreadableFile`` if all members together would be too large."""
-    if sum(info.file_size for info in archive.infolist()) > limits.most(packed):
+def size_of_parts(archive: zipfile.ZipFile, packed: int) -> int:
+    """The bytes of a workbook's parts but pictures. Raises ``UnreadableFile`` for too many."""
+    parts = [info for info in archive.infolist() if not PICTURE.match(info.filename)]
+    size = sum(info.file_size for info in parts)
+    if size > limits.most(packed):
         raise UnreadableFile(limits.TOO_LARGE)
+    return size
 
 
 def tables_of(archive: zipfile.ZipFile) -> list[str]:
-    """The names of the members that may be tables, in the archive's order."""
+    """The names of the members that may be tables, in the archive's order.
+
+    Raises ``UnreadableFile`` for an archive of too many members.
+    """
+    if len(archive.infolist()) > limits.MEMBERS:
+        raise UnreadableFile(
+            f"The ZIP archive has {len(archive.infolist()):,} members; at most "
+            f"{limits.MEMBERS:,} are allowed. Pack only the table that is to be imported."
+        )
     members = [
         info.filename
         for info in archive.infolist()

@@ -137,14 +137,13 @@ class _Unpacking:
     ) -> dict[str, Any]:
         """A workbook or a page."""
         # Not above: an archive with a CSV needs neither.
-        from imports.readers.unpack import pages, workbooks
+        from imports.readers.unpack import pages, workbooks, xls
 
         size = self.packed
         if kind == Kind.ZIP:
             with archives.opened_zip(file) as archive:
                 kind = archives.kind_of_zip(archive)
-                archives.check_sizes(archive, self.packed)
-                size = sum(info.file_size for info in archive.infolist())
+                size = archives.size_of_parts(archive, self.packed)
         if nested and kind in (Kind.ZIP, Kind.GZIP):
             raise UnreadableFile(
                 "The archive holds another archive. Unpack it, and upload the one with the table."
@@ -157,7 +156,7 @@ class _Unpacking:
             )
         if kind == Kind.HTML:
             return {"warnings": pages.convert(file, self.out, rows=self.rows)}
-        with self._prepared(file, kind) as book:
+        with self._prepared(file, kind) as (book, warnings):
             table = workbooks.convert(
                 book,
                 self.out,
@@ -165,22 +164,23 @@ class _Unpacking:
                 rows=self.rows,
                 unpacked_size=size,
                 tell=lambda share: self._tell(0.5 + share / 2),
+                errors=xls.errors_of(file) if kind == Kind.OLE else {},
             )
-        return {"sheets": table.sheets, "sheet": table.sheet, "warnings": table.warnings}
+        return {"sheets": table.sheets, "sheet": table.sheet, "warnings": warnings + table.warnings}
 
     @contextmanager
-    def _prepared(self, file: BinaryIO, kind: Kind) -> Iterator[BinaryIO]:
-        """The workbook without a password, and with texts where values would be lost."""
+    def _prepared(self, file: BinaryIO, kind: Kind) -> Iterator[tuple[BinaryIO, list[str]]]:
+        """The workbook, with texts where values would be lost, and warnings."""
         from imports.readers.unpack import shown, workbooks
 
         if kind == Kind.OLE:
             workbooks.check_container(file)
-            yield file
+            yield file, []
             return
         with tempfile.TemporaryFile() as scratch, archives.damage_told("the workbook"):
-            book = shown.with_texts(file, kind, scratch)
+            book, warnings = shown.with_texts(file, kind, scratch)
             book.flush()
-            yield book
+            yield book, warnings
 
     def _tell(self, share: float) -> None:
         now = time.monotonic()

@@ -8,14 +8,14 @@ from imports.readers.csv import UnreadableFile
 MEMORY = 600_000_000  # bytes of address space of the child; a full sheet of 1 million rows has less
 SECONDS = 900  # of the child
 TABLE_SIZE = 4 << 30  # bytes of an unpacked table, and of all parts of a workbook
-RATIO = 250  # of what is unpacked to what was packed, where there are more bytes than
+RATIO = 200  # of what is unpacked to what was packed, where there are more bytes than
 RATIO_FROM = 256 << 20  # (suppliers' tables pack 5 to 50 times; zeros pack 1,000 times)
 MEMBERS = 1_000  # of an archive
 SHEETS = 250
 BLOCK = 1 << 20  # bytes
 
 TOO_LARGE = (
-    "The file is larger unpacked than is taken: at most 4 GB, and at most 250 times as many bytes "
+    "The file is larger unpacked than is taken: at most 4 GB, and at most 200 times as many bytes "
     "as it has packed. Split it, or upload it unpacked."
 )
 TOO_MUCH_MEMORY = (

@@ -12,7 +12,7 @@ from typing import IO, BinaryIO
 from xml.etree import ElementTree
 
 from imports.readers.csv import UnreadableFile
-from imports.readers.unpack import limits
+from imports.readers.unpack import archives, limits, xls
 from imports.readers.unpack.kinds import Kind
 
 # A part in pieces, each with whether it was changed.
@@ -23,25 +23,31 @@ _SHEETS = {
     Kind.XLSB: re.compile(r"xl/worksheets/[^/]+\.bin", re.I),
     Kind.ODS: re.compile(r"content\.xml"),
 }
-_PICTURE = re.compile(r"(xl/)?(media|drawings|printerSettings|Pictures|Thumbnails)/", re.I)
 
 
-def with_texts(file: BinaryIO, kind: Kind, scratch: BinaryIO) -> BinaryIO:
-    """The workbook, or one in ``scratch`` whose lost values are texts.
+NOT_COMPUTED = (
+    "The workbook has formulas that were never computed: their cells are blank. Open it in Excel "
+    "or LibreOffice, save it, and upload it again."
+)
+
+
+def with_texts(file: BinaryIO, kind: Kind, scratch: BinaryIO) -> tuple[BinaryIO, list[str]]:
+    """The workbook, or one in ``scratch`` whose lost values are texts; and warnings.
 
     Every sheet is unpacked here, and so checked, before anything else reads it: ``zipfile`` gives
     no more bytes than the archive tells of. Raises ``UnreadableFile``, ``zipfile.BadZipFile``.
     """
+    warnings: list[str] = []
     with zipfile.ZipFile(file) as archive:
-        change = _changes(archive, kind)
+        change = _changes(archive, kind, warnings)
         sheets = [info for info in archive.infolist() if _SHEETS[kind].fullmatch(info.filename)]
         changed = {info.filename for info in sheets if _is_changed(archive, info, change)}
         if not changed:
-            return file
+            return file, warnings
         room = limits.most(limits.size_of(file))
         with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
             for info in archive.infolist():
-                if _PICTURE.match(info.filename):
+                if archives.PICTURE.match(info.filename):
                     continue
                 with archive.open(info) as source, target.open(info.filename, "w") as sink:
                     pieces = change if info.filename in changed else _unchanged
@@ -50,23 +56,32 @@ def with_texts(file: BinaryIO, kind: Kind, scratch: BinaryIO) -> BinaryIO:
                         room -= len(piece)
                         if room < 0:
                             raise UnreadableFile(limits.TOO_LARGE)
-    return scratch
+    return scratch, warnings
 
 
 def _is_changed(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, change: Callable[[IO[bytes]], Pieces]
 ) -> bool:
+    """Reads a part to where it is changed, or to its end, where its sum is checked."""
     with archive.open(info) as stream:
         return any(changed for _, changed in change(stream))
 
 
-def _changes(archive: zipfile.ZipFile, kind: Kind) -> Callable[[IO[bytes]], Pieces]:
+def _changes(
+    archive: zipfile.ZipFile, kind: Kind, warnings: list[str]
+) -> Callable[[IO[bytes]], Pieces]:
     if kind == Kind.XLSB:
         return _xlsb_pieces
     if kind == Kind.ODS:
         return lambda stream: _xml_pieces(stream, _ods_texts)
     padded = _zero_padded_styles(archive)
-    return lambda stream: _xml_pieces(stream, lambda text: _xlsx_texts(text, padded))
+
+    def texts(text: bytes) -> bytes:
+        if not warnings and _NOT_COMPUTED.search(text):
+            warnings.append(NOT_COMPUTED)
+        return _xlsx_texts(text, padded)
+
+    return lambda stream: _xml_pieces(stream, texts)
 
 
 def _unchanged(stream: IO[bytes]) -> Pieces:
@@ -93,8 +108,12 @@ def _xml_pieces(stream: IO[bytes], texts: Callable[[bytes], bytes]) -> Pieces:
 
 # --- .xlsx: ECMA-376, part 1, 18.3.1.4 ------------------------------------------------
 
-_XLSX_ERROR = re.compile(rb'(<(?:\w+:)?c\s(?:[^>]*\s)?t=)"e"')
+_XLSX_ERROR = re.compile(rb'(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)"e"')
 _ZEROS = re.compile(r"0{2,}")
+_NOT_COMPUTED = re.compile(
+    rb"<(?:\w+:)?f(?:\s[^<>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*(?:/>|></(?:\w+:)?v>)\s*)?"
+    rb"</(?:\w+:)?c>"
+)
 
 
 def _xlsx_texts(text: bytes, padded: dict[bytes, int]) -> bytes:
@@ -105,8 +124,8 @@ def _xlsx_texts(text: bytes, padded: dict[bytes, int]) -> bytes:
         return text
     styles = b"|".join(padded)
     cell = re.compile(
-        rb'<(\w+:)?c(?=\s)([^>]*?)\ss="(' + styles + rb')"([^>/]*)>'
-        rb"((?:<(?:\w+:)?f[^>]*/>|<(?:\w+:)?f[^>]*>[^<]*</(?:\w+:)?f>)?)"
+        rb'<(\w+:)?c(?=\s)([^<>]*?)\ss="(' + styles + rb')"([^<>/]*)>'
+        rb"((?:<(?:\w+:)?f[^<>]*/>|<(?:\w+:)?f[^<>]*>[^<]*</(?:\w+:)?f>)?)"
         rb"<((?:\w+:)?v)>(\d+)</"
     )
 
@@ -145,7 +164,7 @@ def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, int]:
 
 # --- .ods: what LibreOffice writes ----------------------------------------------------
 
-_ODS_ERROR = re.compile(rb'<table:table-cell\s[^>]*calcext:value-type="error"[^>]*>')
+_ODS_ERROR = re.compile(rb'<table:table-cell\s[^<>]*calcext:value-type="error"[^<>]*>')
 _ODS_VALUES = re.compile(rb'\s(?:office:(?:string-)?value(?:-type)?|calcext:value-type)="[^"]*"')
 
 
@@ -163,15 +182,6 @@ def _ods_texts(text: bytes) -> bytes:
 # --- .xlsb: [MS-XLSB] 2.1.4 and 2.4 ---------------------------------------------------
 
 _CELL_ERROR, _CELL_TEXT, _FORMULA_ERROR = 3, 6, 11
-_ERROR_NAMES = {
-    0: "#NULL!",
-    7: "#DIV/0!",
-    15: "#VALUE!",
-    23: "#REF!",
-    29: "#NAME?",
-    36: "#NUM!",
-    42: "#N/A",
-}
 
 
 def _xlsb_pieces(stream: IO[bytes]) -> Pieces:
@@ -184,7 +194,7 @@ def _xlsb_pieces(stream: IO[bytes]) -> Pieces:
         while (record := _xlsb_record(data, position)) is not None:
             number, body, end = record
             if number in (_CELL_ERROR, _FORMULA_ERROR) and end - body >= 9:
-                name = _ERROR_NAMES.get(data[body + 8], "#ERROR!").encode("utf-16-le")
+                name = xls.NAMES.get(data[body + 8], xls.UNKNOWN).encode("utf-16-le")
                 cell = data[body : body + 8] + struct.pack("<I", len(name) // 2) + name
                 pieces += [data[copied:position], bytes((_CELL_TEXT, len(cell))), cell]
                 copied = end

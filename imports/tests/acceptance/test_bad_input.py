@@ -1,6 +1,7 @@
 """What bad input gets, through the real pipeline: upload, broker, worker, database."""
 
 import codecs
+import gzip
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 
 from catalog.models import Change, Product
 from imports.models import ImportJob
+from imports.tests.workbooks import xlsx, zipped
 
 Run = Callable[..., ImportJob]
 HEADER = "sku,name,description,price,active\n"
@@ -88,6 +90,19 @@ def test_what_is_no_csv_fails_and_says_what_it_is(
     job = run_import(content)
     assert job.status == "failed"
     assert word in job.error
+
+
+def test_a_workbook_and_an_archive_are_unpacked_by_the_running_worker(run_import: Run) -> None:
+    assert_complete(run_import(xlsx({"Products": [["sku", "name"], ["A-1", "Lamp"]]})))
+    assert_complete(run_import(zipped({"list.csv": "sku,name\nA-2,Bed\n"})))
+    assert skus() == ["A-1", "A-2"]
+
+
+def test_a_bomb_ends_in_a_sentence_and_the_worker_goes_on(run_import: Run) -> None:
+    job = run_import(gzip.compress(bytes(300 << 20)))
+    assert job.status == "failed"
+    assert "larger unpacked" in job.error
+    assert_complete(run_import(HEADER + GOOD))
 
 
 # --- Encodings, delimiters, line ends -------------------------------------------------

@@ -93,3 +93,16 @@ def test_one_run_deletes_only_so_many(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_does_not_exist_yet_has_no_orphans(folder: Path, settings: Any) -> None:
     folder.rmdir()
     assert orphans.clear_orphans(timezone.now()) == []
+
+
+def test_the_table_of_a_job_is_no_orphan(
+    folder: Path, upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload("sku,name\nA-1,Lamp\n")
+    day = Path(job.file.name).parent
+    old = timezone.now() - timedelta(days=1, minutes=1)
+    for name in ("a.table.csv", "b.table.csv"):
+        (folder / day / name).touch()
+        os.utime(folder / day / name, (old.timestamp(), old.timestamp()))
+    ImportJob.objects.update(table=f"{day}/a.table.csv")
+    assert run_all_days(timezone.now()) == [f"{day}/b.table.csv"]

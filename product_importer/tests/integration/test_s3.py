@@ -19,6 +19,7 @@ from imports.models import ImportJob
 from imports.operations import jobs
 from imports.pipeline import duplicates, stage
 from imports.pipeline.finish import ATTEMPTS
+from imports.tests.workbooks import xlsx
 from product_importer.common import enqueue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +44,22 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
             jobs.run_chunks(job_id)
     assert ImportJob.objects.get().status == "completed"
     assert Product.objects.count() == 5000
+
+
+def test_a_workbook_in_the_bucket_is_unpacked_to_a_table_beside_it(
+    bucket: Any, messages: Messages
+) -> None:
+    job = jobs.start_import(
+        file=File(io.BytesIO(xlsx()), name="p.xlsx"), file_name="p.xlsx", user=None
+    )
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.created) == ("completed", 2)
+    stored = {item.key: item.size for item in bucket.objects.all()}
+    assert stored == {
+        f"uploads/{job.file.name}": job.file_size,
+        f"uploads/{job.table.name}": job.table_size,
+    }
 
 
 def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
