@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
 from imports.operations import suppliers as operations
+from imports.queries.formats import as_file
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     ErrorSerializer,
@@ -91,6 +92,24 @@ class VersionSerializer(serializers.ModelSerializer[FormatVersion]):
     )
 
 
+class FormatFileSerializer(serializers.Serializer[Any]):
+    """A format by itself: ``dialect`` as in the Frictionless Table Dialect."""
+
+    supplier = JSONText(max_length=NAME_MAX_LENGTH, help_text="its name; made if it is new")
+    name = JSONText(max_length=NAME_MAX_LENGTH)
+    encoding = JSONText(required=False, max_length=100)
+    dialect = serializers.DictField(
+        required=False, help_text="delimiter, quoteChar, header, headerRows, sheetName, sheetNumber"
+    )
+    fields = serializers.ListField(  # type: ignore[assignment]
+        child=JSONText(allow_blank=True, max_length=1000, trim_whitespace=False),
+        required=False,
+        max_length=operations.MAX_COLUMNS,
+        help_text="the names of the columns",
+    )
+    rules = RulesField(required=False, help_text="the other rules")
+
+
 class ByNumber(NewestFirst):
     ordering = "-number"
 
@@ -157,7 +176,7 @@ class SupplierViewSet(Explained, viewsets.ReadOnlyModelViewSet[Supplier]):
 class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
     queryset = Format.objects.all()
     serializer_class = FormatSerializer
-    permissions_of = {**CRUD, "versions": SEE}
+    permissions_of = {**CRUD, "versions": SEE, "export": SEE, "import_": CHANGE}
 
     def get_queryset(self) -> QuerySet[Format]:
         formats = Format.objects.all()
@@ -207,3 +226,27 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         versions: Any = self.get_object().versions.select_related("created_by")
         page: Any = self.paginate_queryset(versions)
         return self.get_paginated_response(VersionSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="A format as JSON, to keep or to import elsewhere",
+        description="Names as in the Frictionless Table Dialect where they mean the same.",
+        responses=FormatFileSerializer,
+    )
+    @action(detail=True, pagination_class=None)
+    def export(self, request: Request, pk: str) -> Response:
+        return Response(
+            as_file(self.get_object()),
+            headers={"Content-Disposition": f'attachment; filename="format-{int(pk)}.json"'},
+        )
+
+    @extend_schema(
+        summary="Add a format from its JSON, or a version of the supplier's one of this name",
+        request=FormatFileSerializer,
+        responses={201: FormatSerializer},
+    )
+    @action(detail=False, methods=["post"], url_path="import", url_name="import")
+    def import_(self, request: Request) -> Response:
+        given = FormatFileSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        made = operations.import_format(data=given.validated_data, user=actor_of(request))
+        return Response(FormatSerializer(made).data, status=status.HTTP_201_CREATED)

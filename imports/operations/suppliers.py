@@ -1,12 +1,13 @@
 """Suppliers and their formats: made, changed, remembered, deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from imports.mapping.exchange import rules_of
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
@@ -156,6 +157,24 @@ def remember(
     if known is None:
         known = create_supplier(name=supplier, user=user)
     return save_format(supplier=known, name=name, rules=rules, columns=columns, user=user)
+
+
+def import_format(*, data: Mapping[str, Any], user: User | None) -> Format:
+    """Make a format of its JSON (``queries.formats.as_file``), or its next version.
+
+    Raises ``Invalid``.
+    """
+    try:
+        rules = rules_of(data.get("dialect", {}), data.get("encoding"), data.get("rules", {}))
+    except RulesError as error:
+        raise Invalid({"dialect": ("invalid", " ".join(error.problems))}) from error
+    return remember(
+        supplier=data["supplier"],
+        name=data["name"],
+        rules=rules,
+        columns=data.get("fields", []),
+        user=user,
+    )
 
 
 def note_use(format_id: int) -> None:

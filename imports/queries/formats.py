@@ -1,13 +1,15 @@
 """Formats: found by name, by a file's columns, and what was chosen in them before."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db.models import F, QuerySet
 
 from imports.mapping.aliases import key_of
+from imports.mapping.exchange import dialect_of, other_rules
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
-from imports.mapping.rules import parse_rules
+from imports.mapping.rules import AUTO, parse_rules
 from imports.mapping.table import Memory
 from imports.models import Format, Supplier
 from product_importer.common.parsing import whole_number
@@ -44,6 +46,20 @@ def find_format(text: str) -> Format:
             "/api/v1/formats/ lists them."
         )
     return found
+
+
+def as_file(found: Format) -> dict[str, Any]:
+    """A format by itself, as JSON."""
+    rules = parse_rules(found.rules)
+    encoding = {} if rules.encoding == AUTO else {"encoding": rules.encoding}
+    return {
+        "supplier": found.supplier.name if found.supplier else found.name,
+        "name": found.name,
+        **encoding,
+        "dialect": dialect_of(rules),
+        "fields": found.columns,
+        "rules": other_rules(rules),
+    }
 
 
 def known(found: Format) -> KnownFormat:
