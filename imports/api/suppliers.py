@@ -67,6 +67,7 @@ class FormatSerializer(serializers.ModelSerializer[Format]):
         source="supplier_id",
         min_value=1,
         max_value=2**63 - 1,
+        allow_null=True,
         help_text="null for those that come with the product",
     )
     name = JSONText(max_length=NAME_MAX_LENGTH)
@@ -197,7 +198,10 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         )
         return Response(FormatSerializer(made).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change a format: new rules or columns are a new version")
+    @extend_schema(
+        summary="Change a format: new rules or columns are a new version",
+        responses={200: FormatSerializer, 409: ErrorSerializer},
+    )
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
         given = FormatSerializer(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
@@ -206,7 +210,10 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         )
         return Response(FormatSerializer(changed).data)
 
-    @extend_schema(summary="Change some fields of a format")
+    @extend_schema(
+        summary="Change some fields of a format",
+        responses={200: FormatSerializer, 409: ErrorSerializer},
+    )
     def partial_update(self, request: Request, pk: str) -> Response:
         return self.update(request, pk, partial=True)
 

@@ -71,7 +71,7 @@ def delete_supplier(*, supplier_id: int) -> None:
 @transaction.atomic
 def create_format(
     *,
-    supplier_id: int,
+    supplier_id: int | None,
     name: str,
     rules: object,
     columns: Sequence[str] = (),

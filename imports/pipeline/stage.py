@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
+from imports.mapping.rules import RulesError
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
@@ -148,7 +149,10 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
             ):
                 return layout, checkpoint
     found = match_columns(job, file)
-    layout = found.layout()
+    try:
+        layout = found.layout()
+    except RulesError as error:
+        raise UnreadableFile(str(error)) from error
     checkpoint = Checkpoint(layout.offset, layout.line)
     restart_staging(job, found=found, layout=layout.as_json(), checkpoint=asdict(checkpoint))
     return layout, checkpoint
@@ -164,10 +168,8 @@ def restart_staging(
     refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
     was when it was looked at.
     """
-    with connection.cursor() as cursor:
-        staging.lock_job(cursor, job.pk)
-        staging.create_staging(cursor, job.pk)
-    # Two workers may have been woken to read it: the first one's records must stay.
+    # Two workers may have been woken to read it: the first one's records must stay, and its lock
+    # be left alone.
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
@@ -176,8 +178,14 @@ def restart_staging(
         checkpoint=job.checkpoint,
         staged_records=job.staged_records,
     )
+    overtaken = Overtaken(f"job {job.pk} is not where this worker would read it from")
+    if not moved.exists():
+        raise overtaken
+    with connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        staging.create_staging(cursor, job.pk)
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
-        raise Overtaken(f"job {job.pk} is not where this worker would read it from")
+        raise overtaken
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     read_errors._raw_delete(read_errors.db)
     refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
