@@ -2,7 +2,8 @@
 
 Pure Python, no Django. Nothing in a rule is ever executed.
 
-rules     the closed list of rules: parsed from JSON, checked, written back
+model     the closed list of rules, and back to JSON
+rules     parsed from JSON and checked, by themselves and against a header
 evidence  what a column's values could be
 values    rules and a header -> a plan that turns a record's cells into a product's values
 questions what only a person can settle
