@@ -99,14 +99,15 @@ class FormatFileSerializer(serializers.Serializer[Any]):
     supplier = JSONText(max_length=NAME_MAX_LENGTH, help_text="its name; made if it is new")
     name = JSONText(max_length=NAME_MAX_LENGTH)
     encoding = JSONText(required=False, max_length=100)
+    member = JSONText(required=False, max_length=1000)
     dialect = serializers.DictField(
         required=False, help_text="delimiter, quoteChar, header, headerRows, sheetName, sheetNumber"
     )
-    fields = serializers.ListField(  # type: ignore[assignment]
+    columns = serializers.ListField(
         child=JSONText(allow_blank=True, max_length=1000, trim_whitespace=False),
         required=False,
         max_length=operations.MAX_COLUMNS,
-        help_text="the names of the columns",
+        help_text="their names",
     )
     rules = RulesField(required=False, help_text="the other rules")
 

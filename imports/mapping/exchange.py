@@ -1,64 +1,85 @@
-"""A format as a file of JSON: its dialect in the words of the Frictionless Table Dialect.
+"""Formats as JSON files, to keep and to pass on.
 
-https://datapackage.org/standard/table-dialect/ names ``delimiter``, ``quoteChar``, ``header``,
-``headerRows``, ``sheetName`` and ``sheetNumber``. What is found out by itself is left out there.
+What says how a table is written has the names of the Frictionless Table Dialect
+(https://specs.frictionlessdata.io/table-dialect/): ``delimiter``, ``quoteChar``, ``header``,
+``headerRows``, ``sheetName``, ``sheetNumber``. All else is as in the rules.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from imports.mapping.rules import AUTO, Rules, RulesError, rules_as_json
+from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 
-KNOWN = ("delimiter", "quoteChar", "header", "headerRows", "sheetName", "sheetNumber")
+OWN = ("encoding", "member")
 
 
-def dialect_of(rules: Rules) -> dict[str, Any]:
-    """The part of rules that a table dialect has words for."""
+class FormatFile(NamedTuple):
+    """``rules`` as ``rules_as_json`` gives them."""
+
+    name: str
+    rules: dict[str, Any]
+    columns: list[str]
+
+
+def format_as_file(
+    name: str, rules: Rules, columns: Sequence[str], **told: object
+) -> dict[str, Any]:
+    """A format as JSON; ``told`` is beside it for people, and is not read back."""
+    data = rules_as_json(rules)
     dialect: dict[str, Any] = {}
     if rules.delimiter != AUTO:
         dialect["delimiter"] = rules.delimiter
     if rules.quote != AUTO:
         dialect["quoteChar"] = rules.quote
-    if rules.header_line == 0:
-        dialect["header"] = False
-    elif rules.header_line != AUTO:
-        dialect["headerRows"] = [rules.header_line]
+    if rules.header_line != AUTO:
+        dialect["header"] = rules.header_line != 0
+        if rules.header_line:
+            dialect["headerRows"] = [rules.header_line]
     if rules.sheet != AUTO:
         dialect["sheetNumber" if isinstance(rules.sheet, int) else "sheetName"] = rules.sheet
-    return dialect
-
-
-def other_rules(rules: Rules) -> dict[str, Any]:
-    """The rules that it has no words for, as JSON."""
-    data = rules_as_json(rules)
     return {
-        name: value
-        for name, value in data.items()
-        if name in ("member", "blank", "only_if", "columns") and value not in (AUTO, {}, [])
+        "name": name,
+        **told,
+        **{key: data[key] for key in OWN if data[key] != AUTO},
+        "dialect": dialect,
+        "columns": list(columns),
+        "rules": {key: data[key] for key in ("blank", "only_if", "columns")},
     }
 
 
-def rules_of(dialect: Mapping[str, Any], encoding: str | None, others: Mapping[str, Any]) -> Any:
-    """Rules as JSON, of what ``dialect_of`` and ``other_rules`` gave.
-
-    Raises ``RulesError`` for words of a dialect that mean nothing here.
-    """
-    problems = [
-        f"dialect: “{str(name)[:60]}” is not known here. There are: {', '.join(KNOWN)}."
-        for name in dialect
-        if name not in KNOWN
-    ]
-    rows = dialect.get("headerRows")
-    if rows is not None and not (isinstance(rows, list) and len(rows) == 1):
-        problems.append("dialect.headerRows: It has to be a list with the number of one line.")
+def format_from_file(data: object) -> FormatFile:
+    """Read such a file back. Raises ``RulesError`` with all that is wrong with it."""
+    if not isinstance(data, dict):
+        raise RulesError(["The file holds no format: it has to be a JSON object."])
+    name, columns, rules = data.get("name", ""), data.get("columns", []), data.get("rules", {})
+    dialect = data.get("dialect", {})
+    problems = []
+    if not isinstance(name, str):
+        problems.append("name: It has to be a text.")
+    if not isinstance(columns, list) or not all(isinstance(one, str) for one in columns):
+        problems.append("columns: It has to be a list of names.")
+    if not isinstance(rules, dict) or not isinstance(dialect, dict):
+        problems.append("rules and dialect: Each has to be an object.")
     if problems:
         raise RulesError(problems)
-    rules = dict(others)
-    given = {
-        "encoding": encoding,
-        "delimiter": dialect.get("delimiter"),
-        "quote": dialect.get("quoteChar"),
-        "header_line": 0 if dialect.get("header") is False else rows and rows[0],
-        "sheet": dialect.get("sheetName", dialect.get("sheetNumber")),
-    }
-    return rules | {name: value for name, value in given.items() if value is not None}
+    given = {**rules, **_dialect(dialect), **{key: data[key] for key in OWN if key in data}}
+    return FormatFile(name, rules_as_json(parse_rules(given)), columns)
+
+
+def _dialect(dialect: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules that a table dialect's own names stand for."""
+    found: dict[str, Any] = {}
+    for name, rule in (
+        ("delimiter", "delimiter"),
+        ("quoteChar", "quote"),
+        ("sheetName", "sheet"),
+        ("sheetNumber", "sheet"),
+    ):
+        if name in dialect:
+            found[rule] = dialect[name]
+    rows = dialect.get("headerRows")
+    if dialect.get("header") is False:
+        found["header_line"] = 0
+    elif isinstance(rows, list) and rows:
+        found["header_line"] = rows[-1]
+    return found

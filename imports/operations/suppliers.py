@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from imports.mapping.exchange import rules_of
+from imports.mapping.exchange import format_from_file
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
@@ -165,14 +165,14 @@ def import_format(*, data: Mapping[str, Any], user: User | None) -> Format:
     Raises ``Invalid``.
     """
     try:
-        rules = rules_of(data.get("dialect", {}), data.get("encoding"), data.get("rules", {}))
+        read = format_from_file(data)
     except RulesError as error:
-        raise Invalid({"dialect": ("invalid", " ".join(error.problems))}) from error
+        raise Invalid({"rules": ("invalid", " ".join(error.problems))}) from error
     return remember(
         supplier=data["supplier"],
-        name=data["name"],
-        rules=rules,
-        columns=data.get("fields", []),
+        name=read.name,
+        rules=read.rules,
+        columns=read.columns,
         user=user,
     )
 

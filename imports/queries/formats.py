@@ -6,10 +6,10 @@ from typing import Any
 from django.db.models import F, QuerySet
 
 from imports.mapping.aliases import key_of
-from imports.mapping.exchange import dialect_of, other_rules
+from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
-from imports.mapping.rules import AUTO, parse_rules
+from imports.mapping.rules import parse_rules
 from imports.mapping.table import Memory
 from imports.models import Format, Supplier
 from product_importer.common.parsing import whole_number
@@ -50,16 +50,14 @@ def find_format(text: str) -> Format:
 
 def as_file(found: Format) -> dict[str, Any]:
     """A format by itself, as JSON."""
-    rules = parse_rules(found.rules)
-    encoding = {} if rules.encoding == AUTO else {"encoding": rules.encoding}
-    return {
-        "supplier": found.supplier.name if found.supplier else found.name,
-        "name": found.name,
-        **encoding,
-        "dialect": dialect_of(rules),
-        "fields": found.columns,
-        "rules": other_rules(rules),
-    }
+    supplier = found.supplier.name if found.supplier else found.name
+    return format_as_file(
+        found.name,
+        parse_rules(found.rules),
+        found.columns,
+        supplier=supplier,
+        version=found.version,
+    )
 
 
 def known(found: Format) -> KnownFormat:

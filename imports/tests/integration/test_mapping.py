@@ -514,15 +514,20 @@ def test_a_format_goes_out_and_comes_in_as_json(page: Client) -> None:
         supplier=supplier, name="List", rules=rules, columns=["a", "b"], user=None
     )
     text = page.get(f"/api/v1/formats/{kept.pk}/export/").json()
-    assert text["dialect"] == {"delimiter": ";", "headerRows": [3], "sheetName": "Prices"}
+    assert text["dialect"] == {
+        "delimiter": ";",
+        "header": True,
+        "headerRows": [3],
+        "sheetName": "Prices",
+    }
     assert text["encoding"] == "cp1252"
     text |= {"supplier": "Schmidt", "name": "Copy"}
     made = ask(page, "post", "formats/import/", text)
     assert made.status_code == 201, made.content
     copy = Format.objects.get(pk=made.json()["id"])
     assert (copy.rules, copy.columns) == (kept.rules, ["a", "b"])
-    wrong = ask(page, "post", "formats/import/", {**text, "dialect": {"commentChar": "#"}})
-    assert "commentChar" in wrong.json()["detail"]
+    wrong = ask(page, "post", "formats/import/", {**text, "dialect": {"delimiter": "abc"}})
+    assert "delimiter" in wrong.json()["detail"]
 
 
 def test_a_gigabyte_is_not_read_to_show_its_columns(
