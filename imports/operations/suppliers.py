@@ -78,7 +78,7 @@ def create_format(
     user: User | None,
 ) -> Format:
     """Raises ``Invalid``, for a name that the supplier has a format of as well."""
-    supplier = Supplier.objects.select_for_update().filter(pk=supplier_id).first()
+    supplier = Supplier.objects.select_for_update().filter(pk=supplier_id or 0).first()
     if supplier is None:
         raise Invalid({"supplier": ("does_not_exist", "There is no such supplier.")})
     if supplier.formats.filter(name__iexact=_clean_name(name)).exists():
