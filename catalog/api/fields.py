@@ -23,7 +23,6 @@ from product_importer.common.api import (
 )
 from product_importer.common.parsing import ROW_NUMBER
 
-
 _OPTIONS: dict[str, Any] = {
     "type": "object",
     "properties": {

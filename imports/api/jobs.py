@@ -25,6 +25,7 @@ from rest_framework.utils.urls import replace_query_param
 from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
 from catalog.api.products import bad_filter
 from catalog.queries.filters import BadFilter
+from imports.api.job import JobSerializer
 from imports.api.mapping import MappingActions
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
@@ -65,50 +66,6 @@ class NoRoom(exceptions.APIException):
 class Gone(exceptions.APIException):
     status_code = status.HTTP_410_GONE
     default_code = "not_kept"
-
-
-class JobSerializer(serializers.ModelSerializer[ImportJob]):
-    class Meta:
-        model = ImportJob
-        fields = [
-            "id",
-            "status",
-            "stage",
-            "file_name",
-            "file_size",
-            "mode",
-            "review",
-            "supplier",
-            "format",
-            "format_version",
-            "checks",
-            "mends",
-            "total_records",
-            "processed_records",
-            "created",
-            "updated",
-            "unchanged",
-            "superseded",
-            "skipped",
-            "rejected",
-            "warnings",
-            "error",
-            "created_at",
-            "started_at",
-            "finished_at",
-            "change_set",
-        ]
-        read_only_fields = fields
-
-    stage = serializers.ChoiceField(
-        choices=["", *ImportJob.Stage.values],
-        read_only=True,
-        help_text="blank before a worker has begun",
-    )
-    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
-
-    def to_representation(self, job: ImportJob) -> dict[str, Any]:
-        return job_snapshot(job)
 
 
 REVIEW = "Wait before applying, and show what would change."
@@ -186,10 +143,10 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
     format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
     rules = RulesField(required=False, help_text=RULES)
     on_unclear = serializers.ChoiceField(
-        choices=["fail", "wait"],
+        choices=["fail", "wait", "always"],
         default="fail",
         help_text="What becomes of a file that leaves a question open: it fails with the question "
-        "as its error, or waits in awaiting_mapping.",
+        "as its error, or waits in awaiting_mapping; with always, every file waits there.",
     )
 
 

@@ -54,8 +54,13 @@ def columns_of(table: Table, fields: Mapping[int, str], because: Mapping[int, st
 
 
 def _samples(table: Table, place: int) -> tuple[str, ...]:
-    found = dict.fromkeys(v[:SAMPLE_LENGTH] for v in table.values(place) if v.strip())
-    return tuple(list(found)[:SAMPLES_SHOWN])
+    found: dict[str, None] = {}
+    for value in table.values(place):
+        if value.strip():
+            found[value[:SAMPLE_LENGTH]] = None
+            if len(found) == SAMPLES_SHOWN:
+                break
+    return tuple(found)
 
 
 _BY_RANK = {
@@ -99,7 +104,7 @@ def _by_values(table: Table, place: int) -> dict[str, float]:
     """Fields that a column's values alone look like."""
     seen = look_at(table.values(place, LOOKED_AT))
     scores: dict[str, float] = {}
-    if seen.price is not None and (seen.price.places or seen.price.currencies):
+    if seen.price is not None and seen.price.looks_like_money:
         scores["price"] = 0.5
     if seen.active is not None and seen.active.sure:
         scores["active"] = 0.4

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
-from imports.mapping.rules import layout_keeps
+from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
@@ -149,7 +149,10 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
             ):
                 return layout, checkpoint
     found = match_columns(job, file)
-    layout = found.layout()
+    try:
+        layout = found.layout()
+    except RulesError as error:
+        raise UnreadableFile(str(error)) from error
     checkpoint = Checkpoint(layout.offset, layout.line)
     kept = {"layout": layout.as_json(), "checkpoint": checkpoint.as_json()}
     restart_staging(job, found=found, **kept)
@@ -166,12 +169,8 @@ def restart_staging(
     refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
     was when it was looked at.
     """
-    with connection.cursor() as cursor:
-        staging.lock_job(cursor, job.pk)
-        staging.create_staging(
-            cursor, job.pk, may_keep=layout_keeps(layout), has_own=bool(layout.get("own"))
-        )
-    # Two workers may have been woken to read it: the first one's records must stay.
+    # Two workers may have been woken to read it: the first one's records must stay, and its lock
+    # be left alone.
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
@@ -180,8 +179,16 @@ def restart_staging(
         checkpoint=job.checkpoint,
         staged_records=job.staged_records,
     )
+    overtaken = Overtaken(f"job {job.pk} is not where this worker would read it from")
+    if not moved.exists():
+        raise overtaken
+    with connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        staging.create_staging(
+            cursor, job.pk, may_keep=layout_keeps(layout), has_own=bool(layout.get("own"))
+        )
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
-        raise Overtaken(f"job {job.pk} is not where this worker would read it from")
+        raise overtaken
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     read_errors._raw_delete(read_errors.db)
     skipped = job.checkpoint.get("skipped", 0)
