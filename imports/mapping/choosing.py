@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from imports.mapping.aliases import INVERSE, STOCK, UNIT
 from imports.mapping.evidence import look_at
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.questions import Question
 from imports.mapping.table import Claim, Rank, Table
 
@@ -44,6 +45,8 @@ def choose(table: Table, name: str) -> Choice:
         _choose_strong(table, choice, best)
         if name == "price" and choice.claim is not None:
             _ask_for_rivals(table, choice, claims)
+    elif name.startswith(OWN_PREFIX):
+        pass  # what is only alike is suggested
     elif name == "sku":
         ask_for_sku(table, choice, claims)
     elif name == "active":
@@ -68,8 +71,8 @@ def _choose_strong(table: Table, choice: Choice, best: list[Claim]) -> None:
         choice.ask(
             "two_columns",
             table.header[best[0].place],
-            f"Two columns mean “{choice.field}”: {places}. Choose one, or rename or remove all "
-            f"but one: {speaks}.",
+            f"Two columns mean “{table.memory.own.label(choice.field)}”: {places}. Choose one, or "
+            f"rename or remove all but one: {speaks}.",
         )
 
 

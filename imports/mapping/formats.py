@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from imports.mapping.aliases import key_of
+from imports.mapping.choosing import choose
 from imports.mapping.matching import Matched, follow
 from imports.mapping.questions import Question
-from imports.mapping.rules import AUTO, Column, ColumnRule, Condition, Rules, folded
-from imports.mapping.table import Memory, meaning, reference
+from imports.mapping.rules import (
+    AUTO,
+    Column,
+    ColumnRule,
+    Condition,
+    Rules,
+    folded,
+    resolve_columns,
+)
+from imports.mapping.table import Memory, Table, meaning, reference
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ def read_as(
     if fitted.gone and not known.lenient:
         rules, asked = _ask_for_gone(known, fitted, header, added)
     asked += _ask_for_new(known, header, added)
+    if known.lenient:
+        rules = _with_own(header, records, rules, memory)
     matched = follow(header, records, rules, memory)
     notes = [f"Read as {known.title}."]
     here = set(map(key_of, header))
@@ -68,6 +79,23 @@ def read_as(
     if gone or added:
         notes.append(_changes(header, gone, added))
     return replace(matched, questions=[*asked, *matched.questions], notes=[*notes, *matched.notes])
+
+
+def _with_own(
+    header: Sequence[str], records: Sequence[Sequence[str]], rules: Rules, memory: Memory
+) -> Rules:
+    """A ready-made format's rules, and the own fields whose columns its files have."""
+    table = Table(header, records, memory)
+    taken = {
+        place for places in resolve_columns(rules, list(header)).fields.values() for place in places
+    }
+    named = {rule.field for rule in rules.columns}
+    more = []
+    for name in memory.own.fields:
+        claim = choose(table, name).claim
+        if claim is not None and claim.place not in taken and name not in named:
+            more.append(ColumnRule(name, columns=(reference(header, claim.place),)))
+    return replace(rules, columns=(*rules.columns, *more))
 
 
 def _fit(known: KnownFormat, header: Sequence[str]) -> _Fitted:

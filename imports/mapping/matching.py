@@ -53,7 +53,7 @@ def match(
 
 
 def _find(table: Table, rules: Rules) -> Matched:
-    choices = [choose(table, name) for name in FIELDS]
+    choices = [choose(table, name) for name in (*FIELDS, *table.memory.own.fields)]
     questions: list[Question] = []
     chosen: list[ColumnRule] = []
     because: dict[int, str] = {}

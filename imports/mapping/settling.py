@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from catalog.values import clean_price
 from imports.mapping.amounts import plain_number, split_amount
+from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule
 from imports.mapping.table import Rank, Table
@@ -17,6 +18,9 @@ def settle(
     """Add to a rule what its column's values settle, and ask about what they leave open."""
     if rule.field == "price":
         return _settle_price(table, rule, place, rank)
+    definition = table.memory.own.definition(rule.field)
+    if definition is not None and definition.type in NUMBERS:
+        return _settle_number(table, rule, place)
     if rule.field == "active":
         return _settle_active(table, rule, place, rank)
     return rule, []
@@ -41,6 +45,22 @@ def _settle_price(
             return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
         if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
             rule = replace(rule, decimal=price.decimal)
+    return rule, []
+
+
+def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule, list[Question]]:
+    """An own field's numbers: what does not read is refused by its line, so only marks matter."""
+    price = table.evidence(place).price
+    if price is None or rule.decimal is not None:
+        return rule, []
+    if price.currency and rule.currency is None:
+        rule = replace(rule, currency=price.currency)
+    if price.decimal == "?" and not price.mixed:
+        where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+        name = table.header[place]
+        return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+    if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
+        rule = replace(rule, decimal=price.decimal)
     return rule, []
 
 

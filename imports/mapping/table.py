@@ -8,6 +8,7 @@ from functools import cached_property
 from catalog.values import FIELDS
 from imports.mapping.aliases import PRICE_STEMS, STRONG, WEAK, bare_key_of, key_of
 from imports.mapping.evidence import Evidence, look_at
+from imports.mapping.own_names import OwnNames
 from imports.mapping.rules import folded
 
 OWN_COLUMNS = ("_line", "_error")  # what rejects.csv adds
@@ -25,10 +26,11 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class Memory:
-    """What was chosen before: keys of columns' names (``key_of``) to fields."""
+    """What was chosen before, by keys of columns' names (``key_of``); the own fields there are."""
 
     supplier: Mapping[str, str] = field(default_factory=dict)
     catalogue: Mapping[str, str] = field(default_factory=dict)
+    own: OwnNames = field(default_factory=lambda: OwnNames({}))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Table:
     @cached_property
     def claims(self) -> dict[str, list[Claim]]:
         """What the names say, by field."""
-        found: dict[str, list[Claim]] = {name: [] for name in FIELDS}
+        found: dict[str, list[Claim]] = {name: [] for name in (*FIELDS, *self.memory.own.fields)}
         for place, name in enumerate(self.header):
             if name.strip() and name not in OWN_COLUMNS:
                 for product_field, claim in self._claims_of(place, name):
@@ -100,12 +102,18 @@ class Table:
         key, bare = key_of(name), bare_key_of(name)
         if bare in FIELDS:
             return [(bare, Claim(place, Rank.OWN_NAME))]
-        if chosen := self.memory.supplier.get(key):
+        if named := self.memory.own.named(name):
+            return [(named, Claim(place, Rank.OWN_NAME))]
+        chosen = self.memory.supplier.get(key)
+        if chosen and self._is_there(chosen):
             return [(chosen, Claim(place, Rank.SUPPLIER))]
+        if named := self.memory.own.usually_named(name):
+            return [(named, Claim(place, Rank.ALIAS))]
         if meant := STRONG.get(key) or STRONG.get(bare):
             return [(meant, Claim(place, Rank.ALIAS))]
         found = []
-        if chosen := self.memory.catalogue.get(key):
+        chosen = self.memory.catalogue.get(key)
+        if chosen and self._is_there(chosen):
             found.append((chosen, Claim(place, Rank.CATALOGUE, "something else in this file")))
         weak = WEAK.get(key) or WEAK.get(bare) or ()
         found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
@@ -114,6 +122,10 @@ class Table:
         if price is not None and price.looks_like_money:
             found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
         return found
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a field that was chosen before is still one."""
+        return name in FIELDS or name in self.memory.own.fields
 
 
 def reference(header: Sequence[str], place: int) -> str | int:

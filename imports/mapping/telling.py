@@ -125,7 +125,8 @@ def notes_of(table: Table, rules: Rules, fields: Mapping[int, str], *, tell: boo
     notes = []
     if tell and fields:
         read = ", ".join(
-            f"“{table.header[place].strip()[:40] or place + 1}” as {_LABELS.get(name, name)}"
+            f"“{table.header[place].strip()[:40] or place + 1}” as "
+            f"{_LABELS.get(name) or table.memory.own.label(name)}"
             + _told(rules, name)
             for place, name in fields.items()
         )

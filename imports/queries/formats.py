@@ -5,10 +5,12 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
+from catalog.queries.fields import definitions
 from imports.mapping.aliases import key_of
 from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
+from imports.mapping.own_names import OwnNames
 from imports.mapping.rules import parse_rules
 from imports.mapping.table import Memory
 from imports.models import Format, Supplier
@@ -99,7 +101,8 @@ def memory_of(supplier: Supplier | None) -> Memory:
     """What was chosen before, by the keys of columns' names; the last used formats first."""
     formats = list(_last_used().filter(ready_made=False)[:REMEMBERED])
     own = [one for one in formats if supplier is not None and one.supplier_id == supplier.pk]
-    return Memory(supplier=_choices(own), catalogue=_choices(formats))
+    names = OwnNames(definitions())
+    return Memory(supplier=_choices(own), catalogue=_choices(formats), own=names)
 
 
 def _choices(formats: Iterable[Format]) -> dict[str, str]:

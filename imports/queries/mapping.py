@@ -4,11 +4,15 @@ Only the beginning of a file is read, but for its encoding where that is to be f
 """
 
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
+from catalog.field_values import Definition
 from imports.mapping.formats import read_as, under
 from imports.mapping.matching import Matched, match
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.questions import Question
 from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 from imports.mapping.values import compile_plan
@@ -38,6 +42,7 @@ class Found:
     matched: Matched
     format: Format | None = None
     asked: list[Question] = field(default_factory=list)  # about the format
+    own: Mapping[str, Definition] = field(default_factory=dict)  # the own fields that there are
 
     @property
     def questions(self) -> list[Question]:
@@ -53,9 +58,13 @@ class Found:
     def layout(self) -> Layout:
         """What the reader goes by; of rules without questions. Raises ``RulesError``."""
         dialect, rules = self.dialect, self.matched.rules
-        plan = compile_plan(rules, dialect.header)
+        plan = compile_plan(rules, dialect.header, self.own)
         layout = dialect.layout(plan.fields, self.matched.notes)
-        return layout if plan.is_plain else replace(layout, rules=rules_as_json(rules))
+        if plan.own is not None:
+            used = [self.own[key] for key, _, _ in plan.own.takers]
+            layout = replace(layout, own=[asdict(one) for one in used])
+        is_bare = plan.is_plain and plan.own is None
+        return layout if is_bare else replace(layout, rules=rules_as_json(rules))
 
 
 def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
@@ -78,24 +87,25 @@ def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
     records = read_sample(file, dialect)
     cells = [record.cells for record in records]
     memory = memory_of(job.supplier)
+    own = memory.own.definitions
     if len(formats) == 1:
         described = replace(known(formats[0]), rules=rules)
         matched = read_as(described, dialect.header, cells, memory)
-        return Found(dialect, records, matched, formats[0])
+        return Found(dialect, records, matched, formats[0], own=own)
     matched = match(dialect.header, cells, rules, memory)
     if job.format is not None and job.format_version is not None:  # it is settled, and read again
         title = f"{job.format}, version {job.format_version}"
         title = str(job.format) if job.format.ready_made else title
         matched = replace(matched, notes=[f"Read as {title}.", *matched.notes])
     if len(formats) > 1:
-        return Found(dialect, records, matched, asked=[_which(formats)])
+        return Found(dialect, records, matched, asked=[_which(formats)], own=own)
     if matched.questions and not rules.columns:
         alike = most_alike(dialect.header, job.supplier)
         if alike is not None:
             described = replace(known(alike), rules=under(rules, parse_rules(alike.rules)))
             changed = read_as(described, dialect.header, cells, memory)
-            return Found(dialect, records, changed, alike)
-    return Found(dialect, records, matched)
+            return Found(dialect, records, changed, alike, own=own)
+    return Found(dialect, records, matched, own=own)
 
 
 def _dialect(file: BinaryIO, rules: Rules) -> Dialect:
@@ -220,7 +230,7 @@ def _preview(found: Found) -> list[dict[str, Any]]:
     named = {rule.field for rule in rules.columns}
     if "sku" not in named:
         return []  # nothing says what a record is
-    plan = compile_plan(rules, header)
+    plan = compile_plan(rules, header, found.own)
     rows = []
     for line, cells in found.records[:PREVIEW_RECORDS]:
         filled = [*cells, *[""] * (len(header) - len(cells))]
@@ -233,7 +243,10 @@ def _preview(found: Found) -> list[dict[str, Any]]:
                     for name, place in plan.fields.items()
                     if place >= 0
                 },
-                "values": {name: _shown(name, value) for name, value in cleaned.values.items()},
+                "values": {
+                    **{name: _shown(name, value) for name, value in cleaned.values.items()},
+                    **_own_shown(cleaned.own),
+                },
                 "problems": [
                     {"column": header[one.column], "code": one.code, "message": one.message}
                     for one in cleaned.problems
@@ -242,6 +255,12 @@ def _preview(found: Found) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _own_shown(text: str) -> dict[str, Any]:
+    """The values of own fields as the API has them, by their names in rules."""
+    own: dict[str, Any] = json.loads(text) if text else {}
+    return {OWN_PREFIX + key: value for key, value in own.items()}
 
 
 def _shown(name: str, value: str) -> Any:
