@@ -53,7 +53,7 @@ def unpack_upload(job: ImportJob, file: BinaryIO) -> bool:
         temporary.seek(0)
         try:
             _store(job, temporary)
-            values = {"table_size": done.size, "unpacked": _as_json(done)}
+            values = {"table_size": done.size, "unpacked": _as_json(done), "attempts": 0}
             _go_on(job, table=str(job.table.name), **values)
         except Overtaken:
             if job.table:
@@ -125,9 +125,7 @@ def _tell(job: ImportJob, target: TemporaryUploadedFile, share: float) -> None:
 def _go_on(job: ImportJob, **values: object) -> None:
     """Raises ``Overtaken`` if somebody else moved the job on, or ended it."""
     now = timezone.now()
-    moved = _here(job).update(
-        **values, stage=Stage.MATCHING, bytes_read=0, attempts=0, progress_at=now
-    )
+    moved = _here(job).update(**values, stage=Stage.MATCHING, bytes_read=0, progress_at=now)
     if not moved:
         raise Overtaken(f"job {job.pk} moved on without this worker")
     job.refresh_from_db()

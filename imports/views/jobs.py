@@ -106,7 +106,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
     """The form of the home page, as a browser without JavaScript sends it."""
     files: list[UploadedFile[Any]] = request.FILES.getlist("file")
     if not files:
-        return _refused(request, "No file was chosen. Choose one and upload it again.")
+        return _refused(request, "No file was chosen. Choose a CSV file or a workbook.")
     mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
     if mode not in ImportJob.Mode.values:
         return _refused(request, f"There is no way “{mode}” to import. Choose one from the list.")
