@@ -19,7 +19,8 @@ from django.db.models.functions import Coalesce, Lower
 
 from catalog.models import Product
 from catalog.queries.filters import BadFilter
-from catalog.sql.upsert import prefer_whole_table
+from catalog.queries.search import narrowed
+from catalog.sql.search import prefer_whole_table
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
@@ -123,9 +124,11 @@ def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
     with transaction.atomic(), connection.cursor() as cursor:
         # A far page by name sorts as many ids as lie before it: in memory, not on disk.
         cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
-        if ids.query.where:
+        found = narrowed(cursor, ids) if ids.query.where else ids
+        if found is None:
             prefer_whole_table(cursor)
-        return list(ids[window])
+            found = ids
+        return list(found[window])
 
 
 def _probe(
@@ -144,14 +147,17 @@ def _probe(
 
 
 def _scan(wanted: QuerySet[Any], limit: int) -> list[Product]:
-    """Look at all of the table, in parallel, or at what a trigram index names.
+    """Look at what the search index names, or at all of the table, in parallel.
 
-    Without such an index the planner may still choose to walk the whole catalogue in the order
-    of another one, which takes several times as long.
+    Without being told, the planner may choose to walk the whole catalogue in the order of another
+    index, which takes several times as long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        prefer_whole_table(cursor)
-        return list(wanted[:limit])
+        found = narrowed(cursor, wanted)
+        if found is None:
+            prefer_whole_table(cursor)
+            found = wanted
+        return list(found[:limit])
 
 
 def _beyond(name: str, position: list[Any], descending: bool) -> Q:

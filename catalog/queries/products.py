@@ -21,6 +21,7 @@ from catalog.models import (
     RemovedProduct,
     UndoConflict,
 )
+from catalog.queries.search import narrowed
 from catalog.sql.upsert import catalogue_state
 from catalog.values import FIELDS
 
@@ -126,7 +127,8 @@ def count_products(products: QuerySet[Product]) -> int:
     if count is None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL jit = off")
-            count = products.order_by().count()
+            found = narrowed(cursor, products) if products.query.where else products
+            count = (products if found is None else found).order_by().count()
         cache.set(key, count, COUNT_SECONDS)
     return int(count)
 
