@@ -5,9 +5,11 @@ import json
 import sys
 
 from benchmarks import (
+    bench_all,
     bench_browse,
     bench_faults,
     bench_import,
+    bench_memory,
     bench_scale,
     bench_soak,
     bench_stalled,
@@ -20,12 +22,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
     for name, module in (
+        ("all", bench_all),
         ("import", bench_import),
         ("browse", bench_browse),
         ("trust", bench_trust),
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),
         ("scale", bench_scale),
+        ("memory", bench_memory),
         ("soak", bench_soak),
         ("stalled", bench_stalled),
     ):

@@ -365,6 +365,29 @@ class SearchEntry(models.Model):
         return f"product {self.product_id}"
 
 
+class SortEntry(models.Model):
+    """What one product is sorted by; ``price`` is -1 for none.
+
+    One that is no longer what the product has is passed over.
+    """
+
+    product_id = models.BigIntegerField(primary_key=True)
+    name = models.CharField(max_length=NAME_MAX_LENGTH)
+    price = models.DecimalField(max_digits=PRICE_MAX_DIGITS, decimal_places=PRICE_DECIMAL_PLACES)
+    active = models.BooleanField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=[name, "product_id"], name=f"catalog_sortentry_{name}")
+            for name in ("name", "price", "active", "created_at", "updated_at")
+        ]
+
+    def __str__(self) -> str:
+        return f"product {self.product_id}"
+
+
 class BroughtBack(models.Model):
     """Products (``first_id <= id <= last_id``) among which an undo brought deleted ones back.
 

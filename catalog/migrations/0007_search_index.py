@@ -41,10 +41,25 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'search index',
             },
         ),
-        # Both at once, or neither: what is covered is only true of the entries that are there.
+        migrations.CreateModel(
+            name='SortEntry',
+            fields=[
+                ('product_id', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=255)),
+                ('price', models.DecimalField(decimal_places=2, max_digits=12)),
+                ('active', models.BooleanField()),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['name', 'product_id'], name='catalog_sortentry_name'), models.Index(fields=['price', 'product_id'], name='catalog_sortentry_price'), models.Index(fields=['active', 'product_id'], name='catalog_sortentry_active'), models.Index(fields=['created_at', 'product_id'], name='catalog_sortentry_created_at'), models.Index(fields=['updated_at', 'product_id'], name='catalog_sortentry_updated_at')],
+            },
+        ),
+        # All at once, or none: what is covered is only true of the entries that are there.
         migrations.RunSQL(
             """
             ALTER TABLE catalog_searchentry SET UNLOGGED;
+            ALTER TABLE catalog_sortentry SET UNLOGGED;
             ALTER TABLE catalog_searchindex SET UNLOGGED;
             """,
             migrations.RunSQL.noop,

@@ -27,12 +27,12 @@ logger = get_logger(__name__)
 KEEP = "catalog.keep_search_index"  # the name of the task (catalog/tasks.py)
 
 FROM_PRODUCTS = 50_000  # below, looking at all products takes some 20 ms
-RUN_SECONDS = 2.0  # of slices in one run of the task, which comes every three seconds
+RUN_SECONDS = 2.5  # of slices in one run of the task, which comes every three seconds
 POLL_SECONDS = 0.05
 MAX_WAIT = timedelta(minutes=10)  # for a quiet moment
 WHY_NOT_KEY, WHY_NOT_SECONDS = "catalog.search_index.why_not", 600
 
-# Each says whether large work is under way that the index should not slow down; the apps add theirs.
+# Each says whether large work is under way, which the index shall not slow down; apps add theirs.
 UNDER_WAY: list[Callable[[], bool]] = [
     ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED).exists
 ]
@@ -158,9 +158,7 @@ def describe_search_index() -> str:
         return f"There is no search index: a search looks at the whole table. {reason}"
     with connection.cursor() as cursor:
         last = search.last_numbers(cursor)
-    behind = sum(
-        max(0, getattr(last, one.name) - getattr(index, one.name)) for one in fields(last)
-    )
+    behind = sum(max(0, getattr(last, one.name) - getattr(index, one.name)) for one in fields(last))
     if index.caught_up_at is None:
         done = min(100, 100 * index.product // max(last.product, 1))
         return f"The search index is being built: {done} %. Until then a search looks at all."

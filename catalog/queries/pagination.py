@@ -14,13 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import DecimalField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 
 from catalog.models import Product
-from catalog.queries.filters import BadFilter
-from catalog.queries.search import narrowed
-from catalog.sql.search import prefer_whole_table
+from catalog.queries.filters import BadFilter, where_of
+from catalog.queries.search import Among, narrowed
+from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
@@ -85,12 +86,13 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     if name in INDEXED:
         order = order[:1]
     everything, wanted = everything.order_by(*order), wanted.order_by(*order)
-    if not products.query.where:
-        found = list(wanted[: size + 1])
+    limit = size + 1
+    if name in INDEXED and not products.query.where:
+        found = list(wanted[:limit])
     else:
-        found = _probe(everything, wanted, size + 1, descending) if name in INDEXED else []
-        if len(found) <= size:
-            found = _scan(wanted, size + 1)
+        found = _probe(everything, wanted, limit, descending) if name in INDEXED else []
+        if len(found) < limit:
+            found = _find(products, wanted, _Place(name, position, descending), limit)
     more = len(found) > size
     rows = found[:size]
     if backwards:
@@ -146,18 +148,57 @@ def _probe(
     return list(wanted[:limit])
 
 
-def _scan(wanted: QuerySet[Any], limit: int) -> list[Product]:
-    """Look at what the search index names, or at all of the table, in parallel.
+@dataclass(frozen=True)
+class _Place:
+    """Where a page begins: after ``position`` (sort key and id), or at an end of the order."""
 
-    Without being told, the planner may choose to walk the whole catalogue in the order of another
-    index, which takes several times as long.
+    name: str
+    position: list[Any] | None
+    descending: bool
+
+
+def _find(
+    products: QuerySet[Product], wanted: QuerySet[Any], place: _Place, limit: int
+) -> list[Product]:
+    """Look at what the search index names; or go along the order that it has; or look at all.
+
+    Looking at all is done in parallel. Without being told, the planner may choose to walk the
+    whole catalogue in the order of another index, which takes several times as long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        found = narrowed(cursor, wanted)
-        if found is None:
-            prefer_whole_table(cursor)
-            found = wanted
-        return list(found[:limit])
+        found = narrowed(cursor, wanted) if products.query.where else None
+        if found is not None:
+            return list(found[:limit])
+        if place.name in SORT_KEYS:
+            page = _walk(cursor, products, wanted, place, limit)
+            if len(page) == limit:
+                return page
+        prefer_whole_table(cursor)
+        return list(wanted[:limit])
+
+
+def _walk(
+    cursor: CursorWrapper,
+    products: QuerySet[Product],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> list[Product]:
+    """The page by the order that the search index has; fewer than ``limit`` where it cannot say."""
+    walked = walk(
+        cursor,
+        name=place.name,
+        descending=place.descending,
+        position=place.position,
+        where=where_of(products),
+        limit=limit,
+    )
+    if walked is None:
+        return []
+    params, last = walked
+    # What changed meanwhile may belong behind the last one, where others are that were not met.
+    not_beyond = ~_beyond(place.name, last, place.descending)
+    return list(wanted.filter(Among(params), not_beyond)[:limit])
 
 
 def _beyond(name: str, position: list[Any], descending: bool) -> Q:

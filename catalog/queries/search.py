@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import Col, RawSQL
+from django.db.models.expressions import Col, Expression
 from django.db.models.lookups import IContains
 from django.db.models.sql.where import AND, OR, WhereNode
 
@@ -17,6 +17,17 @@ TEXT_FIELDS = ("sku", "name", "description")
 # Trigrams are of letters and digits that stand together; those of ASCII are so in every locale.
 _three_plain = re.compile("[0-9A-Za-z]{3}").search
 _three = re.compile(r"[^\W_]{3}").search
+
+
+class Among(Expression):
+    """Whether a product is one of those that may match (``catalog.sql.search.BEYOND``)."""
+
+    def __init__(self, params: list[Any]) -> None:
+        super().__init__(output_field=BooleanField())
+        self.params = params
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return search.BEYOND, self.params
 
 
 def narrowed(cursor: CursorWrapper, products: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -32,7 +43,7 @@ def narrowed(cursor: CursorWrapper, products: QuerySet[Any]) -> QuerySet[Any] | 
     params = search.candidates(cursor, patterns, plain=plain)
     if params is None:
         return None
-    return products.filter(RawSQL(search.BEYOND, params, output_field=BooleanField()))
+    return products.filter(Among(params))
 
 
 def _contained(condition: Any) -> set[str]:

@@ -72,7 +72,7 @@ def enable_trigrams(cursor: CursorWrapper) -> str:
 
 def begin(cursor: CursorWrapper, marks: Marks) -> None:
     """Empty the index and begin anew: no product, and the changes from now on."""
-    cursor.execute("TRUNCATE catalog_searchentry")
+    cursor.execute("TRUNCATE catalog_searchentry, catalog_sortentry")
     cursor.execute(
         f"CREATE INDEX IF NOT EXISTS {TRIGRAMS} ON catalog_searchentry"
         " USING gin (text gin_trgm_ops) WITH (gin_pending_list_limit = 32768)"
@@ -89,7 +89,7 @@ def begin(cursor: CursorWrapper, marks: Marks) -> None:
 def drop(cursor: CursorWrapper) -> None:
     """Leave nothing of the index."""
     cursor.execute("DELETE FROM catalog_searchindex")
-    cursor.execute("TRUNCATE catalog_searchentry")
+    cursor.execute("TRUNCATE catalog_searchentry, catalog_sortentry")
     cursor.execute(f"DROP INDEX IF EXISTS {TRIGRAMS}")
 
 
@@ -136,6 +136,13 @@ WITH given AS MATERIALIZED ({{given}}), written AS (
     WHERE id = ANY (ARRAY(SELECT product_id FROM given WHERE counts))
     ON CONFLICT (product_id) DO UPDATE SET text = EXCLUDED.text
     WHERE catalog_searchentry.text <> EXCLUDED.text
+), sorted AS (
+    INSERT INTO catalog_sortentry (product_id, name, price, active, created_at, updated_at)
+    SELECT id, name, COALESCE(price, -1), active, created_at, updated_at FROM catalog_product
+    WHERE id = ANY (ARRAY(SELECT product_id FROM given))
+    ON CONFLICT (product_id) DO UPDATE SET
+        name = EXCLUDED.name, price = EXCLUDED.price, active = EXCLUDED.active,
+        created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at
 )
 SELECT count(*), max(number) FROM given
 """
@@ -208,18 +215,18 @@ def forget_if_beyond(cursor: CursorWrapper, change_id: int) -> None:
 
 # --- Searching ------------------------------------------------------------------------
 
+_NEARLY_CAUGHT_UP = """
+    GREATEST((SELECT max(id) FROM catalog_product) - product, 0)
+    + GREATEST((SELECT max(id) FROM catalog_change) - change, 0)
+    + COALESCE((SELECT sum(last_id - first_id + 1) FROM catalog_broughtback
+                WHERE id > brought_back), 0) <= %s"""
 _HITS = """
-SELECT product, change, brought_back, CASE
-    WHEN GREATEST((SELECT max(id) FROM catalog_product) - product, 0)
-       + GREATEST((SELECT max(id) FROM catalog_change) - change, 0)
-       + COALESCE((SELECT sum(last_id - first_id + 1) FROM catalog_broughtback
-                   WHERE id > brought_back), 0) <= %s
-      AND (%s OR every_letter)
+SELECT product, change, brought_back, CASE WHEN {nearly} AND (%s OR every_letter)
     THEN ARRAY(SELECT product_id FROM catalog_searchentry WHERE {match} LIMIT %s)
 END
 FROM catalog_searchindex
 """
-# The hits by their trigrams, the products by their numbers: the planner cannot know how few they are.
+# The hits by their trigrams, the rest by numbers: the planner cannot know how few they are.
 _BY_INDEX = """
 SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off;
@@ -246,7 +253,9 @@ def candidates(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> li
     """
     cursor.execute(_BY_INDEX)
     cursor.execute(
-        _HITS.format(match=" AND ".join(["text LIKE upper(%s)"] * len(patterns))),
+        _HITS.format(
+            nearly=_NEARLY_CAUGHT_UP, match=" AND ".join(["text LIKE upper(%s)"] * len(patterns))
+        ),
         [MOST_BEYOND, plain, *patterns, MOST_HITS + 1],
     )
     row = cursor.fetchone()
@@ -255,6 +264,79 @@ def candidates(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> li
         return None
     *marks, hits = row
     return [hits, *marks]
+
+
+# --- Sorting --------------------------------------------------------------------------
+
+SORT_KEYS = {  # of a product, as its entry has it
+    "name": "catalog_product.name",
+    "price": "COALESCE(catalog_product.price, -1)",
+    "active": "catalog_product.active",
+    "created_at": "catalog_product.created_at",
+    "updated_at": "catalog_product.updated_at",
+}
+WALK_ROWS = 10_000  # entries that are passed, at most, to fill a page with what matches
+
+_WALK = """
+SELECT state.product, state.change, state.brought_back, walked.ids, walked.last
+FROM (
+    SELECT * FROM catalog_searchindex WHERE {nearly} OFFSET 0
+) AS state CROSS JOIN LATERAL (
+    SELECT array_agg(product_id) AS ids, (array_agg(key))[%s] AS last FROM (
+        SELECT entry.product_id, entry.key FROM (
+            SELECT product_id, {name} AS key FROM catalog_sortentry {beyond}
+            ORDER BY {name} {way}, product_id {way} LIMIT %s
+        ) AS entry JOIN catalog_product ON catalog_product.id = entry.product_id
+        WHERE {key} = entry.key AND ({where})
+        ORDER BY entry.key {way}, entry.product_id {way} LIMIT %s
+    ) AS page
+) AS walked
+"""
+_IN_ORDER = """
+SET LOCAL jit = off;
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off
+"""
+
+
+def walk(
+    cursor: CursorWrapper,
+    *,
+    name: str,
+    descending: bool,
+    position: list[Any] | None,
+    where: tuple[str, tuple[Any, ...]],
+    limit: int,
+) -> tuple[list[Any], list[Any]] | None:
+    """The next ``limit`` products by a column of ``SORT_KEYS`` from a position (key, id) on.
+
+    ``where`` is a condition on ``catalog_product`` with its parameters. Returns the parameters of
+    ``BEYOND`` and the position of the last one found: among the products for which that holds are
+    all up to this position. ``None`` where the index is no help.
+    """
+    sign = "<" if descending else ">"
+    beyond = f"WHERE ({name}, product_id) {sign} (%s, %s)" if position else ""
+    condition, params = where
+    cursor.execute(_IN_ORDER)
+    cursor.execute(
+        _WALK.format(
+            nearly=_NEARLY_CAUGHT_UP,
+            name=name,
+            key=SORT_KEYS[name],
+            beyond=beyond,
+            way="DESC" if descending else "ASC",
+            where=condition,
+        ),
+        [MOST_BEYOND, limit, *(position or []), WALK_ROWS, *params, limit],
+    )
+    row = cursor.fetchone()
+    cursor.execute("SET LOCAL enable_bitmapscan = on")
+    if row is None or row[3] is None or len(row[3]) < limit:
+        return None
+    *marks, ids, last = row
+    return [ids, *marks], [last, ids[-1]]
 
 
 def prefer_whole_table(cursor: CursorWrapper) -> None:
