@@ -39,7 +39,8 @@ INDEXED = ("id", "sku")  # orders that an index gives
 LAST = "last"
 # A stored price, or what stands for none in the order.
 _price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
-PROBE_ROWS = 20_000  # looked at in the order of an index before all of the table is
+FIRST_PROBE_ROWS = 2_000  # looked at in the order of an index before the search index is
+PROBE_ROWS = 20_000  # and before all of the table is
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     if name in INDEXED and not products.query.where:
         found = list(wanted[:limit])
     else:
-        found = _probe(everything, wanted, limit, descending) if name in INDEXED else []
+        place = _Place(name, position, descending)
+        found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
         if len(found) < limit:
-            found = _find(products, wanted, _Place(name, position, descending), limit)
+            found = _find(products, everything, wanted, place, limit)
     more = len(found) > size
     rows = found[:size]
     if backwards:
@@ -134,17 +136,19 @@ def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
 
 
 def _probe(
-    everything: QuerySet[Any], wanted: QuerySet[Any], limit: int, descending: bool
+    everything: QuerySet[Any], wanted: QuerySet[Any], place: "_Place", rows: int, limit: int
 ) -> list[Product]:
-    """Look for matches among the next products in the order of an index.
+    """Look for matches among the next ``rows`` products in the order of an index, if it has one.
 
     A filter that matches often is answered by walking the index, one that matches seldom by
-    looking at all of the table. Which it is, nobody can know before: so the walk is tried over
-    the next ``PROBE_ROWS``, and given up if they do not fill the page.
+    looking at all of the table. Which it is, nobody can know before: so the walk is tried,
+    and given up if it does not fill the page.
     """
-    end = everything.values_list("sort_key", flat=True)[PROBE_ROWS : PROBE_ROWS + 1].first()
+    if place.name not in INDEXED:
+        return []
+    end = everything.values_list("sort_key", flat=True)[rows : rows + 1].first()
     if end is not None:
-        wanted = wanted.filter(**{f"sort_key__{'gte' if descending else 'lte'}": end})
+        wanted = wanted.filter(**{f"sort_key__{'gte' if place.descending else 'lte'}": end})
     return list(wanted[:limit])
 
 
@@ -158,7 +162,11 @@ class _Place:
 
 
 def _find(
-    products: QuerySet[Product], wanted: QuerySet[Any], place: _Place, limit: int
+    products: QuerySet[Product],
+    everything: QuerySet[Any],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
 ) -> list[Product]:
     """Look at what the search index names; or go along the order that it has; or look at all.
 
@@ -171,8 +179,10 @@ def _find(
             return list(found[:limit])
         if place.name in SORT_KEYS:
             page = _walk(cursor, products, wanted, place, limit)
-            if len(page) == limit:
-                return page
+        else:
+            page = _probe(everything, wanted, place, PROBE_ROWS, limit)
+        if len(page) == limit:
+            return page
         prefer_whole_table(cursor)
         return list(wanted[:limit])
 

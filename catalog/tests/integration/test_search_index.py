@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -374,12 +375,12 @@ def test_the_admin_is_told_how_it_stands(make_product: Callable[..., Product]) -
 
 
 @pytest.fixture
-def elsewhere(transactional_db: None) -> Iterator[Callable[[Callable[[], None]], threading.Event]]:
+def elsewhere(transactional_db: None) -> Iterator[Callable[[Callable[[], Any]], threading.Event]]:
     """Do something in a transaction of another session, which stays open until it is told."""
     ends: list[threading.Event] = []
     threads: list[threading.Thread] = []
 
-    def start(do: Callable[[], None]) -> threading.Event:
+    def start(do: Callable[[], Any]) -> threading.Event:
         begun, end = threading.Event(), threading.Event()
 
         def run() -> None:
@@ -445,7 +446,8 @@ def test_two_at_once_do_no_harm(
 ) -> None:
     for number in range(10):
         make_product(f"A-{number}", "Lamp")
-    end = elsewhere(lambda: bool(keep(seconds=0)))  # its slice is not committed
+    assert not keep(seconds=0)
+    end = elsewhere(lambda: keep(seconds=0))  # its slice is not committed
     assert not keep(seconds=0.2)
     assert by_index({"q": "lamp"}) is None or len(by_index({"q": "lamp"}) or []) == 10
     end.set()
