@@ -94,12 +94,10 @@ def drop(cursor: CursorWrapper) -> None:
 
 
 def last_numbers(cursor: CursorWrapper) -> Marks:
-    """The highest numbers that there are. Some below them may not be committed yet."""
-    cursor.execute(
-        "SELECT COALESCE((SELECT max(id) FROM catalog_product), 0),"
-        " COALESCE((SELECT max(id) FROM catalog_change), 0),"
-        " COALESCE((SELECT max(id) FROM catalog_broughtback), 0)"
-    )
+    """The highest numbers that were drawn. Some up to them may not be committed yet."""
+    drawn = "COALESCE(pg_sequence_last_value(pg_get_serial_sequence('{}', 'id')::regclass), 0)"
+    tables = ("catalog_product", "catalog_change", "catalog_broughtback")
+    cursor.execute(f"SELECT {', '.join(map(drawn.format, tables))}")
     return Marks(*cursor.fetchone())
 
 
