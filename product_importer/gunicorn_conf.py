@@ -19,7 +19,7 @@ os.environ.setdefault("DATABASE_POOL", "true")
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="product-importer-metrics-")
 
-# glibc gives each of some forty threads a heap of its own, and after a large block was freed it takes
+# glibc gives each of some forty threads a heap of its own, and once a large block was freed takes
 # the next ones from there as well, where one small value that lives keeps megabytes. So: few
 # heaps, and what is large straight from the system, which has it back when it is freed.
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h

@@ -93,11 +93,13 @@ def drop(cursor: CursorWrapper) -> None:
     cursor.execute(f"DROP INDEX IF EXISTS {TRIGRAMS}")
 
 
+_DRAWN = "COALESCE(pg_sequence_last_value(pg_get_serial_sequence('{}', 'id')::regclass), 0)"
+
+
 def last_numbers(cursor: CursorWrapper) -> Marks:
     """The highest numbers that were drawn. Some up to them may not be committed yet."""
-    drawn = "COALESCE(pg_sequence_last_value(pg_get_serial_sequence('{}', 'id')::regclass), 0)"
     tables = ("catalog_product", "catalog_change", "catalog_broughtback")
-    cursor.execute(f"SELECT {', '.join(map(drawn.format, tables))}")
+    cursor.execute(f"SELECT {', '.join(map(_DRAWN.format, tables))}")
     return Marks(*cursor.fetchone())
 
 
@@ -213,9 +215,8 @@ def forget_if_beyond(cursor: CursorWrapper, change_id: int) -> None:
 
 # --- Searching ------------------------------------------------------------------------
 
-_NEARLY_CAUGHT_UP = """
-    GREATEST((SELECT max(id) FROM catalog_product) - product, 0)
-    + GREATEST((SELECT max(id) FROM catalog_change) - change, 0)
+_NEARLY_CAUGHT_UP = f"""
+    {_DRAWN.format("catalog_product")} - product + {_DRAWN.format("catalog_change")} - change
     + COALESCE((SELECT sum(last_id - first_id + 1) FROM catalog_broughtback
                 WHERE id > brought_back), 0) <= %s"""
 _HITS = """
