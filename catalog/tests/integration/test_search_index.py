@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -102,7 +102,12 @@ class Histories:
         }
 
     def any_product(self) -> Product | None:
-        return self.chosen.choice([*Product.objects.all()] or [None])
+        there = [*Product.objects.order_by("id")]
+        return self.chosen.choice(there) if there else None
+
+    def some(self, rows: Iterable[Any], count: int) -> list[Any]:
+        there = list(rows)
+        return self.chosen.sample(there, k=min(count, len(there)))
 
     def create(self) -> None:
         products.create_product(actor=None, data=self.values())
@@ -119,7 +124,7 @@ class Histories:
     def import_some(self) -> None:
         """A chunk, with new products and others that are there already."""
         change_set = ChangeSet.objects.create(kind="import", status="completed")
-        there = [product.sku for product in Product.objects.order_by("?")[:3]]
+        there = [product.sku for product in self.some(Product.objects.order_by("id"), 3)]
         for sku in [*there, *(self.values()["sku"] for _ in range(2))]:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(APPLY_SETTINGS)
@@ -154,7 +159,7 @@ class Histories:
         bulk.run_bulk_act(act.pk)
 
     def undo(self) -> None:
-        for change_set in ChangeSet.objects.order_by("?")[:5]:
+        for change_set in self.some(ChangeSet.objects.order_by("id"), 5):
             if not undo.why_not(change_set):
                 bulk.run_bulk_act(undo.start_undo(change_set_id=change_set.pk, actor=None).pk)
                 return
