@@ -307,8 +307,8 @@ def test_in_a_large_catalogue_the_count_follows_the_page_and_the_search_index_is
         cursor.execute("ANALYZE catalog_product")
     page = open_page()
     page.goto("/products/?q=lamp")
-    expect(page.get_by_role("status")).to_have_text("100000 products match")
-    expect(page.locator("#place")).to_have_text("Page 1 of 2000")
+    expect(page.get_by_role("status")).to_have_text("100,000 products match")
+    expect(page.locator("#place")).to_have_text("Page 1 of 2,000")
     wait_for(lambda: SearchIndex.objects.filter(caught_up_at__isnull=False).exists())
     page.goto("/products/?q=m-77777")
     assert shown_skus(page) == ["M-77777"]
