@@ -5,9 +5,11 @@ import json
 import sys
 
 from benchmarks import (
+    bench_all,
     bench_browse,
     bench_faults,
     bench_import,
+    bench_memory,
     bench_rules,
     bench_scale,
     bench_soak,
@@ -22,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = parser.add_subparsers(dest="name", required=True)
     for name, module in (
+        ("all", bench_all),
         ("import", bench_import),
         ("rules", bench_rules),
         ("browse", bench_browse),
@@ -29,6 +32,7 @@ def main() -> int:
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),
         ("scale", bench_scale),
+        ("memory", bench_memory),
         ("soak", bench_soak),
         ("stalled", bench_stalled),
         ("workbook", bench_workbook),

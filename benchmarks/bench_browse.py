@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import psycopg
 import requests
 
+from benchmarks.bench_import import ListPageLatency
 from benchmarks.memory import PeakMemory
 from benchmarks.running import (
     Client,
@@ -19,6 +20,7 @@ from benchmarks.running import (
     database_version,
     running_stack,
     sql,
+    wait_for_search_index,
 )
 from benchmarks.supplier_file import write_supplier_file
 from product_importer.local.stack import Stack
@@ -73,35 +75,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     environ = {"DJANGO_SETTINGS_MODULE": "benchmarks.floor_settings"}
     with running_stack(environ=environ) as (stack, client):
-        products = _fill(stack, client, options.rows)
+        products, catching_up = fill(stack, client, options.rows)
         result: dict[str, Any] = {
             "machine": {"cores": os.cpu_count(), "postgres": database_version(stack)},
             "products": products,
-            "api_ms": _latencies(client.session, f"{client.base}/api/v1/products/", CASES, options),
-            "pages_ms": _latencies(client.log_in(), f"{client.base}/products/", CASES, options),
-            "admin_ms": _latencies(
+            "search_index": catching_up,
+            "api_ms": latencies(client.session, f"{client.base}/api/v1/products/", CASES, options),
+            "pages_ms": latencies(client.log_in(), f"{client.base}/products/", CASES, options),
+            "admin_ms": latencies(
                 client.log_in(), f"{client.base}/admin/catalog/product/", ADMIN_CASES, options
             ),
             "count_again_ms": _count(stack, client),
-            "export": _export(stack, client),
+            "export": export(stack, client),
         }
         if options.deep:
             result["deep"] = _deep(client, options.deep)
-        result["bulk_delete"] = _bulk_delete(stack, client)
+        result["bulk_delete"] = bulk_delete(stack, client)
         return result
 
 
-def _fill(stack: Stack, client: Client, rows: int) -> int:
+def fill(stack: Stack, client: Client, rows: int) -> tuple[int, dict[str, Any]]:
+    """Import, and look at pages until the search index has caught up; also how that went."""
     file = write_supplier_file(stack.folder / f"supplier-{rows}.csv", rows)
     try:
         job, _ = client.follow(client.upload(file))
     finally:
         file.path.unlink()
-    sql(stack, "VACUUM ANALYZE catalog_product")
-    return int(job["created"])
+    with ListPageLatency(client, "?q=" + RARE) as pages:
+        seconds = wait_for_search_index(stack)
+    sql(stack, "VACUUM ANALYZE catalog_product, catalog_searchentry")
+    meanwhile = _figures(pages.seconds) if pages.seconds else {}
+    return int(job["created"]), {"seconds": round(seconds, 1), "q rare meanwhile_ms": meanwhile}
 
 
-def _latencies(
+def latencies(
     session: requests.Session,
     address: str,
     cases: dict[str, dict[str, str]],
@@ -165,7 +172,7 @@ def _deep(client: Client, pages: int) -> dict[str, Any]:
     }
 
 
-def _export(stack: Stack, client: Client) -> dict[str, Any]:
+def export(stack: Stack, client: Client) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with PeakMemory(stack.processes["web"].pid) as memory:
         for name, query in (("plain", ""), ("for spreadsheets", "?spreadsheet=true")):
@@ -183,7 +190,7 @@ def _export(stack: Stack, client: Client) -> dict[str, Any]:
     return found
 
 
-def _bulk_delete(stack: Stack, client: Client) -> dict[str, Any]:
+def bulk_delete(stack: Stack, client: Client) -> dict[str, Any]:
     """All products, with what undo needs, beside a bare DELETE of the same rows."""
     copy = "CREATE TABLE benchmark_products (LIKE catalog_product INCLUDING ALL)"
     sql(stack, "DROP TABLE IF EXISTS benchmark_products")

@@ -42,8 +42,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 class ListPageLatency:
     """Fetches the product list again and again while something else runs."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, query: str = "") -> None:
         self.client = client
+        self.address = f"{client.base}/products/{query}"
         self.seconds: list[float] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._fetch, daemon=True)
@@ -60,7 +61,7 @@ class ListPageLatency:
         session = self.client.log_in()
         while not self._done.wait(0.1):
             started = time.perf_counter()
-            session.get(f"{self.client.base}/products/", timeout=30).raise_for_status()
+            session.get(self.address, timeout=30).raise_for_status()
             self.seconds.append(time.perf_counter() - started)
 
 

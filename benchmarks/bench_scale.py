@@ -108,7 +108,7 @@ def _measure(
     for _ in range(repeat):
         clear(stack)
         checkpoint(stack)
-        runs.append(_import(stack, client, file, workers * processes))
+        runs.append(import_once(stack, client, file, workers * processes))
     median = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     seconds = [run["seconds"] for run in runs]
     return {
@@ -132,7 +132,9 @@ def _have_workers(stack: Stack, count: int, processes: int) -> None:
         )
 
 
-def _import(stack: Stack, client: Client, file: SupplierFile, processes: int) -> dict[str, float]:
+def import_once(
+    stack: Stack, client: Client, file: SupplierFile, processes: int
+) -> dict[str, float]:
     """Import once; seconds by stage, and processor seconds by who used them."""
     job_id = client.upload(file)
     spans: dict[str, list[Used]] = {}

@@ -19,7 +19,14 @@ PASSWORD = "benchmark-password-1"  # noqa: S105 (of a database that lives for on
 CLEAR = """
 TRUNCATE catalog_product, catalog_change, catalog_changeset, catalog_removedproduct,
     imports_importjob, imports_importchunk, imports_rowerror, imports_supersededrecord,
-    webhooks_event, django_celery_results_taskresult RESTART IDENTITY CASCADE
+    webhooks_event, django_celery_results_taskresult, catalog_broughtback,
+    catalog_searchindex, catalog_searchentry, catalog_sortentry RESTART IDENTITY CASCADE
+"""
+
+SEARCH_INDEX_BEHIND = """
+SELECT (SELECT count(*) FROM catalog_product WHERE id > product)
+     + (SELECT count(*) FROM catalog_change WHERE id > change)
+FROM catalog_searchindex WHERE caught_up_at IS NOT NULL
 """
 
 
@@ -120,6 +127,18 @@ def sql(stack: Stack, statement: str, params: dict[str, Any] | None = None) -> N
 
 def clear(stack: Stack) -> None:
     sql(stack, CLEAR)
+
+
+def wait_for_search_index(stack: Stack) -> float:
+    """Wait until the search index covers all there is; return the seconds."""
+    started = time.perf_counter()
+    with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
+        wait_until(
+            lambda: connection.execute(SEARCH_INDEX_BEHIND).fetchone() == (0,),
+            seconds=3600,
+            what="the search index has caught up",
+        )
+    return time.perf_counter() - started
 
 
 def checkpoint(stack: Stack) -> None:

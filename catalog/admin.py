@@ -15,8 +15,9 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.decorators import action, display
 
-from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
+from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct, SearchIndex
 from catalog.operations import products as operations
+from catalog.operations.search_index import describe_search_index
 from catalog.operations.undo import undo_of, why_not
 from catalog.queries.filters import BadFilter, active_filters, filtered_products
 from catalog.queries.pagination import ids_at
@@ -158,6 +159,20 @@ def _filters(request: HttpRequest) -> dict[str, str]:
     """The list's address in the words of ``catalog.queries.filters``."""
     given = request.GET
     return active_filters({"q": given.get("q"), "active": given.get("active__exact")})
+
+
+@admin.register(SearchIndex)
+class SearchIndexAdmin(ReadOnlyAdmin):
+    """How far the search index has come; a sentence above the list says how it stands."""
+
+    list_display = ["begun_at", "product", "change", "moved_at", "caught_up_at"]
+    list_display_links = None
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        self.message_user(request, describe_search_index())
+        return super().changelist_view(request, extra_context)
 
 
 @admin.register(ChangeSet)

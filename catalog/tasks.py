@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from catalog.operations import bulk, retention
+from catalog.operations import bulk, retention, search_index
 
 
 @shared_task(name=bulk.RUN)
@@ -18,3 +18,8 @@ def sweep() -> None:
 @shared_task(name="catalog.clear", ignore_result=True)
 def clear() -> None:
     retention.clear_changes()
+
+
+@shared_task(name=search_index.KEEP, ignore_result=True)
+def keep_search_index() -> None:
+    search_index.keep_search_index()

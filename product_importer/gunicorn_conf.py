@@ -1,5 +1,6 @@
 """How gunicorn serves the site (``gunicorn -c python:product_importer.gunicorn_conf``)."""
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -17,6 +18,14 @@ os.environ.setdefault("DATABASE_POOL", "true")
 # by prometheus_client when it is imported; a reload of this file goes on with the same folder.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="product-importer-metrics-")
+
+# glibc gives each of some forty threads a heap of its own, and once a large block was freed takes
+# the next ones from there as well, where one small value that lives keeps megabytes. So: few
+# heaps, and what is large straight from the system, which has it back when it is freed.
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
+if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # no other C library has it
+    mallopt(M_ARENA_MAX, 2)
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024)
 
 wsgi_app = "product_importer.asgi:application"
 worker_class = "product_importer.web.server.Worker"

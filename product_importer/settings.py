@@ -240,6 +240,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "keep-search-index": {
+        "task": "catalog.keep_search_index",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
     "pump-deliveries": {
         "task": "webhooks.pump",
         "schedule": 3.0,
@@ -267,6 +272,10 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 600.0},
     },
 }
+
+# --- The search index -----------------------------------------------------------------
+# Built and kept by workers (catalog.operations.search_index); off, it is dropped.
+SEARCH_INDEX = env.boolean("SEARCH_INDEX", True)
 
 # --- Keeping house --------------------------------------------------------------------
 # How long things are kept; None: for ever. docs/decisions/0015-keeping-house.md

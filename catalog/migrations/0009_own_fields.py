@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("catalog", "0006_shared_change_sets"),
+        ("catalog", "0007_search_index"),
     ]
 
     operations = [

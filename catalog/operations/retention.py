@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.models import BulkSlice, ChangeSet, Field
-from catalog.sql import retention
+from catalog.sql import retention, search
 from catalog.sql.fields import drop_unique_index
 
 CLEAR_SECONDS = 5.0  # of it in one run
@@ -78,6 +78,8 @@ def _delete_rows_of(ids: list[int], deadline: float) -> int:
             ranges = retention.row_ranges(cursor, table, ids)
         for first, last in ranges:
             with transaction.atomic(), connection.cursor() as cursor:
+                if table == "catalog_change":
+                    search.forget_if_beyond(cursor, last)
                 rows += retention.delete_rows(cursor, table, ids, first=first, last=last)
             if time.monotonic() > deadline:
                 return rows

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from catalog.models import BulkSlice, ChangeSet, Field
+from catalog.models import BroughtBack, BulkSlice, ChangeSet, Field
 from catalog.operations import products
 from catalog.queries.fields import unique_keys
 from catalog.sql import undo as sql_undo
@@ -171,6 +171,7 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
             return {"updated": restored, "conflicts": kept}
         if part.part == "deleted":
             back, kept = sql_undo.bring_back(cursor, params)
+            BroughtBack.objects.create(first_id=part.first_id, last_id=part.last_id)
             _tell(cursor, undo, sql_undo.BROUGHT_BACK, params)
             return {"created": back, "conflicts": kept}
         if part.part == "created":

@@ -14,12 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import DecimalField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 
 from catalog.models import Product
-from catalog.queries.filters import BadFilter
-from catalog.sql.upsert import prefer_whole_table
+from catalog.queries.filters import BadFilter, where_of
+from catalog.queries.search import Among, narrowed
+from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
@@ -37,7 +39,8 @@ INDEXED = ("id", "sku")  # orders that an index gives
 LAST = "last"
 # A stored price, or what stands for none in the order.
 _price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
-PROBE_ROWS = 20_000  # looked at in the order of an index before all of the table is
+FIRST_PROBE_ROWS = 2_000  # looked at in the order of an index before the search index is
+PROBE_ROWS = 20_000  # and before all of the table is
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,14 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     if name in INDEXED:
         order = order[:1]
     everything, wanted = everything.order_by(*order), wanted.order_by(*order)
-    if not products.query.where:
-        found = list(wanted[: size + 1])
+    limit = size + 1
+    if name in INDEXED and not products.query.where:
+        found = list(wanted[:limit])
     else:
-        found = _probe(everything, wanted, size + 1, descending) if name in INDEXED else []
-        if len(found) <= size:
-            found = _scan(wanted, size + 1)
+        place = _Place(name, position, descending)
+        found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
+        if len(found) < limit:
+            found = _find(products, everything, wanted, place, limit)
     more = len(found) > size
     rows = found[:size]
     if backwards:
@@ -123,35 +128,87 @@ def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
     with transaction.atomic(), connection.cursor() as cursor:
         # A far page by name sorts as many ids as lie before it: in memory, not on disk.
         cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
-        if ids.query.where:
+        found = narrowed(cursor, ids) if ids.query.where else ids
+        if found is None:
             prefer_whole_table(cursor)
-        return list(ids[window])
+            found = ids
+        return list(found[window])
 
 
 def _probe(
-    everything: QuerySet[Any], wanted: QuerySet[Any], limit: int, descending: bool
+    everything: QuerySet[Any], wanted: QuerySet[Any], place: "_Place", rows: int, limit: int
 ) -> list[Product]:
-    """Look for matches among the next products in the order of an index.
+    """Look for matches among the next ``rows`` products in the order of an index, if it has one.
 
     A filter that matches often is answered by walking the index, one that matches seldom by
-    looking at all of the table. Which it is, nobody can know before: so the walk is tried over
-    the next ``PROBE_ROWS``, and given up if they do not fill the page.
+    looking at all of the table. Which it is, nobody can know before: so the walk is tried,
+    and given up if it does not fill the page.
     """
-    end = everything.values_list("sort_key", flat=True)[PROBE_ROWS : PROBE_ROWS + 1].first()
+    if place.name not in INDEXED:
+        return []
+    end = everything.values_list("sort_key", flat=True)[rows : rows + 1].first()
     if end is not None:
-        wanted = wanted.filter(**{f"sort_key__{'gte' if descending else 'lte'}": end})
+        wanted = wanted.filter(**{f"sort_key__{'gte' if place.descending else 'lte'}": end})
     return list(wanted[:limit])
 
 
-def _scan(wanted: QuerySet[Any], limit: int) -> list[Product]:
-    """Look at all of the table, in parallel, or at what a trigram index names.
+@dataclass(frozen=True)
+class _Place:
+    """Where a page begins: after ``position`` (sort key and id), or at an end of the order."""
 
-    Without such an index the planner may still choose to walk the whole catalogue in the order
-    of another one, which takes several times as long.
+    name: str
+    position: list[Any] | None
+    descending: bool
+
+
+def _find(
+    products: QuerySet[Product],
+    everything: QuerySet[Any],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> list[Product]:
+    """Look at what the search index names; or go along the order that it has; or look at all.
+
+    Looking at all is done in parallel. Without being told, the planner may choose to walk the
+    whole catalogue in the order of another index, which takes several times as long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
+        found = narrowed(cursor, wanted) if products.query.where else None
+        if found is not None:
+            return list(found[:limit])
+        if place.name in SORT_KEYS:
+            page = _walk(cursor, products, wanted, place, limit)
+        else:
+            page = _probe(everything, wanted, place, PROBE_ROWS, limit)
+        if len(page) == limit:
+            return page
         prefer_whole_table(cursor)
         return list(wanted[:limit])
+
+
+def _walk(
+    cursor: CursorWrapper,
+    products: QuerySet[Product],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> list[Product]:
+    """The page by the order that the search index has; fewer than ``limit`` where it cannot say."""
+    walked = walk(
+        cursor,
+        name=place.name,
+        descending=place.descending,
+        position=place.position,
+        where=where_of(products),
+        limit=limit,
+    )
+    if walked is None:
+        return []
+    params, last = walked
+    # What changed meanwhile may belong behind the last one, where others are that were not met.
+    not_beyond = ~_beyond(place.name, last, place.descending)
+    return list(wanted.filter(Among(params), not_beyond)[:limit])
 
 
 def _beyond(name: str, position: list[Any], descending: bool) -> Q:

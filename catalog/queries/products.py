@@ -21,6 +21,7 @@ from catalog.models import (
     RemovedProduct,
     UndoConflict,
 )
+from catalog.queries.search import narrowed
 from catalog.sql.upsert import catalogue_state
 from catalog.values import FIELDS
 
@@ -105,6 +106,7 @@ def glance(days: int = 30) -> Glance:
 
 # --- Counts ---------------------------------------------------------------------------
 
+QUICK_BELOW = 100_000  # products: looking at all of them takes some 30 ms
 COUNT_SECONDS = 300  # that a count is kept, while nothing changes
 
 
@@ -114,6 +116,16 @@ def count_products(products: QuerySet[Product]) -> int:
     Counting reads the whole table, so a count is kept until a change set changes something
     (every write to products is in one), and a list counts once, not on each of its pages.
     """
+    return _count(products, below=None) or 0
+
+
+def quick_count(products: QuerySet[Product]) -> int | None:
+    """The same if it is kept, or quickly made; else ``None``: no page should wait for it."""
+    return _count(products, below=QUICK_BELOW)
+
+
+def _count(products: QuerySet[Product], *, below: int | None) -> int | None:
+    """Count; but look at all products only if there are not ``below`` of them or more."""
     try:
         sql, params = products.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
@@ -122,13 +134,17 @@ def count_products(products: QuerySet[Product]) -> int:
         state = catalogue_state(cursor)
     text = f"{state}|{sql}|{params!r}"
     key = "catalog.count." + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    count = cache.get(key)
-    if count is None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL jit = off")
-            count = products.order_by().count()
-        cache.set(key, count, COUNT_SECONDS)
-    return int(count)
+    count: int | None = cache.get(key)
+    if count is not None:
+        return count
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        found = narrowed(cursor, products) if products.query.where else None
+        if found is None and below is not None and estimated_products() >= below:
+            return None
+        count = (products if found is None else found).order_by().count()
+    cache.set(key, count, COUNT_SECONDS)
+    return count
 
 
 def _totals() -> tuple[int, int]:

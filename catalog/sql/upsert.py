@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
@@ -444,61 +443,6 @@ SELECT id, sku, 'updated' AS action FROM catalog_product
 WHERE id BETWEEN %(first_id)s AND %(last_id)s AND changed_in_id = %(change_set)s
 """
 CHOSEN = "SELECT id, sku, 'deleted' AS action FROM catalog_product WHERE {where}"
-
-
-# Indexes that an operator may build for a very large catalogue; nothing needs them.
-SEARCH_INDEXES = {
-    "catalog_product_sku_trigrams": "USING gin (upper(sku::text) gin_trgm_ops)",
-    "catalog_product_name_trigrams": "USING gin (upper(name::text) gin_trgm_ops)",
-    "catalog_product_description_trigrams": "USING gin (upper(description::text) gin_trgm_ops)",
-    "catalog_product_by_name": "(name, id)",
-}
-
-
-def enable_trigrams(cursor: CursorWrapper) -> bool:
-    """Whether trigram indexes can be built: the extension is there, or was made now."""
-    cursor.execute("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")
-    if cursor.fetchone()[0]:
-        return True
-    try:
-        cursor.execute("CREATE EXTENSION pg_trgm")
-    except DatabaseError:  # not installed, or not allowed
-        return False
-    return True
-
-
-def build_search_index(cursor: CursorWrapper, name: str) -> None:
-    """Build one of ``SEARCH_INDEXES`` while everybody goes on; anew if a build was cut short."""
-    if search_indexes(cursor).get(name) == "usable":
-        return
-    cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    cursor.execute(f"CREATE INDEX CONCURRENTLY {name} ON catalog_product {SEARCH_INDEXES[name]}")
-
-
-def drop_search_indexes(cursor: CursorWrapper) -> None:
-    for name in SEARCH_INDEXES:
-        cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-
-
-def search_indexes(cursor: CursorWrapper) -> dict[str, str]:
-    """Those that are there: ``usable``, or ``cut short`` where building them did not end."""
-    cursor.execute(
-        "SELECT relname, CASE WHEN indisvalid THEN 'usable' ELSE 'cut short' END"
-        " FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
-        " WHERE indrelid = 'catalog_product'::regclass AND relname = ANY(%s)",
-        [list(SEARCH_INDEXES)],
-    )
-    return dict(cursor.fetchall())
-
-
-def prefer_whole_table(cursor: CursorWrapper) -> None:
-    """Until the end of the transaction: no index but those of ``SEARCH_INDEXES`` is used."""
-    cursor.execute(
-        "SELECT set_config('jit', 'off', true), set_config('enable_indexscan', 'off', true),"
-        " set_config('enable_bitmapscan', CASE WHEN EXISTS ("
-        "  SELECT FROM pg_class WHERE relname = ANY(%s)) THEN 'on' ELSE 'off' END, true)",
-        [list(SEARCH_INDEXES)],
-    )
 
 
 def catalogue_state(cursor: CursorWrapper) -> str:

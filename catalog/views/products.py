@@ -110,8 +110,11 @@ def _results(given: QueryDict, state: dict[str, Any]) -> dict[str, Any]:
     ordering = check_ordering(state["ordering"])
     size = state["page_size"]
     page = get_page(products, ordering=ordering, size=size, cursor=given.get("cursor", ""))
-    total = page.total if page.total is not None else queries.count_products(products)
-    pages = max(1, -(-total // size))
+    total = page.total
+    if total is None:
+        count = queries.count_products if "count" in given else queries.quick_count
+        total = count(products)
+    pages = max(1, -(-total // size)) if total is not None else None
     kept = state["kept"]
     number = _page_number(given, pages)
     return {
@@ -119,11 +122,12 @@ def _results(given: QueryDict, state: dict[str, Any]) -> dict[str, Any]:
         "total": total,
         "page_number": number,
         "pages": pages,
+        "count_query": _query(kept, cursor=given.get("cursor"), page=given.get("page"), count=1),
         "first_query": _query(kept) if page.previous else "",
-        "previous_query": _query(kept, cursor=page.previous, page=max(1, number - 1))
+        "previous_query": _query(kept, cursor=page.previous, page=_beside(number, -1, pages))
         if page.previous
         else "",
-        "next_query": _query(kept, cursor=page.next, page=min(pages, number + 1))
+        "next_query": _query(kept, cursor=page.next, page=_beside(number, 1, pages))
         if page.next
         else "",
         "last_query": _query(kept, cursor=LAST, page=pages) if page.next else "",
@@ -135,13 +139,25 @@ def _results(given: QueryDict, state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _page_number(given: QueryDict, pages: int) -> int:
-    """Which page this is, as the links count; keyset paging itself does not know."""
+def _page_number(given: QueryDict, pages: int | None) -> int | None:
+    """Which page this is, as the links count; keyset paging itself does not know.
+
+    ``None`` where it cannot be told, because it is not known how many there are (``pages``).
+    """
     if given.get("cursor") == LAST:
         return pages
+    if not given.get("cursor"):
+        return 1
     text = given.get("page", "")
-    number = int(text[:9]) if text.isascii() and text.isdigit() else 1
-    return min(max(1, number), pages) if given.get("cursor") else 1
+    number = max(1, int(text[:9])) if text.isascii() and text.isdigit() else 1
+    return number if pages is None else min(number, pages)
+
+
+def _beside(number: int | None, step: int, pages: int | None) -> int | None:
+    """The number of the page before or after one, where it can be told."""
+    if number is None:
+        return None
+    return max(1, number + step if pages is None else min(pages, number + step))
 
 
 def _header(name: str, label: str, state: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
-from catalog.operations import undo
+from catalog.operations import search_index, undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Format, ImportJob
@@ -41,6 +41,7 @@ Status = ImportJob.Status
 Stage = ImportJob.Stage
 
 catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
+search_index.UNDER_WAY.append(ImportJob.objects.filter(status=Status.PROCESSING).exists)
 
 STALE_SECONDS = 6  # without progress: the sweep looks at the job
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from catalog.models import ChangeSet, Product
+from catalog.models import ChangeSet, Product, SearchIndex
 from conftest import finished, wait_for
 from imports.models import ImportJob
 
@@ -290,3 +291,24 @@ def test_a_viewer_sees_and_cannot_change(
     page.get_by_role("link", name="P-000", exact=True).click()
     expect(page.get_by_role("heading", name="Lamp 0")).to_be_visible()
     expect(page.get_by_role("button", name="Save")).to_have_count(0)
+
+
+MANY = """
+INSERT INTO catalog_product (sku, name, description, price, active, version, created_at, updated_at)
+SELECT 'M-' || n, 'Lamp', '', n, true, 1, now(), now() FROM generate_series(1, 100000) AS n
+"""
+
+
+def test_in_a_large_catalogue_the_count_follows_the_page_and_the_search_index_is_built(
+    open_page: Callable[..., Page],
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(MANY)
+        cursor.execute("ANALYZE catalog_product")
+    page = open_page()
+    page.goto("/products/?q=lamp")
+    expect(page.get_by_role("status")).to_have_text("100,000 products match")
+    expect(page.locator("#place")).to_have_text("Page 1 of 2,000")
+    wait_for(lambda: SearchIndex.objects.filter(caught_up_at__isnull=False).exists())
+    page.goto("/products/?q=m-77777")
+    assert shown_skus(page) == ["M-77777"]

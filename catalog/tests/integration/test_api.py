@@ -215,6 +215,7 @@ def test_a_match_is_found_wherever_it_is(
     program: APIClient, some: list[Product], probe: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catalog.queries.pagination.PROBE_ROWS", probe)
+    monkeypatch.setattr("catalog.queries.pagination.FIRST_PROBE_ROWS", probe)
     for ordering in ("id", "-id", "sku", "-sku", "name"):
         found = program.get(URL, {"sku": "-59", "ordering": ordering}).json()
         assert ([p["sku"] for p in found["results"]], found["count"]) == (["C-59"], 1)
