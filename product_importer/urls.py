@@ -18,6 +18,7 @@ from product_importer.accounts.password_views import password_change
 from product_importer.accounts.views import token_list, token_new, token_revoke
 from product_importer.ops.health import healthz, readyz
 from product_importer.ops.metrics import metrics
+from product_importer.web.finder import find, keys_switch
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -57,6 +58,8 @@ urlpatterns = [
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", password_change, name="password-change"),
+    path("find/", find, name="find"),
+    path("keys/", keys_switch, name="keys-switch"),
     path("tokens/", token_list, name="token-list"),
     path("tokens/new/", token_new, name="token-new"),
     path("tokens/<int:pk>/revoke/", token_revoke, name="token-revoke"),
