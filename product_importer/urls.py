@@ -42,6 +42,7 @@ router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
 handler400 = "product_importer.web.error_views.bad_request"
+handler403 = "product_importer.web.error_views.forbidden"
 handler404 = "product_importer.web.error_views.not_found"
 handler500 = "product_importer.web.error_views.server_error"
 

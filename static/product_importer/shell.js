@@ -101,6 +101,7 @@
       const now = all.findIndex((option) => option.getAttribute("aria-selected") === "true");
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step && all.length) { event.preventDefault(); point((now + step + all.length) % all.length); }
+      if (event.key === "Escape") { event.preventDefault(); dialog.close(); } /* not only the text */
       if (event.key === "Enter") {
         event.preventDefault();
         if (all[now]) window.location.href = all[now].dataset.href;
