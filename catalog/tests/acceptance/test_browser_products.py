@@ -234,7 +234,6 @@ def test_prices_are_raised_by_a_percentage(
     expect(page.get_by_label("By or to")).to_be_focused()
     page.keyboard.type("12,5")
     page.get_by_label("Rounded to").select_option("0.10")
-    page.keyboard.press("Enter")
     page.get_by_role("button", name="Change the price of 2 products").click()
     message = page.get_by_role("status").filter(has_text="+12.5 %, rounded to 0.10")
     expect(message.get_by_role("button", name="Undo")).to_be_visible()
