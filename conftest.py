@@ -40,7 +40,7 @@ from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
 from product_importer.local.stack import Stack
 
-BROWSER_SECONDS = 20  # for what a page is to show
+BROWSER_SECONDS = 120  # for what a page is to show
 PASSWORD = "a-password-for-tests-1"
 WAIT_SECONDS = 300  # a machine may be slow; what does not come, does not come sooner
 
