@@ -315,6 +315,26 @@ class Product(models.Model):
         return f"{self.sku} {self.name}"
 
 
+class PersonSettings(models.Model):
+    """What one person has set for the pages; all of it in one row, which a page reads at once."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    # Of the product list: the columns that are shown (none: all), how many rows a page has.
+    columns = models.JSONField(default=list, blank=True)
+    page_size = models.PositiveSmallIntegerField(default=50)
+    # Saved states of that list: {"name": ..., "query": ...}.
+    views = models.JSONField(default=list, blank=True)
+    keys = models.BooleanField(default=True, help_text="single keys do something on the pages")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"settings of user {self.pk}"
+
+
 class Change(models.Model):
     """One product that a change set updated, with the values before.
 

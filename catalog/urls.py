@@ -1,19 +1,26 @@
 from django.urls import path
 
-from catalog.views import change_sets, fields, products
+from catalog.views import bulk, change_sets, fields, product_list, products
 
 urlpatterns = [
-    path("products/", products.product_list, name="product-list"),
+    path("products/", product_list.product_list, name="product-list"),
     path("products/new/", products.product_new, name="product-new"),
-    path("products/export.csv", products.product_export, name="product-export"),
-    path("products/bulk/", products.bulk_ask, name="product-bulk-ask"),
-    path("products/bulk/start/", products.bulk_start, name="product-bulk-start"),
+    path("products/export.csv", product_list.product_export, name="product-export"),
+    path("products/bulk/", bulk.bulk_ask, name="product-bulk-ask"),
+    path("products/bulk/start/", bulk.bulk_start, name="product-bulk-start"),
+    path("products/clear/", bulk.clear, name="product-clear"),
+    path("products/display/", product_list.list_display, name="product-display"),
+    path("products/views/", product_list.view_save, name="product-view-save"),
+    path("products/views/delete/", product_list.view_delete, name="product-view-delete"),
     path("products/<int:pk>/", products.product_detail, name="product-detail"),
     path("products/<int:pk>/row/", products.product_row, name="product-row"),
     path("products/<int:pk>/delete/", products.product_delete, name="product-delete"),
+    path("products/<int:pk>/bring-back/", products.product_bring_back, name="product-bring-back"),
+    path("products/<int:pk>/restore/", products.product_restore, name="product-restore"),
     path("changes/", change_sets.change_list, name="change-list"),
     path("changes/<int:pk>/", change_sets.change_detail, name="change-detail"),
     path("changes/<int:pk>/panel/", change_sets.change_panel, name="change-panel"),
+    path("changes/<int:pk>/notice/", change_sets.change_notice, name="change-notice"),
     path("changes/<int:pk>/undo/", change_sets.change_undo, name="change-undo"),
     path("fields/", fields.field_list, name="field-list"),
     path("fields/new/", fields.field_new, name="field-new"),

@@ -141,6 +141,35 @@ def _why_no_price(price: str) -> str:
     return ": it has a decimal comma, or commas between its digits" if "," in price else ""
 
 
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}").fullmatch
+# Thousands in groups, all set off by one mark; the decimals, if any, by another one.
+_GROUPED = re.compile(
+    r"[1-9][0-9]{0,2}(?P<mark>[.,' ])[0-9]{3}(?P<more>(?:(?P=mark)[0-9]{3})*)"
+    r"(?P<decimals>(?!(?P=mark))[.,][0-9]{1,2})?"
+).fullmatch
+_MARKS = str.maketrans({"\u00a0": " ", "\u2007": " ", "\u202f": " ", "\u2019": "'"})
+
+
+def clean_typed_price(text: str) -> str | None:
+    """A price as people write it in a form: ``49,90``, ``1.299,00``, ``1,299.00``, ``1 299``.
+
+    One that can be read in two ways (``1,234``) is refused. Returns what ``clean_price`` does.
+    """
+    price = text.strip().translate(_MARKS)
+    if _DECIMAL_COMMA(price):
+        price = price.replace(",", ".")
+    elif found := _GROUPED(price):
+        if found["mark"] in ".," and not found["more"] and not found["decimals"]:
+            raise ValueError(
+                f"“{price}” can be read in two ways, with thousands or with decimals. Write "
+                f"plain digits with at most two decimals, like {re.sub('[^0-9]', '', price)}.00."
+            )
+        decimals = found["decimals"] or ""
+        whole = price.removesuffix(decimals)
+        price = re.sub("[^0-9]", "", whole) + decimals.replace(",", ".")
+    return clean_price(price)
+
+
 def clean_active(text: str) -> bool | None:
     """Return whether the product is active, or ``None`` for a blank cell (keep as it is)."""
     word = text.strip().lower()

@@ -5,7 +5,7 @@ from typing import Any, cast
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_celery_results.admin import TaskResultAdmin
@@ -19,6 +19,17 @@ from catalog.admin import EstimatingPaginator
 from product_importer.accounts.tokens import revoke_token
 from product_importer.models import ApiToken
 from webhooks.admin import ReadOnlyAdmin
+
+# What other packages' tables are called here; migrations do not look at it.
+for model, name, plural in (
+    (LogEntry, "act", "acts"),
+    (AccessLog, "log-in", "log-ins"),
+    (AccessFailureLog, "failed log-in", "failed log-ins"),
+    (AccessAttempt, "wait after failed log-ins", "waits after failed log-ins"),
+    (TaskResult, "task", "tasks"),
+    (Group, "role", "roles"),
+):
+    model._meta.verbose_name, model._meta.verbose_name_plural = name, plural
 
 admin.site.unregister(TaskResult)
 admin.site.unregister(GroupResult)

@@ -1,4 +1,12 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+
+# What other packages' sections of the admin are called here.
+SECTIONS = {
+    "admin": "Acts in the admin",
+    "auth": "Users and roles",
+    "axes": "Log-ins",
+    "django_celery_results": "Work in the background",
+}
 
 
 class ProductImporterConfig(AppConfig):
@@ -7,3 +15,6 @@ class ProductImporterConfig(AppConfig):
 
     def ready(self) -> None:
         from product_importer import checks  # noqa: F401 (registers the checks)
+
+        for label, name in SECTIONS.items():
+            apps.get_app_config(label).verbose_name = name

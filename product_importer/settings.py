@@ -419,7 +419,22 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Product Importer",
     "SITE_HEADER": "Product Importer",
-    "SITE_SYMBOL": "inventory_2",
+    "COLORS": {
+        # Petrol; white is read well on 600, and 400 on the dark background.
+        "primary": {
+            "50": "oklch(97.5% .012 215)",
+            "100": "oklch(94.5% .026 215)",
+            "200": "oklch(89% .05 215)",
+            "300": "oklch(81% .08 215)",
+            "400": "oklch(74% .1 215)",
+            "500": "oklch(60% .105 215)",
+            "600": "oklch(48% .09 215)",
+            "700": "oklch(42% .08 215)",
+            "800": "oklch(36% .068 215)",
+            "900": "oklch(31% .056 215)",
+            "950": "oklch(24% .045 215)",
+        },
+    },
     "SITE_URL": "/",
     "SITE_FAVICONS": [
         {
@@ -435,7 +450,10 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",
     "STYLES": ["product_importer.web.context_processors.stylesheet"],
-    "SCRIPTS": ["product_importer.web.context_processors.script"],
+    "SCRIPTS": [
+        "product_importer.web.context_processors.script",
+        "product_importer.web.context_processors.shell_script",
+    ],
     "DASHBOARD_CALLBACK": "product_importer.ops.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": False,
@@ -445,21 +463,34 @@ UNFOLD = {
                 "items": [
                     {
                         "title": "Home",
+                        "key": "h",
                         "icon": "home",
                         "link": reverse_lazy("home"),
                         "active": "product_importer.web.context_processors.is_home",
                     },
-                    {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
+                    {
+                        "title": "Products",
+                        "key": "p",
+                        "icon": "sell",
+                        "link": reverse_lazy("product-list"),
+                    },
                     {
                         "title": "Imports",
+                        "key": "i",
                         "icon": "upload_file",
                         "link": reverse_lazy("job-list"),
                         "badge": "product_importer.web.context_processors.waiting_for_people",
                         "badge_variant": "warning",
                     },
-                    {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
+                    {
+                        "title": "Changes",
+                        "key": "c",
+                        "icon": "history",
+                        "link": reverse_lazy("change-list"),
+                    },
                     {
                         "title": "Webhooks",
+                        "key": "w",
                         "icon": "webhook",
                         "link": reverse_lazy("endpoint-list"),
                         "permission": "product_importer.web.context_processors.may_see_webhooks",

@@ -20,6 +20,7 @@ from product_importer.accounts.password_views import password_change
 from product_importer.accounts.views import token_list, token_new, token_revoke
 from product_importer.ops.health import healthz, readyz
 from product_importer.ops.metrics import metrics
+from product_importer.web.finder import find, keys_switch
 from webhooks.api import DeliveryViewSet, EndpointViewSet
 
 admin.autodiscover()
@@ -46,6 +47,7 @@ router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
 
 handler400 = "product_importer.web.error_views.bad_request"
+handler403 = "product_importer.web.error_views.forbidden"
 handler404 = "product_importer.web.error_views.not_found"
 handler500 = "product_importer.web.error_views.server_error"
 
@@ -62,6 +64,8 @@ urlpatterns = [
     ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", password_change, name="password-change"),
+    path("find/", find, name="find"),
+    path("keys/", keys_switch, name="keys-switch"),
     path("tokens/", token_list, name="token-list"),
     path("tokens/new/", token_new, name="token-new"),
     path("tokens/<int:pk>/revoke/", token_revoke, name="token-revoke"),

@@ -315,12 +315,21 @@ class RawFormRenderer(BrowsableAPIRenderer):
 
 
 _TEXT = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
+_DAY = {"type": "string", "format": "date"}
 _FILTERS = [
     OpenApiParameter("q", _TEXT, description="SKU, name or description contains this, in any case"),
     OpenApiParameter("sku", _TEXT, description="contains this, in any case"),
     OpenApiParameter("name", _TEXT, description="contains this, in any case"),
     OpenApiParameter("description", _TEXT, description="contains this, in any case"),
     OpenApiParameter("active", bool),
+    OpenApiParameter("price", {"type": "string", "enum": ["none"]}, description="without a price"),
+    OpenApiParameter("price_min", _TEXT, description="costs this or more"),
+    OpenApiParameter("price_max", _TEXT, description="costs this or less"),
+    OpenApiParameter("changed_from", _DAY, description="changed last on this day or later"),
+    OpenApiParameter("changed_to", _DAY, description="changed last on this day or earlier"),
+    OpenApiParameter(
+        "change_set", int, description="created or updated by the change set of this number"
+    ),
 ]
 _IF_MATCH = OpenApiParameter(
     "If-Match",

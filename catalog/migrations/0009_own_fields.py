@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("catalog", "0007_search_index"),
+        ("catalog", "0008_person_settings"),
     ]
 
     operations = [

@@ -8,8 +8,10 @@ workers may run one act; each may be killed at any point.
 """
 
 import json
+import re
 import time
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from math import ceil
 from typing import Any
@@ -28,6 +30,7 @@ from catalog.queries.filters import BadFilter, filtered_products, where_of
 from catalog.queries.products import count_products, estimated_products
 from catalog.sql import upsert
 from catalog.sql.fields import set_value
+from catalog.values import clean_typed_price
 from product_importer.common.enqueue import kick_after_commit
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
@@ -55,13 +58,17 @@ def start_bulk_act(
     actor: User | None,
     filters: dict[str, Any] | None = None,
     ids: list[int] | None = None,
+    without: list[int] | None = None,
     active: bool | None = None,
     own_field: tuple[str, Any] | None = None,
+    price: dict[str, str] | None = None,
 ) -> ChangeSet:
     """Have all products that match ``filters`` (or have one of ``ids``) deleted or changed.
 
-    Means the products that exist now: later ones are left alone. Without filters and ids it
-    means all. ``own_field`` is a key and the value that it gets (None: none). Raises
+    Those of the ids ``without`` are left out of what the filters match. Means the products that
+    exist now: later ones are left alone. Without filters and ids it means all. An edit sets
+    ``active``, or changes the ``price`` (as ``price_change`` has it), or gives ``own_field``, a
+    key, a value (None: none). Raises
     ``catalog.queries.filters.BadFilter``.
     """
     request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
@@ -69,10 +76,12 @@ def start_bulk_act(
         request["ids"] = sorted(set(ids))
     else:
         request["filters"] = _storable(filters or {})
+        if without:
+            request["without"] = sorted(set(without))
     if own_field is not None:
         request["own_field"] = list(own_field)
     elif kind == ChangeSet.Kind.BULK_EDIT:
-        request["active"] = bool(active)
+        request |= {"price": price} if price else {"active": bool(active)}
     change_set = operations.open_change_set(
         kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
     )
@@ -80,6 +89,37 @@ def start_bulk_act(
     transaction.on_commit(partial(logger.info, "bulk_act_started", **figures))
     kick_after_commit(RUN, change_set.pk)
     return change_set
+
+
+ROUNDINGS = ("0.01", "0.05", "0.10", "1.00")  # that a changed price is rounded to
+PERCENT_MAX = 1_000
+
+
+def price_change(*, by: str, value: str, round_to: str) -> dict[str, str]:
+    """What a bulk edit of prices does, as ``start_bulk_act`` takes it, from what was typed.
+
+    ``by`` is ``set`` (to the value) or ``percent`` (more, or less with a minus). Raises
+    ``ValueError`` with a sentence.
+    """
+    if round_to not in ROUNDINGS:
+        raise ValueError("Choose what the prices are rounded to.")
+    if by == "set":
+        price = clean_typed_price(value)
+        if price is None:
+            raise ValueError("Type the new price.")
+        return {"by": by, "value": price, "round": "0.01"}
+    if by != "percent":
+        raise ValueError("Choose whether prices are set, or changed by a percentage.")
+    text = value.strip().removesuffix("%").strip().replace(",", ".").replace("\u2212", "-")
+    if not _percent(text) or not -100 < Decimal(text) <= PERCENT_MAX or not Decimal(text):
+        raise ValueError(
+            f"“{value.strip()[:40]}” is not a percentage. Write one like 5, -10 or 2.5; "
+            f"more than -100 and at most {PERCENT_MAX:,}."
+        )
+    return {"by": by, "value": f"{Decimal(text):+}", "round": round_to}
+
+
+_percent = re.compile(r"[+-]?[0-9]{1,4}(\.[0-9]{1,2})?").fullmatch
 
 
 def _storable(filters: dict[str, Any]) -> dict[str, Any]:
@@ -96,16 +136,18 @@ def chosen_products(request: dict[str, Any]) -> QuerySet[Product]:
 
     Raises ``BadFilter``.
     """
+    named = request.get("ids", request.get("without", []))
+    if len(named) > MAX_IDS:
+        raise BadFilter(
+            {
+                "ids": f"These are {len(named):,} products; at most {MAX_IDS:,} can "
+                "be named one by one. Use filters, or fewer at once."
+            }
+        )
     if "ids" in request:
-        if len(request["ids"]) > MAX_IDS:
-            raise BadFilter(
-                {
-                    "ids": f"These are {len(request['ids']):,} products; at most {MAX_IDS:,} can "
-                    "be named one by one. Use filters, or fewer at once."
-                }
-            )
-        return Product.objects.filter(pk__in=request["ids"])
-    return filtered_products(request["filters"])
+        return Product.objects.filter(pk__in=named)
+    products = filtered_products(request["filters"])
+    return products.exclude(pk__in=named) if named else products
 
 
 def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
@@ -221,24 +263,19 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
                 ),
             )
             return {"deleted": gone}
-        if "own_field" in change_set.request:
+        chosen: dict[str, Any] = {
+            "where": where,
+            "params": params,
+            "change_set_id": change_set.pk,
+        }
+        if price := change_set.request.get("price"):
+            changed = upsert.set_price(cursor, change=price, **chosen)
+        elif "own_field" in change_set.request:
             key, value = change_set.request["own_field"]
-            changed = set_value(
-                cursor,
-                where=where,
-                params=params,
-                key=key,
-                value=None if value is None else json.dumps(value),
-                change_set_id=change_set.pk,
-            )
+            text = None if value is None else json.dumps(value)
+            changed = set_value(cursor, key=key, value=text, **chosen)
         else:
-            changed = upsert.set_active(
-                cursor,
-                where=where,
-                params=params,
-                active=change_set.request["active"],
-                change_set_id=change_set.pk,
-            )
+            changed = upsert.set_active(cursor, active=change_set.request["active"], **chosen)
         record_changed_products(
             cursor,
             change_set_id=change_set.pk,

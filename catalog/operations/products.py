@@ -19,6 +19,7 @@ from structlog import get_logger
 
 from catalog import field_values, values
 from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
+from catalog.queries import products as queries
 from catalog.queries.fields import definitions
 from catalog.sql import upsert
 from catalog.sql.fields import unique_index
@@ -175,13 +176,14 @@ def _wake_next() -> None:
 # --- One product ----------------------------------------------------------------------
 
 
-def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False) -> dict[str, Any]:
     """Bring what a person or a program sent into the values that a product stores.
 
     Takes text, numbers, booleans and ``None`` for the five fields, under ``fields`` an object of
     those for the own ones by key, and overlooks anything else. ``partial``: fields that are
-    missing stay as they are; else a SKU and a name are required. Raises ``Invalid`` with every
-    field that is wrong, an own one as ``fields.KEY``.
+    missing stay as they are; else a SKU and a name are required. ``typed``: by a person, who
+    writes a price with a decimal comma. Raises ``Invalid`` with every field that is wrong, an own
+    one as ``fields.KEY``.
     """
     cleaned: dict[str, Any] = {}
     errors: dict[str, tuple[str, str]] = {}
@@ -191,7 +193,7 @@ def clean_values(data: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
                 errors[field] = ("required", "Every product needs one.")
             continue
         try:
-            cleaned[field] = _clean_value(field, data[field])
+            cleaned[field] = _clean_value(field, data[field], typed)
         except ValueError as error:
             errors[field] = ("invalid", str(error))
     if "fields" in data or not partial:
@@ -243,7 +245,7 @@ _CLEANERS: dict[str, Any] = {
 }
 
 
-def _clean_value(field: str, value: Any) -> Any:
+def _clean_value(field: str, value: Any, typed: bool) -> Any:
     if isinstance(value, bool) and field == "active":
         return value
     if value is None:
@@ -258,15 +260,16 @@ def _clean_value(field: str, value: Any) -> Any:
         raise ValueError("The text contains a NUL byte. Type it again.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("The text contains half a character. Type it again.")
-    cleaned = _CLEANERS[field](value)
+    by_hand = typed and field == "price"
+    cleaned = values.clean_typed_price(value) if by_hand else _CLEANERS[field](value)
     return Decimal(cleaned) if field == "price" and cleaned is not None else cleaned
 
 
 @transaction.atomic
-def create_product(*, actor: User | None, data: Mapping[str, Any]) -> Product:
+def create_product(*, actor: User | None, data: Mapping[str, Any], typed: bool = False) -> Product:
     """Create a product. Raises ``Invalid``, with code ``unique`` for an SKU that exists."""
-    cleaned = clean_values(data, partial=False)
-    change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1)
+    cleaned = clean_values(data, partial=False, typed=typed)
+    change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1, request={"sku": cleaned["sku"]})
     cleaned["own_fields"] = _merged(None, cleaned.pop("own_fields", {}))
     product = Product(**cleaned, created_in=change_set, changed_in=change_set)
     product.updated_at = product.created_at
@@ -277,14 +280,19 @@ def create_product(*, actor: User | None, data: Mapping[str, Any]) -> Product:
 
 @transaction.atomic
 def update_product(
-    *, product_id: int, actor: User | None, data: Mapping[str, Any], version: int | None = None
+    *,
+    product_id: int,
+    actor: User | None,
+    data: Mapping[str, Any],
+    version: int | None = None,
+    typed: bool = False,
 ) -> Product:
     """Change the fields that are given. One that already has the values is left alone.
 
     ``version`` is the one that the caller has seen; a product that has moved on raises
     ``Conflict``. Raises ``Invalid`` and ``Product.DoesNotExist``.
     """
-    cleaned = clean_values(data, partial=True)
+    cleaned = clean_values(data, partial=True, typed=typed)
     product = _locked(product_id, version)
     own_before: dict[str, Any] | None = None
     if given := cleaned.pop("own_fields", None):
@@ -347,6 +355,31 @@ def delete_product(*, product_id: int, actor: User | None, version: int | None =
     return change_set
 
 
+@transaction.atomic
+def bring_back_product(*, product_id: int, actor: User | None) -> Product:
+    """Put a deleted product back as it was, with its old number, whatever deleted it.
+
+    Raises ``Product.DoesNotExist`` if it never was or is too old, ``Invalid`` if its SKU is taken.
+    """
+    # Whoever does it at the same time waits here, and finds the product.
+    list(RemovedProduct.objects.select_for_update().filter(id=product_id).values_list("id"))
+    removed = queries.removed_product(product_id)
+    if removed is None or Product.objects.filter(pk=product_id).exists():
+        raise Product.DoesNotExist
+    change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1, request={"sku": removed.sku})
+    product = Product(
+        pk=product_id,
+        version=removed.version + 1,
+        created_at=removed.created_at,
+        created_in=change_set,
+        changed_in=change_set,
+        **{name: getattr(removed, name) for name in FIELDS},
+    )
+    _save(product, force_insert=True)
+    _tell(Event.Type.PRODUCT_CREATED, product, change_set)
+    return product
+
+
 def _locked(product_id: int, version: int | None) -> Product:
     product = Product.objects.select_for_update(of=("self",)).order_by("pk").get(pk=product_id)
     if version is not None and product.version != version:
@@ -371,7 +404,7 @@ def _save(product: Product, **options: Any) -> None:
         raise Invalid({"sku": ("unique", taken)}) from error
 
 
-def _finished(kind: ChangeSet.Kind, actor: User | None, **counts: int) -> ChangeSet:
+def _finished(kind: ChangeSet.Kind, actor: User | None, **counts: Any) -> ChangeSet:
     """The change set of a single act, which needs no turn: the row's lock is enough."""
     return ChangeSet.objects.create(
         kind=kind,

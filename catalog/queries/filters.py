@@ -1,15 +1,20 @@
 """Filters of the product list, for pages, API, export and bulk acts alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import django_filters
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from catalog.models import Product
+from catalog.models import Change, Product
 from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
+from catalog.values import clean_typed_price
+from product_importer.common.parsing import whole_number
 
 
 class BadFilter(Exception):
@@ -45,7 +50,63 @@ class ProductFilter(django_filters.FilterSet):
         )
 
 
-FILTERS = ("q", "sku", "name", "description", "active")
+def _price_from(name: str, text: str) -> Q:
+    return Q(price__gte=_price(name, text))
+
+
+def _price_to(name: str, text: str) -> Q:
+    return Q(price__lte=_price(name, text))
+
+
+def _price(name: str, text: str) -> Decimal:
+    try:
+        return Decimal(clean_typed_price(text) or "")
+    except (ValueError, InvalidOperation) as error:
+        raise BadFilter({name: str(error) or f"The filter {name} has to be a price."}) from None
+
+
+def _without_price(name: str, text: str) -> Q:
+    if text != "none":
+        raise BadFilter({name: "The filter price takes one word: none, for products without one."})
+    return Q(price=None)
+
+
+def _changed_from(name: str, text: str) -> Q:
+    return Q(updated_at__gte=day_start(name, text))
+
+
+def _changed_to(name: str, text: str) -> Q:
+    return Q(updated_at__lt=day_start(name, text, days=1))
+
+
+def day_start(name: str, text: str, days: int = 0) -> datetime:
+    """The beginning of a day, or of the one so many days later, in the site's time zone."""
+    try:
+        day = date.fromisoformat(text) + timedelta(days=days)
+        return timezone.make_aware(datetime.combine(day, time.min))
+    except (ValueError, OverflowError):
+        sentence = f"“{text[:40]}” is not a day. Write one like 2026-01-31."
+        raise BadFilter({name: sentence}) from None
+
+
+def _of_change_set(name: str, text: str) -> Q:
+    """What a change set created or updated, whatever became of it since."""
+    number = whole_number(text)
+    if number is None:
+        raise BadFilter({name: f"“{text[:40]}” is not the number of a change set."})
+    updated = Change.objects.filter(change_set=number).order_by().values("product_id")
+    return Q(created_in=number) | Q(pk__in=updated)
+
+
+_CONDITIONS: dict[str, Callable[[str, str], Q]] = {
+    "price_min": _price_from,
+    "price_max": _price_to,
+    "price": _without_price,
+    "changed_from": _changed_from,
+    "changed_to": _changed_to,
+    "change_set": _of_change_set,
+}
+FILTERS = ("q", "sku", "name", "description", "active", *_CONDITIONS)
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -64,13 +125,16 @@ def filtered_products(
 ) -> QuerySet[Product]:
     """The products that match; a blank filter is none.
 
-    ``given`` maps names of filters to text (``active`` to true or false); ``also`` names what
+    ``given`` maps names of filters to text (``active`` to true or false, ``price`` to none,
+    ``price_min`` and ``price_max`` to prices, ``changed_from`` and ``changed_to`` to days,
+    ``change_set`` to a number); ``also`` names what
     else may stand there. Text is literal: no character in it has a meaning. Raises
     ``BadFilter`` for an unknown name if ``strict``, and for a value that cannot be.
     """
     errors: dict[str, str] = {}
     wanted: dict[str, str] = {}
     own: dict[str, str] = {}
+    conditions: list[Any] = []
     for name in given:
         if name.startswith(OWN_PREFIX):
             own[name] = "" if given[name] is None else given[name]
@@ -91,12 +155,18 @@ def filtered_products(
                     f"The filter {name} has {len(text):,} characters; at most "
                     f"{FILTER_MAX_LENGTH:,} are allowed. A part of the text is enough."
                 )
+            elif name in _CONDITIONS and text.strip():
+                try:
+                    conditions.append(_CONDITIONS[name](name, text.strip()))
+                except BadFilter as error:
+                    errors |= error.errors
             wanted[name] = text
         elif strict and name not in also:
             errors[name] = (
                 f"There is no filter “{name[:40]}”. There are: {', '.join([*FILTERS, *also])}."
             )
-    conditions, wrong = own_conditions(own)
+    more, wrong = own_conditions(own)
+    conditions += more
     errors |= wrong
     if errors:
         raise BadFilter(errors)
@@ -104,7 +174,7 @@ def filtered_products(
     if any("\0" in text for text in wanted.values()):
         return products.none()  # no stored text has a NUL, so nothing contains it
     filtered: QuerySet[Product] = ProductFilter(wanted, queryset=products).qs
-    return filtered.filter(*conditions)
+    return filtered.filter(*conditions) if conditions else filtered
 
 
 def where_of(products: QuerySet[Product]) -> tuple[str, tuple[Any, ...]]:

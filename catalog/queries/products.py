@@ -1,7 +1,7 @@
 """Questions to the catalogue that pages and API ask."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -9,8 +9,19 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, Model, OuterRef, Prefetch, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    Model,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Lower, TruncDate
 from django.utils import timezone
 
 from catalog.models import (
@@ -183,6 +194,10 @@ class HistoryEntry:
     sku: str
     product_id: int
     changes: list[FieldChange] = field(default_factory=list)
+    change_set_id: int | None = None
+    # The values that the product had after it, and which version that was; for its history.
+    version: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def actor(self) -> User | None:
@@ -201,43 +216,87 @@ class History:
     complete: bool
 
 
-def product_history(product: Product) -> History:
+def removed_product(product_id: int) -> RemovedProduct | None:
+    """A product that is not there any more, as it was when it was deleted last."""
+    return _removed(id=product_id)
+
+
+def removed_with_sku(sku: str) -> RemovedProduct | None:
+    """The product deleted last of those that had this SKU, in any case, if none has it now."""
+    if "\0" in sku:
+        return None
+    there = Product.objects.annotate(sku_lower=Lower("sku")).filter(sku_lower=Lower(Value(sku)))
+    if there.exists():
+        return None
+    return _removed(sku_lower=Lower(Value(sku)))
+
+
+def _removed(**wanted: Any) -> RemovedProduct | None:
+    """The last of the deleted products that this holds for; no index leads to it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        found = RemovedProduct.objects.annotate(sku_lower=Lower("sku")).filter(**wanted)
+        return found.order_by("-change_set_id").first()
+
+
+def product_history(product: Product | RemovedProduct) -> History:
     """What happened to a product; values after follow from the change after it.
 
-    A deletion that was taken back is two entries: ``deleted``, and ``brought back``.
+    A deletion that was taken back is two entries: ``deleted``, and ``brought back``. One that is
+    deleted (``removed_product``) has no such entry after its last deletion.
     """
     steps: list[Change | RemovedProduct] = [*Change.objects.filter(product_id=product.pk)]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
         steps += RemovedProduct.objects.filter(id=product.pk)
     steps.sort(key=lambda step: (_version_before(step), step.change_set_id), reverse=True)
+    created_in = _created_in(product)
     sets = _change_sets(product, steps)
     state = _state_of(product)
     at = product.updated_at
     entries = []
     for step in steps:
         if isinstance(step, Change):
+            values = dict(state)
             changes = _differences(step, state)
             after = HistoryEntry(
-                at, "updated", sets.get(step.change_set_id), state["sku"], product.pk, changes
+                at,
+                "updated",
+                sets.get(step.change_set_id),
+                values["sku"],
+                product.pk,
+                changes,
+                version=step.old_version + 1,
+                values=values,
             )
             entries.append(after)
             at = step.old_updated_at
         else:
-            deletion, undo = sets.get(step.change_set_id), _brought_back_in(step, sets, at)
+            # An undo brought it back, or a person did by itself.
+            alone = sets.get(created_in or 0) if created_in != step.created_in else None
+            deletion, undo = (
+                sets.get(step.change_set_id),
+                alone or _brought_back_in(step, sets, at),
+            )
             gone = deletion.created_at if deletion else None
-            entries += [
-                HistoryEntry(at, "brought back", undo, step.sku, product.pk),
-                HistoryEntry(gone, "deleted", deletion, step.sku, product.pk),
-            ]
+            if not (isinstance(product, RemovedProduct) and step.version == product.version):
+                entries.append(HistoryEntry(at, "brought back", undo, step.sku, product.pk))
+            entries.append(HistoryEntry(gone, "deleted", deletion, step.sku, product.pk))
+            created_in = step.created_in
             state = _state_of(step)
             at = step.updated_at
-    created_in = sets.get(product.created_in_id or 0)
-    entries.append(
-        HistoryEntry(product.created_at, "created", created_in, state["sku"], product.pk)
-    )
     oldest = _version_before(steps[-1]) if steps else product.version
+    created = HistoryEntry(
+        product.created_at, "created", sets.get(created_in or 0), state["sku"], product.pk
+    )
+    # What it began with is known if all that came after it is.
+    begun = {"version": 1, "values": state} if oldest <= 1 else {}
+    entries.append(replace(created, **begun))
     return History(entries, complete=oldest <= 1)
+
+
+def _created_in(product: Product | RemovedProduct) -> int | None:
+    return product.created_in_id if isinstance(product, Product) else product.created_in
 
 
 def _version_before(step: Change | RemovedProduct) -> int:
@@ -245,10 +304,15 @@ def _version_before(step: Change | RemovedProduct) -> int:
     return step.old_version if isinstance(step, Change) else step.version
 
 
-def _change_sets(product: Product, steps: list[Change | RemovedProduct]) -> dict[int, ChangeSet]:
+def _change_sets(
+    product: Product | RemovedProduct, steps: list[Change | RemovedProduct]
+) -> dict[int, ChangeSet]:
     """The change sets of a history, and those that may have brought the product back."""
-    ids = {step.change_set_id for step in steps} | {product.created_in_id or 0}
-    removals = [step.change_set_id for step in steps if isinstance(step, RemovedProduct)]
+    gone = [step for step in steps if isinstance(step, RemovedProduct)]
+    ids = {step.change_set_id for step in steps} | {
+        _created_in(one) or 0 for one in (product, *gone)
+    }
+    removals = [step.change_set_id for step in gone]
     found = (
         ChangeSet.objects.select_related("actor")
         .defer("request")
@@ -445,35 +509,47 @@ def _deleted(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
 
 
 def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
-    """The updates with the values after: those before the next change, else those of today."""
     # By an expression, or the planner walks through the changes of all change sets before it.
     changes = list(
         Change.objects.filter(change_set=change_set)
         .annotate(place=F("id") + 0)
         .order_by("place")[window]
     )
-    ids = [change.product_id for change in changes]
-    states = {
-        product.pk: _state_of(product)  # type: ignore[arg-type]  # two kinds in one list
-        for product in [
-            *RemovedProduct.objects.filter(id__in=ids, change_set_id__gt=change_set.pk),
-            *Product.objects.filter(pk__in=ids),
-        ]
-    }
-    # By the changes' own numbers: a change set that was retried goes on after later ones.
-    own = {change.product_id: change.pk for change in changes}
-    later = Change.objects.filter(product_id__in=ids, pk__gt=min(own.values(), default=0))
-    for change in later.order_by("-id"):
-        if change.product_id in states and change.pk > own[change.product_id]:
-            _differences(change, states[change.product_id])
     return [
-        HistoryEntry(
-            at=change_set.created_at,
-            action="updated",
-            change_set=change_set,
-            sku=states[change.product_id]["sku"] if change.product_id in states else "",
-            product_id=change.product_id,
-            changes=_differences(change, states.get(change.product_id, {})),
-        )
-        for change in changes
+        replace(entry, at=change_set.created_at, change_set=change_set)
+        for entry in with_values_after(changes)
     ]
+
+
+def with_values_after(changes: list[Change]) -> list[HistoryEntry]:
+    """Updates with the values after: those before the product's next change, else those of today.
+
+    In the order of ``changes``, which may be of several change sets.
+    """
+    ids = {change.product_id for change in changes}
+    since = min((change.change_set_id for change in changes), default=0)
+    products: list[Any] = [*Product.objects.filter(pk__in=ids)]
+    gone = ids - {product.pk for product in products}
+    if gone:
+        removed = RemovedProduct.objects.filter(id__in=gone, change_set_id__gt=since)
+        products += removed.order_by("version")
+    states = {product.pk: _state_of(product) for product in products}
+    # By the changes' own numbers: a change set that was retried goes on after later ones.
+    own = {change.pk for change in changes}
+    later = Change.objects.filter(product_id__in=ids, pk__gte=min(own, default=0))
+    found = {}
+    for change in later.order_by("-id"):
+        state = states.setdefault(change.product_id, {})
+        sku = state.get("sku", "")
+        differences = _differences(change, state)
+        if change.pk in own:
+            found[change.pk] = HistoryEntry(
+                at=None,
+                action="updated",
+                change_set=None,
+                sku=sku,
+                product_id=change.product_id,
+                changes=differences,
+                change_set_id=change.change_set_id,
+            )
+    return [found[change.pk] for change in changes]

@@ -6,6 +6,7 @@ later; docs/decisions/0003-apply.md has the figures behind its shape.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
@@ -426,6 +427,58 @@ def set_active(
     cursor.execute(
         _SET_ACTIVE.format(where=where),
         [*params, active, active, change_set_id, change_set_id, active],
+    )
+    return int(cursor.fetchone()[0])
+
+
+# The new price, from the old one: a fixed one, or a percentage more; rounded to a step, half up.
+# Both take the value and twice the step.
+_NEW_PRICE = {
+    "set": "round(%s::numeric / %s) * %s",
+    "percent": "round(price * (100 + %s::numeric) / 100 / %s) * %s",
+}
+# Prices that would not fit are left as they are. By an array, as in _SET_ACTIVE.
+_SET_PRICE = """
+WITH chosen AS MATERIALIZED (
+    SELECT id, price, version, changed_in_id, updated_at, {new_price} AS new_price
+    FROM catalog_product WHERE {where} FOR UPDATE
+), differing AS MATERIALIZED (
+    SELECT * FROM chosen
+    WHERE new_price IS DISTINCT FROM price AND new_price >= 0 AND new_price < 10000000000
+), written AS (
+    UPDATE catalog_product AS product
+    SET price = {new_price}, version = product.version + 1, updated_at = now(), changed_in_id = %s
+    WHERE product.id = ANY (ARRAY(SELECT id FROM differing))
+), recorded AS (
+    INSERT INTO catalog_change (
+        change_set_id, product_id, fields, old_price,
+        old_version, old_changed_in, old_updated_at
+    )
+    SELECT %s, id, 8, price, version, changed_in_id, updated_at FROM differing
+)
+SELECT count(*) FROM differing
+"""
+
+
+def set_price(
+    cursor: CursorWrapper,
+    *,
+    where: str,
+    params: tuple[Any, ...],
+    change: dict[str, str],
+    change_set_id: int,
+) -> int:
+    """Change the prices of what ``where`` holds for, with the values before.
+
+    ``change`` has ``by`` (``set`` or ``percent``), ``value`` and ``round``, the step. A product
+    without a price has none after a percentage. Returns how many products changed. Run inside a
+    transaction.
+    """
+    step = Decimal(change["round"])
+    figures = [Decimal(change["value"]), step, step]
+    cursor.execute(
+        _SET_PRICE.format(new_price=_NEW_PRICE[change["by"]], where=where),
+        [*figures, *params, *figures, change_set_id, change_set_id],
     )
     return int(cursor.fetchone()[0])
 

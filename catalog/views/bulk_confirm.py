@@ -8,20 +8,16 @@ from django.shortcuts import render
 
 from catalog.operations import bulk
 from catalog.queries import products as queries
+from catalog.queries.acts import filters_in_words
 from catalog.queries.filters import BadFilter
+from catalog.views.endings import list_url
 
-FILTER_LABELS = {
-    "q": "Search",
-    "sku": "SKU",
-    "name": "Name",
-    "description": "Description",
-    "active": "Active",
-}
 # Which permission each act on many products needs, and the word for it.
 ACTS = {
     "delete": ("catalog.bulk_delete_product", "Delete"),
     "activate": ("catalog.change_product", "Activate"),
     "deactivate": ("catalog.change_product", "Deactivate"),
+    "price": ("catalog.change_product", "Change the price of"),
 }
 
 
@@ -35,14 +31,17 @@ def ask(
     act: str,
     wanted: dict[str, Any],
     *,
+    place: str = "",
     typed: str | None = None,
+    refusal: str = "",
     shell: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """The page that asks before ``act`` (of ``ACTS``), with how many products it means.
 
-    ``wanted`` is what ``start_bulk_act`` takes: ``ids`` or ``filters``. ``typed`` is a number
-    that was typed and is wrong. ``shell`` is what the page's frame needs where the context
-    processor does not bring it.
+    ``wanted`` is what ``start_bulk_act`` takes: ``ids``, or ``filters`` with those ``without``.
+    ``place`` is where in the list the person comes from. ``typed`` is a number that was typed and
+    is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's frame needs
+    where the context processor does not bring it.
     """
     try:
         products = bulk.chosen_products(wanted)
@@ -60,10 +59,17 @@ def ask(
             "count": count,
             "examples": products.order_by("id")[:10] if count else [],
             "ids": ",".join(str(number) for number in wanted.get("ids", [])),
-            "filters": {FILTER_LABELS[k]: v for k, v in wanted.get("filters", {}).items()},
+            "filters": filters_in_words(wanted.get("filters", {})),
+            "without": ",".join(str(number) for number in wanted.get("without", [])),
+            "without_count": len(wanted.get("without", [])),
+            "place": place,
+            "back": list_url(place),
+            "roundings": bulk.ROUNDINGS,
+            "given": request.POST,
+            "refusal": refusal,
             "hidden": wanted.get("filters", {}),
             "everything": "filters" in wanted,
             "typed": typed,
         },
-        status=200 if typed is None else 400,
+        status=200 if typed is None and not refusal else 400,
     )

@@ -4,19 +4,23 @@ from typing import Any
 
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.models import ChangeSet, UndoConflict
 from catalog.operations import undo
-from catalog.queries import products
+from catalog.queries import acts, products
+from catalog.queries.filters import BadFilter, day_start
+from catalog.views.endings import tell_begun
 from product_importer.common.actor import actor_of
-from product_importer.common.parsing import whole_number
+from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number
 
 PAGE_SIZE = 50
 ACTIONS = ("created", "updated", "deleted")
+SEARCHED = ("sku", "person", "from", "to", "kind")
 KEPT = "kept"  # by an undo, because somebody changed them since
 
 may_see = permission_required("catalog.view_changeset", raise_exception=True)
@@ -31,28 +35,57 @@ def change_list(request: HttpRequest) -> HttpResponse:
         .annotate(file_name=F("importjob__file_name"))  # all of a job may be a megabyte
         .order_by("-id")
     )
-    kind = request.GET.get("kind", "")
-    if kind in ChangeSet.Kind.values:
-        found = found.filter(kind=kind)
+    wanted = {name: request.GET.get(name, "").strip() for name in SEARCHED}
+    errors: list[str] = []
+    try:
+        found = found.filter(*_conditions(wanted))
+    except BadFilter as error:
+        errors, found = list(error.errors.values()), found.none()
     before = _number(request, "before")
     if before:
         found = found.filter(pk__lt=before)
     rows = list(found[: PAGE_SIZE + 1])
+    words = acts.describe_acts(rows[:PAGE_SIZE])
+    kept = {name: text for name, text in wanted.items() if text}
     return render(
         request,
         "catalog/changes.html",
         {
             "title": "Changes",
             "change_sets": [
-                (row, not undo.why_not(row) and undo.may_undo(row, request.user), undo.undo_of(row))
+                (
+                    row,
+                    words[row.pk],
+                    not undo.why_not(row) and undo.may_undo(row, request.user),
+                    undo.undo_of(row),
+                )
                 for row in rows[:PAGE_SIZE]
             ],
+            "errors": errors,
             "kinds": ChangeSet.Kind.choices,
-            "kind": kind,
+            "wanted": wanted,
+            "kept_query": urlencode(kept),
             "before": before,
             "older": rows[PAGE_SIZE - 1].pk if len(rows) > PAGE_SIZE else None,
         },
+        status=400 if errors else 200,
     )
+
+
+def _conditions(wanted: dict[str, str]) -> list[Q]:
+    """What the search of the changes asks for. Raises ``BadFilter``."""
+    conditions = []
+    if wanted["kind"] in ChangeSet.Kind.values:
+        conditions.append(Q(kind=wanted["kind"]))
+    if sku := wanted["sku"]:
+        conditions.append(Q(pk__in=acts.change_sets_with(sku)))
+    if (person := wanted["person"]) and "\0" not in person:
+        conditions.append(Q(actor__username__icontains=person))
+    if wanted["from"]:
+        conditions.append(Q(created_at__gte=day_start("from", wanted["from"])))
+    if wanted["to"]:
+        conditions.append(Q(created_at__lt=day_start("to", wanted["to"], days=1)))
+    return conditions
 
 
 @require_GET
@@ -75,6 +108,7 @@ def change_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "catalog/change.html",
         {
             "title": f"Change {pk}",
+            "words": acts.describe_act(change_set),
             "change_set": change_set,
             "action": action,
             "shown": shown,
@@ -95,6 +129,7 @@ def _kept(request: HttpRequest, change_set: ChangeSet, page: int) -> HttpRespons
         "catalog/change.html",
         {
             "title": f"Change {change_set.pk}",
+            "words": acts.describe_act(change_set),
             "change_set": change_set,
             "action": KEPT,
             "kept": rows[:PAGE_SIZE],
@@ -112,6 +147,22 @@ def change_panel(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "catalog/_change_panel.html", _panel_context(_change_set(pk), request))
 
 
+@require_GET
+@may_see
+def change_notice(request: HttpRequest, pk: int) -> HttpResponse:
+    """The message of an act that a worker carries out, as far as it is; at the end with Undo."""
+    change_set = _change_set(pk)
+    return render(
+        request,
+        "catalog/_notice.html",
+        {
+            "change_set": change_set,
+            "words": acts.describe_act(change_set),
+            "may_undo": not undo.why_not(change_set) and undo.may_undo(change_set, request.user),
+        },
+    )
+
+
 @require_http_methods(["GET", "POST"])
 @may_see
 def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
@@ -122,9 +173,8 @@ def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
     reason = undo.why_not(change_set)
     if request.method == "POST" and not reason:
         try:
-            return redirect(
-                "change-detail", undo.start_undo(change_set_id=pk, actor=actor_of(request)).pk
-            )
+            begun = undo.start_undo(change_set_id=pk, actor=actor_of(request))
+            return _undo_begun(request, begun)
         except undo.NotUndoable as error:
             reason = str(error)  # somebody else did it this very moment
     return render(
@@ -134,10 +184,21 @@ def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
             "title": f"Undo change {pk}",
             "change_set": change_set,
             "reason": reason,
+            "words": acts.describe_act(change_set),
             "forecast": None if reason else undo.forecast(change_set),
         },
         status=409 if reason else 200,
     )
+
+
+def _undo_begun(request: HttpRequest, begun: ChangeSet) -> HttpResponse:
+    """To the undo's page; back to where the person was, if a message offered it there."""
+    there = request.POST.get("there", "")
+    local = url_has_allowed_host_and_scheme(there, None) and there.startswith("/")
+    if not local:
+        return redirect("change-detail", begun.pk)
+    tell_begun(request, f"{acts.describe_act(begun)}.", begun)
+    return redirect(there[:TEXT_MAX_LENGTH])
 
 
 def _change_set(pk: int) -> ChangeSet:

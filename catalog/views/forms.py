@@ -39,7 +39,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     description = _text(
         widget=UnfoldAdminTextareaWidget(), max_length=2 * DESCRIPTION_MAX_LENGTH
     )  # with line breaks as a browser sends them
-    price = _text(help_text="Like 1299.90; blank for none.")
+    price = _text(help_text="Like 1299.90 or 1.299,90; blank for none.")
     active = forms.BooleanField(required=False, widget=UnfoldBooleanSwitchWidget(), initial=True)
     seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput())
 
@@ -63,12 +63,16 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             return self.cleaned_data
         try:
             if self.instance.pk is None:
-                self.instance = products.create_product(actor=self.actor, data=data)
+                self.instance = products.create_product(actor=self.actor, data=data, typed=True)
             elif version is None:
                 self.add_error(None, "The form came without its version. Load the page again.")
             else:
                 self.instance = products.update_product(
-                    product_id=self.instance.pk, actor=self.actor, data=data, version=version
+                    product_id=self.instance.pk,
+                    actor=self.actor,
+                    data=data,
+                    version=version,
+                    typed=True,
                 )
         except products.Invalid as error:
             for name, (code, text) in error.errors.items():
@@ -77,7 +81,14 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             self._tell_conflict(conflict.product, data, version or 0)
         except Product.DoesNotExist:
             self.add_error(None, "Somebody deleted this product meanwhile. Nothing was saved.")
+        self._focus_first_error()
         return self.cleaned_data
+
+    def _focus_first_error(self) -> None:
+        """Let the field in question have the focus, with its value selected."""
+        wrong = next((name for name in self.fields if name in self.errors), None)
+        if wrong:
+            self.fields[wrong].widget.attrs |= {"autofocus": True, "data-select": True}
 
     def _tell_conflict(self, product: Product, typed: dict[str, Any], version: int) -> None:
         """Lay what was typed over what the product is now; saving again means that."""

@@ -126,8 +126,7 @@ def notes_of(table: Table, rules: Rules, fields: Mapping[int, str], *, tell: boo
     if tell and fields:
         read = ", ".join(
             f"“{table.header[place].strip()[:40] or place + 1}” as "
-            f"{_LABELS.get(name) or table.memory.own.label(name)}"
-            + _told(rules, name)
+            f"{_LABELS.get(name) or table.memory.own.label(name)}" + _told(rules, name)
             for place, name in fields.items()
         )
         notes.append(f"Read: {read}.")

@@ -31,3 +31,16 @@ def may_manage(editor: User, user: User) -> bool:
 
 def _beyond(user: User) -> QuerySet[Permission]:
     return Permission.objects.exclude(pk__in=permissions_within(user).values("pk"))
+
+
+SHOWN_GIVERS = 5  # names on a page
+
+
+def role_givers() -> list[str]:
+    """The names of some who can give roles: they enter the admin and may change users."""
+    change = {"codename": "change_user", "content_type__app_label": "auth"}
+    may = Q(is_superuser=True)
+    for path in ("user_permissions", "groups__permissions"):
+        may |= Q(**{f"{path}__{name}": value for name, value in change.items()})
+    staff = User.objects.filter(may, is_active=True, is_staff=True).distinct().order_by("username")
+    return [str(one) for one in staff[:SHOWN_GIVERS]]

@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from product_importer.common.wording import value_text
+
 register = template.Library()
 
 LONGEST = 300  # characters of a value in a list
@@ -95,3 +97,6 @@ def ago(moment: datetime | None) -> SafeString | str:
         f"{exact:%d %b %Y, %H:%M:%S %Z}",
         text,
     )
+
+
+register.filter("stored", value_text)

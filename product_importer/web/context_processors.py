@@ -5,7 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.utils.functional import SimpleLazyObject
 
+from catalog.queries.personal import settings_of
 from catalog.queries.products import unfinished_bulk_acts
 from imports.models import ImportJob
 from imports.queries import live
@@ -17,6 +19,10 @@ def stylesheet(request: HttpRequest) -> str:
 
 def script(request: HttpRequest) -> str:
     return static("product_importer/app.js")
+
+
+def shell_script(request: HttpRequest) -> str:
+    return static("product_importer/shell.js")
 
 
 def icon(request: HttpRequest) -> str:
@@ -52,12 +58,18 @@ def may_see_fields(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.has_perm("catalog.view_field"))
 
 
+def _keys(user: Any) -> dict[str, Any]:
+    """Whether single keys work for this person; asked where a page needs it."""
+    known = user is not None and user.is_authenticated
+    return {"keys_on": SimpleLazyObject(lambda: settings_of(user).keys) if known else False}
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     user = getattr(request, "user", None)
     if user is None or request.path.startswith(("/admin/", "/api/")):
-        return {}  # without a user: refused before it was asked for one, as for a wrong host
-    context: dict[str, Any] = dict(admin.site.each_context(request))
+        return _keys(user)  # without a user: refused before it was asked for one
+    context: dict[str, Any] = dict(admin.site.each_context(request)) | _keys(user)
     if user.is_authenticated:
         # Unfold keeps its navigation for those who may enter the admin.
         context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]

@@ -4,14 +4,19 @@ import sys
 
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.template.loader import get_template
 from django.utils.deprecation import MiddlewareMixin
 from django.views import defaults
+from structlog import get_logger
 
 from imports.files.temp import is_disk_full
 from imports.operations.jobs import NO_ROOM
+from product_importer.accounts.rights import role_givers
 from product_importer.web.database import is_away
 from product_importer.web.exception_handler import BAD_VALUE, NOTHING_HERE, note_bad_value
+
+logger = get_logger(__name__)
 
 BAD_REQUEST = (
     "The request could not be read: an address, a header or a form is damaged, or too long."
@@ -20,6 +25,7 @@ OUR_FAULT = (
     "Something went wrong on the server, and stands in its log. Try again; if it goes on, tell "
     "your ops staff."
 )
+NOT_ALLOWED = "You do not have permission to perform this action."
 AWAY = (
     "The database did not answer in time, or is not there. What you sent may not have been done: "
     "wait a little, look, and try again. If it goes on, tell your ops staff."
@@ -36,7 +42,19 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _told(404, "not_found", NOTHING_HERE)
-    return _page(404)
+    return _with_navigation(request, 404) or _page(404)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Tells who can give a role: a new user has none."""
+    if _is_api(request):
+        return _told(403, "permission_denied", str(exception) or NOT_ALLOWED)
+    context = {
+        "title": "Not allowed",
+        "new_here": not request.user.get_all_permissions(),
+        "role_givers": role_givers(),
+    }
+    return render(request, "403.html", context, status=403)
 
 
 class RefuseValues(MiddlewareMixin):
@@ -76,6 +94,17 @@ def _page(status: int, sentence: str = "") -> HttpResponse:
     """Not Django's own, which looks into the form again: that may be what cannot be read."""
     page = get_template(f"{status}.html").render({"sentence": sentence})
     return HttpResponse(page, status=status)
+
+
+def _with_navigation(request: HttpRequest, status: int) -> HttpResponse | None:
+    """The error's page inside the shell, for who is logged in; nothing where that fails too."""
+    try:
+        if not request.user.is_authenticated:
+            return None
+        return render(request, f"product_importer/{status}.html", status=status)
+    except Exception:
+        logger.exception("error_page_failed", status=status)
+        return None
 
 
 def _told(status: int, code: str, detail: str) -> HttpResponse:

@@ -1,139 +1,265 @@
-/* Product pages: edit in place, selection across pages, progress of a change set. */
+/* Product pages: cells edited in place, selection across pages, progress of a change set. */
 "use strict";
 
 (() => {
   const results = () => document.getElementById("results");
+  const rows = () => [...document.querySelectorAll("#products tbody tr")];
+  const box = (row) => row?.querySelector("input[name=id]");
 
-  /* --- Edit in place: a click on a cell, Enter saves, Escape leaves ------------------------ */
+  /* --- A cell: a click opens it, Enter saves, Tab saves and goes on, Escape leaves ----------- */
 
-  function openRow(row, field) {
+  let after = null; /* where the focus goes after a swap: a row's number, and a field to open */
+
+  function openCell(row, field) {
     if (!row?.dataset.rowUrl) return;
     const url = new URL(row.dataset.rowUrl, window.location.href);
     if (field) url.searchParams.set("edit", field);
     window.htmx.ajax("GET", url.pathname + url.search, { target: row, swap: "outerHTML" });
   }
 
+  const fieldsOf = (row) => [...row.querySelectorAll("td[data-edit]")].filter((cell) => cell.offsetParent);
+
+  function submit(form, { next = "", quiet = false } = {}) {
+    if (form.dataset.sent) return;
+    form.dataset.sent = "true";
+    form.elements.next.value = next;
+    form.elements.quiet.value = quiet ? "1" : "";
+    for (const field of form.querySelectorAll(".pi-input")) field.readOnly = true; /* until the answer is there */
+    form.requestSubmit();
+  }
+
+  function neighbour(form, step) {
+    const row = form.closest("tr");
+    const cells = fieldsOf(row);
+    const place = cells.indexOf(form.closest("td")) + step;
+    if (cells[place]) { submit(form, { next: cells[place].dataset.edit }); return; }
+    const all = rows();
+    const other = all[all.indexOf(row) + Math.sign(step)];
+    if (other) {
+      const fields = fieldsOf(other);
+      after = { id: other.dataset.id, field: fields[step > 0 ? 0 : fields.length - 1].dataset.edit };
+    } else after = { id: row.dataset.id };
+    submit(form);
+  }
+
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
-    const leave = event.target.closest("[data-leave]");
-    if (leave) { openRow(leave.closest("tr"), ""); return; }
     const edit = event.target.closest("[data-edit-row]");
     if (edit && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
-      openRow(edit.closest("tr"), "name");
+      editRow(edit.closest("tr"));
       return;
     }
-    const cell = event.target.closest("td[data-edit]");
-    if (!cell || event.target.closest("a, input, button") || window.getSelection().toString()) return;
-    openRow(cell.closest("tr"), cell.dataset.edit);
+    const cell = event.target.closest("#products td[data-edit]");
+    if (!cell || event.target.closest("a, input, button, select, textarea, form")) return;
+    if (window.getSelection().toString() || cell.closest("tr.pi-editing")) return;
+    openCell(cell.closest("tr"), cell.dataset.edit);
+  });
+
+  function editRow(row) {
+    const first = fieldsOf(row).find((cell) => cell.dataset.edit !== "sku") ?? fieldsOf(row)[0];
+    if (first) openCell(row, first.dataset.edit);
+  }
+
+  /* Another cell of the same row is clicked while one is open: it is what comes next. */
+  document.addEventListener("mousedown", (event) => {
+    const cell = event.target instanceof Element && event.target.closest("#products td[data-edit]");
+    const form = cell && cell.closest("tr").querySelector("form.pi-cell");
+    if (!form || cell.contains(form)) return;
+    event.preventDefault();
+    submit(form, { next: cell.dataset.edit });
   });
 
   document.addEventListener("keydown", (event) => {
-    const row = event.target instanceof Element && event.target.closest("tr.pi-editing");
-    if (!row) return;
-    if (event.key === "Escape") { event.preventDefault(); openRow(row, ""); }
-    if (event.key === "Enter" && !event.shiftKey && event.target.tagName === "TEXTAREA") {
+    const form = event.target instanceof Element && event.target.closest("form.pi-cell");
+    if (!form || form.dataset.sent) {
+      if (form) event.preventDefault(); /* on its way: what is typed now belongs nowhere */
+      return;
+    }
+    const row = form.closest("tr");
+    if (event.key === "Escape") {
       event.preventDefault();
-      event.target.form.requestSubmit();
+      after = { id: row.dataset.id };
+      form.dataset.sent = "true";
+      openCell(row, "");
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      after = { id: row.dataset.id };
+      submit(form);
+    } else if (event.key === "Tab" && !event.altKey && !event.ctrlKey) {
+      event.preventDefault();
+      neighbour(form, event.shiftKey ? -1 : 1);
     }
   });
 
+  /* Who goes elsewhere has ended the cell: it is saved, and the focus stays where it went. */
+  document.addEventListener("focusout", (event) => {
+    const form = event.target instanceof Element && event.target.closest("form.pi-cell");
+    if (!form || form.dataset.sent || !document.hasFocus() || form.contains(event.relatedTarget)) return;
+    if (form.isConnected) submit(form, { quiet: true });
+  });
+
+  function reopen() { /* what was not answered can be tried again */
+    for (const form of document.querySelectorAll("form.pi-cell[data-sent]")) {
+      delete form.dataset.sent;
+      for (const field of form.querySelectorAll(".pi-input")) field.readOnly = false;
+    }
+  }
+
   /* --- Selection: kept for the filter in force, over its pages ------------------------------ */
 
+  /* Either what is ticked, or everything that matches but for what was unticked. */
   const key = () => `selection?${results()?.dataset.selection ?? ""}`;
-  const read = () => new Set(JSON.parse(sessionStorage.getItem(key()) || "[]"));
-  function write(picked) {
-    if (picked.size) sessionStorage.setItem(key(), JSON.stringify([...picked]));
+  function read() {
+    const { all = false, ids = [] } = JSON.parse(sessionStorage.getItem(key()) || "{}");
+    return { all, ids: new Set(ids) };
+  }
+  function write({ all, ids }) {
+    if (all || ids.size) sessionStorage.setItem(key(), JSON.stringify({ all, ids: [...ids] }));
     else sessionStorage.removeItem(key());
   }
 
   function showSelection() {
     const form = document.getElementById("bulk-form");
     if (!form) return;
-    const picked = read();
-    const boxes = [...document.querySelectorAll("#products input[name=id]")];
-    for (const box of boxes) {
-      box.checked = picked.has(box.value);
-      box.closest("tr").classList.toggle("pi-picked", box.checked);
+    const { all, ids } = read();
+    const boxes = rows().map(box);
+    for (const one of boxes) {
+      one.checked = ids.has(one.value) !== all;
+      one.closest("tr").classList.toggle("pi-picked", one.checked);
     }
     const page = document.querySelector("[data-pick-page]");
     page.hidden = false;
-    page.checked = boxes.length > 0 && boxes.every((box) => box.checked);
-    page.indeterminate = !page.checked && boxes.some((box) => box.checked);
-    const everything = form.elements.everything.checked;
-    form.toggleAttribute("data-empty", !picked.size && !everything);
-    form.elements.ids.value = [...picked].join(",");
-    form.querySelector("[data-picked]").textContent = everything
-      ? "Everything that matches is selected:"
-      : `${picked.size.toLocaleString("en")} selected:`;
+    page.checked = boxes.length > 0 && boxes.every((one) => one.checked);
+    page.indeterminate = !page.checked && boxes.some((one) => one.checked);
+    const total = Number(results().dataset.total);
+    const count = all ? total - ids.size : ids.size;
+    form.elements.everything.checked = all;
+    form.toggleAttribute("data-empty", !count);
+    form.elements.ids.value = all ? "" : [...ids].join(",");
+    form.elements.without.value = all ? [...ids].join(",") : "";
+    form.querySelector("[data-picked]").textContent = all && ids.size
+      ? `${count.toLocaleString("en")} of ${total.toLocaleString("en")} selected:`
+      : `${count.toLocaleString("en")} selected:`;
     form.querySelector("[data-unpick]").hidden = false;
   }
 
   function pick(boxes, on) {
     const picked = read();
-    for (const box of boxes) {
-      if (on) picked.add(box.value);
-      else picked.delete(box.value);
+    for (const one of boxes) {
+      if (on !== picked.all) picked.ids.add(one.value);
+      else picked.ids.delete(one.value);
     }
+    if (picked.all && picked.ids.size >= Number(results().dataset.total)) picked.all = picked.ids.clear() ?? false;
     write(picked);
     showSelection();
   }
 
+  let last = null; /* the box that was ticked last: a range with Shift begins there */
+  let shift = false;
+  document.addEventListener("click", (event) => { shift = event.shiftKey; }, true);
+
+  function pickOne(one) {
+    const boxes = rows().map(box);
+    const [from, to] = [boxes.findIndex((other) => other.value === last), boxes.indexOf(one)];
+    const range = shift && from >= 0 ? boxes.slice(Math.min(from, to), Math.max(from, to) + 1) : [one];
+    last = one.value;
+    pick(range, one.checked);
+  }
+
   document.addEventListener("change", (event) => {
-    const box = event.target;
-    if (!(box instanceof HTMLInputElement)) return;
-    if (box.matches("#products input[name=id]")) pick([box], box.checked);
-    if (box.matches("[data-pick-page]")) pick(document.querySelectorAll("#products input[name=id]"), box.checked);
-    if (box.matches("#bulk-form [name=everything]")) showSelection();
+    const one = event.target;
+    if (!(one instanceof HTMLInputElement)) return;
+    if (one.matches("#products input[name=id]")) pickOne(one);
+    if (one.matches("[data-pick-page]")) pick(rows().map(box), one.checked);
+    if (one.matches("#bulk-form [name=everything]")) {
+      write({ all: one.checked, ids: new Set() });
+      showSelection();
+    }
   });
 
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element) || !event.target.closest("[data-unpick]")) return;
-    document.getElementById("bulk-form").elements.everything.checked = false;
-    write(new Set());
+    write({ all: false, ids: new Set() });
     showSelection();
+    box(rows()[0])?.focus();
   });
 
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "bulk-form") return;
-    showSelection(); /* the hidden field has what other pages hold */
+    showSelection(); /* the hidden fields have what other pages hold */
   });
 
   function forgetSelections() {
     for (const name of Object.keys(sessionStorage)) if (name.startsWith("selection?")) sessionStorage.removeItem(name);
   }
 
+  /* --- Keys in the list: j and k move, x ticks, e edits, b goes to the selection bar --------- */
+
+  document.addEventListener("pi:key", (event) => {
+    const all = rows();
+    if (!all.length) return;
+    const here = all.findIndex((row) => row.contains(document.activeElement));
+    const go = (row) => { box(row).focus(); row.scrollIntoView({ block: "nearest" }); };
+    const acts = {
+      j: () => go(all[Math.min(here + 1, all.length - 1)]),
+      k: () => go(all[Math.max(here - 1, 0)]),
+      x: () => { const row = all[Math.max(here, 0)]; box(row).focus(); shift = false; box(row).click(); },
+      e: () => { if (here >= 0) editRow(all[here]); },
+      b: () => document.querySelector("#bulk-form:not([data-empty]) button")?.focus(),
+    };
+    if (acts[event.detail]) { acts[event.detail](); event.preventDefault(); }
+  });
+
   /* --- The filter form and the address say the same ------------------------------------------ */
 
   function followState() {
+    reopen();
     if (!results()) return;
     results().closest("main").dataset.live = "";
     document.getElementById("product-ordering").value = results().dataset.ordering;
+    for (const field of document.querySelectorAll("[data-place-field]")) field.value = results().dataset.place;
     showSelection();
+    const target = after && document.querySelector(`#products tr[data-id="${after.id}"]`);
+    if (!target || target.querySelector("form.pi-cell")) { after = target ? null : after; return; }
+    const { field } = after;
+    after = null;
+    box(target).focus();
+    if (field) openCell(target, field);
   }
 
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.detail.elt.id !== "product-filters") return;
     const given = event.detail.parameters;
-    const columns = document.querySelectorAll("#product-filters [name=column]");
-    if ([...columns].every((box) => box.checked)) delete given.column;
     for (const name of Object.keys(given)) if (given[name] === "") delete given[name];
-    if (given.page_size === "50") delete given.page_size;
   });
   document.addEventListener("htmx:afterSettle", followState);
-  document.addEventListener("htmx:sendError", () => tell("The server cannot be reached. Nothing was saved; try again."));
-  document.addEventListener("htmx:responseError", (event) => tell(
-    event.detail.xhr.status === 404
-      ? "This product is not there any more: somebody deleted it."
-      : `The server answered ${event.detail.xhr.status}. Nothing was saved; try again.`));
+  document.addEventListener("htmx:sendError", () => {
+    reopen();
+    tell("The server cannot be reached. Nothing was saved; try again.");
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    reopen();
+    tell(
+      event.detail.xhr.status === 404
+        ? "This product is not there any more: somebody deleted it."
+        : `The server answered ${event.detail.xhr.status}. Nothing was saved; try again.`);
+  });
 
   function tell(sentence) {
-    const box = document.createElement("p");
-    box.className = "pi-alert pi-alert-error";
-    box.setAttribute("role", "alert");
-    box.textContent = sentence;
-    document.getElementById("pi-main").prepend(box);
+    const told = document.createElement("p");
+    told.className = "pi-alert pi-alert-error";
+    told.setAttribute("role", "alert");
+    told.textContent = sentence;
+    document.getElementById("pi-told").replaceChildren(told);
   }
+
+  /* What a worker did is in the list at once. */
+  document.addEventListener("pi:done", () => {
+    if (!results()) return;
+    const url = window.location.pathname + window.location.search;
+    window.htmx.ajax("GET", url, { target: "#results", swap: "outerHTML" });
+  });
 
   /* --- A change set that is carried out ---------------------------------------------------- */
 
@@ -158,8 +284,9 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    /* An act on the selection has begun: it is not selected any more. */
+    if (document.querySelector("[data-follow]") || document.getElementById("change-panel")) forgetSelections();
     followState();
-    if (document.getElementById("change-panel")) forgetSelections(); /* it was carried out */
     if (document.getElementById("change-panel")?.dataset.final === "false") followChange();
   });
 })();

@@ -1,0 +1,165 @@
+"""What a change set did, in words: one line per act, as the pages tell it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Lower
+
+from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.queries.products import FieldChange, HistoryEntry, with_values_after
+from product_importer.common.wording import value_text
+
+FILTER_LABELS = {
+    "q": "Search",
+    "sku": "SKU",
+    "name": "Name",
+    "description": "Description",
+    "active": "Active",
+    "price_min": "Price from",
+    "price_max": "Price to",
+    "price": "Price",
+    "changed_from": "Changed from",
+    "changed_to": "Changed to",
+    "change_set": "From change",
+}
+_ACTIVE_WORDS = {"true": "active", "false": "inactive"}
+# What was done and what is being done, for each kind of bulk act.
+_VERBS = {
+    "delete": ("Deleted", "Deleting"),
+    "activate": ("Activated", "Activating"),
+    "deactivate": ("Deactivated", "Deactivating"),
+    "price": ("Changed the price of", "Changing the price of"),
+}
+_TEXT_SHOWN = 60  # characters of a value in a line
+
+
+def change_sets_with(sku: str) -> set[int]:
+    """The change sets that did something to a product with this SKU, in any case, or had done."""
+    if "\0" in sku:
+        return set()
+    same = {"sku_lower": Lower(Value(sku))}
+    there = Product.objects.annotate(sku_lower=Lower("sku")).filter(**same)
+    gone = RemovedProduct.objects.annotate(sku_lower=Lower("sku")).filter(**same)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = off")
+        products = list(there.values_list("pk", "created_in_id"))
+        removed = list(gone.values_list("id", "created_in", "change_set_id"))
+    ids = {row[0] for row in [*products, *removed]}
+    deletions = {row[2] for row in removed}
+    found = {row[1] for row in [*products, *removed] if row[1]} | deletions
+    found |= set(Change.objects.filter(product_id__in=ids).values_list("change_set_id", flat=True))
+    undos = ChangeSet.objects.filter(undo_of__in=deletions).order_by()
+    return found | set(undos.values_list("pk", flat=True))
+
+
+def filters_in_words(filters: dict[str, Any]) -> str:
+    """``matching “lamp”, active``; empty for no filter."""
+    words = []
+    for name, value in filters.items():
+        if name == "q":
+            words.append(f"matching “{value}”")
+        elif name == "active":
+            words.append("that are " + _ACTIVE_WORDS.get(str(value).lower(), str(value)))
+        elif name == "price":
+            words.append("without a price")
+        else:
+            words.append(f"with {FILTER_LABELS.get(name, name)} “{value}”")
+    return ", ".join(words)
+
+
+def price_in_words(change: dict[str, str]) -> str:
+    """What a bulk edit does to prices: ``+5 %, rounded to 0.10``."""
+    text = f"set to {change['value']}" if change["by"] == "set" else f"{change['value']} %"
+    rounded = change.get("round", "")
+    return f"{text}, rounded to {rounded}" if rounded and rounded != "0.01" else text
+
+
+def describe_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
+    """A sentence for each change set. Those of one product say which, and what became of it."""
+    found = list(change_sets)
+    single = _single_changes(found)
+    asked = _asked([one.pk for one in found if one.kind != ChangeSet.Kind.IMPORT])
+    return {one.pk: _sentence(one, asked.get(one.pk, {}), single.get(one.pk)) for one in found}
+
+
+def describe_act(change_set: ChangeSet) -> str:
+    return describe_acts([change_set])[change_set.pk]
+
+
+def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:
+    """What bulk acts were asked for, but for the ids: up to 10,000 of them."""
+    rows = ChangeSet.objects.filter(pk__in=ids).order_by()
+    names = {
+        "filters": F("request__filters"),
+        "active": F("request__active"),
+        "price": F("request__price"),
+        "sku": F("request__sku"),
+    }
+    return {row.pop("pk"): row for row in rows.values("pk", **names)}
+
+
+def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
+    """What the edits and deletions of one product did, by change set."""
+    edits = [one.pk for one in change_sets if one.kind == ChangeSet.Kind.EDIT]
+    deletions = [one.pk for one in change_sets if one.kind == ChangeSet.Kind.DELETE]
+    if not edits and not deletions:
+        return {}
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Block ranges find the few rows; the planner would rather read all of a small table.
+        cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
+        changes = list(Change.objects.filter(change_set__in=edits)) if edits else []
+        removed = list(RemovedProduct.objects.filter(change_set__in=deletions))
+    found = {entry.change_set_id: entry for entry in with_values_after(changes)}
+    for product in removed:
+        found[product.change_set_id] = HistoryEntry(
+            None, "deleted", None, product.sku, product.pk, change_set_id=product.change_set_id
+        )
+    return found
+
+
+def _sentence(one: ChangeSet, asked: dict[str, Any], entry: HistoryEntry | None) -> str:
+    kinds = ChangeSet.Kind
+    if one.kind == kinds.IMPORT:
+        return f"Imported {getattr(one, 'file_name', '') or 'a file'}"
+    if one.kind == kinds.UNDO:
+        what = f"{one.undo_of.get_kind_display().lower()} {one.undo_of_id}" if one.undo_of else ""
+        return f"{'Undid' if one.is_final else 'Undoing'} {what or 'a change'}"
+    if one.kind in ChangeSet.BULK:
+        return _bulk_sentence(one, asked)
+    sku = entry.sku if entry else asked.get("sku") or ""
+    if one.kind == kinds.EDIT:
+        if entry is None or not entry.changes:
+            return f"Edited {sku or 'a product'}"
+        return f"{sku}: " + ", ".join(_difference(change) for change in entry.changes)
+    verb = "Created" if one.kind == kinds.CREATE else "Deleted"
+    return f"{verb} {sku or 'a product'}"
+
+
+def _bulk_sentence(one: ChangeSet, asked: dict[str, Any]) -> str:
+    act = "delete" if one.kind == ChangeSet.Kind.BULK_DELETE else bulk_act(asked)
+    count = one.changed if one.is_final else one.total or 0
+    filters = asked.get("filters")
+    which = f"{count:,} product{'' if count == 1 else 's'}"
+    if filters is None:
+        which = f"{count:,} selected product{'' if count == 1 else 's'}"
+    elif filters:
+        which += " " + filters_in_words(filters)
+    sentence = f"{_VERBS[act][0 if one.is_final else 1]} {which}"
+    return f"{sentence}: {price_in_words(asked['price'])}" if act == "price" else sentence
+
+
+def bulk_act(asked: dict[str, Any]) -> str:
+    """The name of the act that a bulk edit is, by what it was asked for."""
+    if asked.get("price"):
+        return "price"
+    return "activate" if asked.get("active") else "deactivate"
+
+
+def _difference(change: FieldChange) -> str:
+    before, after = (
+        text if len(text) <= _TEXT_SHOWN else text[: _TEXT_SHOWN - 1] + "…"
+        for text in (value_text(change.before), value_text(change.after))
+    )
+    return f"{change.field} {before} → {after}"

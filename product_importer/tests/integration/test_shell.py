@@ -1,0 +1,81 @@
+"""The shell around every page: its words, its ways, its error pages."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from conftest import PASSWORD
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
+
+
+def test_the_logo_leads_home_on_pages_and_admin(client: Client, user: User) -> None:
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    for path in ("/products/", "/admin/"):
+        shell = client.get(path).content.decode()
+        assert '<a href="/" class="pi-logo"' in shell
+        assert "View site" not in shell
+
+
+def test_the_admin_calls_what_others_made_by_our_words(client: Client, user: User) -> None:
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    page = client.get("/admin/").content.decode()
+    for words in ("Log-ins", "Users and roles", "Failed log-ins", "Roles"):
+        assert words in page
+    for words in ("Axes", "Celery Results", "Access attempts", "Authentication and Authorization"):
+        assert words not in page
+
+
+def test_who_has_no_role_reads_who_can_give_one(
+    client: Client, make_user: Callable[..., User]
+) -> None:
+    User.objects.create_superuser("olga")
+    client.force_login(make_user("nina", role=""))
+    answer = client.get("/")
+    assert answer.status_code == 403
+    assert "You have no role yet" in answer.content.decode()
+    assert "<b>olga</b> can give you a role" in answer.content.decode()
+
+
+def test_what_is_not_there_is_told_with_the_navigation(client: Client, user: User) -> None:
+    client.force_login(user)
+    answer = client.get("/no/such/page/")
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.content.decode()
+    assert 'href="/products/"' in answer.content.decode()
+    assert 'aria-label="Main navigation"' in answer.content.decode()
+
+
+def test_a_log_in_that_fails_says_one_sentence(client: Client, user: User) -> None:
+    typed = {"username": user.username, "password": f"not {PASSWORD}"}
+    for path in ("/login/", "/admin/login/"):
+        page = client.post(path, typed).content.decode()
+        assert page.count('role="alert"') == 1
+        assert "correct the error below" not in page
+
+
+def test_the_box_finds_only_what_one_may_see(
+    client: Client, make_user: Callable[..., User], make_product: Callable[..., object]
+) -> None:
+    make_product("A-77", name="Lamp")
+    client.force_login(make_user("vera", "viewer"))
+    found = client.get("/find/?q=a-77").content.decode()
+    assert "A-77" in found
+    assert "Changes" in client.get("/find/?q=chan").content.decode()
+    client.force_login(make_user("nina", role=""))
+    assert "A-77" not in client.get("/find/?q=a-77").content.decode()
+
+
+def test_single_keys_are_switched_off_for_a_person(client: Client, user: User) -> None:
+    client.force_login(user)
+    assert 'data-on="true"' in client.get("/products/").content.decode()
+    answer = client.post("/keys/", {"on": "0", "there": "/products/?q=x"})
+    assert answer["Location"] == "/products/?q=x"
+    assert 'data-on="false"' in client.get("/products/").content.decode()
+    assert client.post("/keys/", {"on": "1", "there": "//evil.example"})["Location"] == "/"
