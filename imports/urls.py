@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports.views import jobs, review
+from imports.views import jobs, mapping, review, suppliers
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -12,8 +12,21 @@ urlpatterns = [
     path("imports/<int:pk>/rejected/", jobs.job_rejected, name="job-rejected"),
     path("imports/<int:pk>/rejects.csv", jobs.job_rejects_csv, name="job-rejects-csv"),
     path("imports/<int:pk>/superseded/", jobs.job_superseded, name="job-superseded"),
+    path("imports/<int:pk>/mapping/", mapping.job_mapping, name="job-mapping"),
+    path(
+        "imports/<int:pk>/mapping/preview/",
+        mapping.job_mapping_preview,
+        name="job-mapping-preview",
+    ),
     path("imports/<int:pk>/review/", review.job_review, name="job-review"),
     path("imports/<int:pk>/apply/", review.job_apply, name="job-apply"),
     path("imports/<int:pk>/cancel/", review.job_cancel, name="job-cancel"),
     path("imports/<int:pk>/retry/", review.job_retry, name="job-retry"),
+    path("suppliers/", suppliers.supplier_list, name="supplier-list"),
+    path("suppliers/<int:pk>/", suppliers.supplier_detail, name="supplier-detail"),
+    path("suppliers/<int:pk>/delete/", suppliers.supplier_delete, name="supplier-delete"),
+    path("suppliers/<int:pk>/upload/", suppliers.format_upload, name="format-upload"),
+    path("formats/<int:pk>/", suppliers.format_detail, name="format-detail"),
+    path("formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
+    path("formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
 ]

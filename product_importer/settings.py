@@ -442,6 +442,11 @@ UNFOLD = {
                     },
                     {"title": "Products", "icon": "sell", "link": reverse_lazy("product-list")},
                     {"title": "Imports", "icon": "upload_file", "link": reverse_lazy("job-list")},
+                    {
+                        "title": "Suppliers",
+                        "icon": "local_shipping",
+                        "link": reverse_lazy("supplier-list"),
+                    },
                     {"title": "Changes", "icon": "history", "link": reverse_lazy("change-list")},
                     {
                         "title": "Webhooks",

@@ -167,10 +167,10 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
     format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
     rules = RulesField(required=False, help_text=RULES)
     on_unclear = serializers.ChoiceField(
-        choices=["fail", "wait"],
+        choices=["fail", "wait", "always"],
         default="fail",
         help_text="What becomes of a file that leaves a question open: it fails with the question "
-        "as its error, or waits in awaiting_mapping.",
+        "as its error, or waits in awaiting_mapping; with always, every file waits there.",
     )
 
 

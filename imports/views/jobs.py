@@ -18,6 +18,7 @@ from catalog.queries.products import glance, unfinished_bulk_acts
 from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
+from imports.queries.formats import NoFormat, find_format, formats_by_supplier
 from imports.queries.progress import Progress, progress_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import review_context
@@ -51,6 +52,7 @@ def _home_context() -> dict[str, Any]:
     return {
         "title": "Home",
         "direct_above": _direct_above(),
+        "formats": formats_by_supplier(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status != awaiting][:3],
@@ -87,6 +89,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         {
             "title": "Imports",
             "direct_above": _direct_above(),
+            "formats": formats_by_supplier(),
             "page": page,
             "jobs": _with_progress(page.object_list),
         },
@@ -106,6 +109,11 @@ def _upload(request: HttpRequest) -> HttpResponse:
     mode = request.POST.get("mode", ImportJob.Mode.UPSERT)
     if mode not in ImportJob.Mode.values:
         return _refused(request, f"There is no way “{mode}” to import. Choose one from the list.")
+    try:
+        format_ = find_format(text) if (text := request.POST.get("format", "")) else None
+    except NoFormat as error:
+        return _refused(request, str(error))
+    always = request.POST.get("on_unclear") == ImportJob.OnUnclear.ALWAYS
     jobs = []
     for file in files:
         try:
@@ -117,6 +125,8 @@ def _upload(request: HttpRequest) -> HttpResponse:
                     mode=mode,
                     review="review" in request.POST,
                     review_if_known=True,
+                    format=format_,
+                    on_unclear=ImportJob.OnUnclear.ALWAYS if always else ImportJob.OnUnclear.WAIT,
                 )
             )
         except operations.Refused as error:
@@ -134,6 +144,10 @@ def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpRe
 @require_GET
 @may_see
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A job's page; of one that waits for its columns, who may match them is led there."""
+    waits = ImportJob.objects.filter(pk=pk, status=ImportJob.Status.AWAITING_MAPPING)
+    if request.user.has_perm("imports.add_importjob") and waits.exists():
+        return redirect("job-mapping", pk)
     return job_page(request, pk)
 
 
@@ -239,7 +253,13 @@ def _not_kept(job: ImportJob) -> str:
 
 def _job(pk: int) -> ImportJob:
     jobs = ImportJob.objects.select_related(
-        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set"
+        "created_by",
+        "approved_by",
+        "cancelled_by",
+        "retried_by",
+        "mapped_by",
+        "change_set",
+        "format__supplier",
     )
     return get_object_or_404(jobs, pk=pk)
 

@@ -1,0 +1,542 @@
+"""What the matching page shows: the file, its columns with their rules, the first records."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.values import FIELDS
+from imports.mapping.rules import AUTO, DEFAULT_BLANK, folded
+from imports.mapping.table import meaning
+from imports.mapping.words import ACTIVE_TABLES
+from imports.models import Format, ImportJob, Supplier
+from imports.queries.formats import formats_by_supplier
+from imports.views.mapping_form import (
+    CONDITIONS,
+    LABELS,
+    NONE,
+    WORDS,
+    Asked,
+    Posted,
+    hash_of,
+    table_as_text,
+)
+
+OPTIONS = [("", "leave out"), *LABELS.items()]
+ENCODINGS = [
+    ("utf-8", "UTF-8"),
+    ("utf-16-le", "UTF-16 (little endian)"),
+    ("utf-16-be", "UTF-16 (big endian)"),
+    ("cp1252", "Windows-1252 (Western European)"),
+    ("cp1250", "Windows-1250 (Central European)"),
+    ("cp1251", "Windows-1251 (Cyrillic)"),
+    ("cp1254", "Windows-1254 (Turkish)"),
+    ("iso8859-15", "ISO 8859-15"),
+    ("koi8-r", "KOI8-R (Cyrillic)"),
+    ("cp932", "Shift-JIS (Japanese)"),
+    ("gb18030", "GB18030 (Chinese)"),
+    ("mac_roman", "Mac Roman"),
+    ("cp437", "DOS, code page 437"),
+    ("cp850", "DOS, code page 850"),
+]
+DELIMITERS = [(",", "comma ,"), (";", "semicolon ;"), ("\t", "tab"), ("|", "pipe |")]
+QUOTES = [('"', 'double "'), ("'", "single '"), (NONE, "none")]
+ACTIVE_MEANINGS = [
+    ("", "is not in the table"),
+    ("true", "Active"),
+    ("false", "Inactive"),
+    ("blank", "as a blank cell"),
+]
+HEADER_LINES = 12  # that are offered, and the one that was found
+BLANKS = {"keep": "keeps what is stored", "clear": "clears it", "refuse": "is refused"}
+BLANK_CHOICES = {
+    "sku": ("refuse",),
+    "name": ("refuse", "keep"),
+    "description": ("clear", "keep", "refuse"),
+    "price": ("clear", "keep", "refuse"),
+    "active": ("keep", "refuse"),
+}
+# About which column a field comes from: to be answered before the file is read.
+WHICH = {"unclear_price": "price", "unclear_name": "name", "unclear_active": "active"}
+WHICH |= {"no_sku": "sku", "no_header": "sku"}
+MANY = 60  # columns from which on those that say nothing are folded away
+SAMPLES = 3
+COLUMN_SHOWN = 200  # characters of a column's name in a list
+
+
+@dataclass
+class Cell:
+    raw: str
+    value: str
+    problem: str = ""
+
+    @property
+    def same(self) -> bool:
+        return self.raw.strip() == self.value
+
+
+@dataclass
+class Row:
+    line: int
+    cells: list[Cell]
+    skipped: bool
+
+    @property
+    def refused(self) -> bool:
+        return any(cell.problem for cell in self.cells)
+
+
+@dataclass
+class Editor:
+    """A field's rules as the form has them."""
+
+    name: str
+    rule: dict[str, Any]
+    blank: Any = None
+    words: list[tuple[str, str]] = field(default_factory=list)
+    label: str = ""
+    asks_decimal: bool = False
+    joinable: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def blanks(self) -> list[tuple[str, str]]:
+        usual = DEFAULT_BLANK[self.name]
+        others = [word for word in BLANK_CHOICES[self.name] if word != usual]
+        return [("", f"{BLANKS[str(usual)]} (as usual)"), *((w, BLANKS[w]) for w in others)]
+
+    @property
+    def joined(self) -> bool:
+        return len(self.rule.get("columns", ())) > 1
+
+    @property
+    def text_table(self) -> str:
+        return table_as_text(self.rule.get("values", {}))
+
+    @property
+    def chips(self) -> list[str]:
+        return list(_chips(self))
+
+
+def _chips(editor: Editor) -> Any:
+    rule = editor.rule
+    if editor.joined:
+        yield f"joined with “{rule.get('separator', ' ')}”"
+    if rule.get("decimal"):
+        yield "decimal comma" if rule["decimal"] == "," else "decimal point"
+    if rule.get("currency"):
+        yield f"in {rule['currency']}"
+    if rule.get("factor"):
+        yield f"× {rule['factor']}"
+    if rule.get("round"):
+        yield f"rounded to {rule['round']}"
+    if rule.get("prefix"):
+        yield f"prefix “{rule['prefix']}”"
+    if values := rule.get("values"):
+        few = [f"{word} = {_meaning(editor.name, value)}" for word, value in values.items()]
+        yield ", ".join(few[:4]) + (f" and {len(few) - 4} more" if len(few) > 4 else "")
+    if (otherwise := rule.get("otherwise")) is not None:
+        yield f"other words: {_outcome(otherwise)}"
+    if rule.get("fill_down"):
+        yield "filled down"
+    if rule.get("clean_html"):
+        yield "HTML taken out"
+    if editor.blank is not None:
+        yield f"blank: {_outcome(editor.blank)}"
+
+
+def _outcome(outcome: Any) -> str:
+    return str(outcome.get("value", "")) if isinstance(outcome, dict) else str(outcome)
+
+
+def _meaning(name: str, value: Any) -> str:
+    if name == "active":
+        return {"true": "active", "false": "inactive", "": "as if blank"}.get(
+            str(value), str(value)
+        )
+    return str(value)
+
+
+# --- The whole page ---------------------------------------------------------------------
+
+
+@dataclass
+class Page:
+    """``shown`` as ``queries.mapping.preview`` gives it; ``rules`` have columns by number."""
+
+    job: ImportJob
+    shown: dict[str, Any]
+    rules: dict[str, Any]
+    asked: list[Asked]
+    posted: Posted
+    first: list[int]
+    errors: list[str] = field(default_factory=list)
+
+    def context(self) -> dict[str, Any]:
+        rows = self.records()
+        fields = self.places()
+        conditions = self.conditions()
+        refused = sum(row.refused for row in rows)
+        left_out = sum(row.skipped for row in rows)
+        return {
+            "title": f"Match columns: {self.job.file_name}",
+            "job": self.job,
+            "had": self._had(fields),
+            "first": ",".join(map(str, self.first)),
+            "file_choices": self.file_choices(),
+            "formats": formats_by_supplier(),
+            "read_as": self.shown.get("format"),
+            "format_id": self._format_id(),
+            "notes": [n for n in self.shown.get("notes", ()) if not n.startswith("Read: ")],
+            "asked": [(one, self._candidates(one)) for one in self.asked],
+            "questions": self.other_questions(),
+            "open": self.open_questions(),
+            "columns": self.columns(fields),
+            "column_names": self._names(),
+            "constants": self.constants(fields),
+            "conditions": conditions,
+            "records": rows,
+            "read_fields": [LABELS[name] for name in self._read()],
+            "well": len(rows) - refused - left_out,
+            "refused": refused,
+            "left_out": left_out,
+            "errors": self.errors,
+            "suppliers": list(
+                Supplier.objects.order_by("name").values_list("name", flat=True)[:500]
+            ),
+            "remember": self._remember(),
+            "options": OPTIONS,
+            "tables": list(ACTIVE_TABLES),
+            "active_constants": [("", "no value"), ("true", "Active"), ("false", "Inactive")],
+            "active_meanings": ACTIVE_MEANINGS,
+        }
+
+    def _had(self, fields: dict[str, list[int]]) -> str:
+        return json.dumps(
+            {
+                "fields": fields,
+                "dialect": {name: self.rules.get(name, AUTO) for name in self._dialect_names()},
+                "format": self._format_id(),
+                "where": {one.field: one.answer for one in self.asked},
+                "asked": [one.as_json() for one in self.asked],
+                "header": hash_of(self.header),
+            }
+        )
+
+    @property
+    def header(self) -> list[str]:
+        return [column["name"] for column in self.shown.get("columns", ())]
+
+    def _names(self) -> list[tuple[int, str]]:
+        return [(n, name_of(n, name)[:60]) for n, name in enumerate(self.header, start=1)]
+
+    def places(self) -> dict[str, list[int]]:
+        return {rule["field"]: list(rule.get("columns", ())) for rule in self.rules["columns"]}
+
+    def _rule(self, name: str) -> dict[str, Any]:
+        return next((rule for rule in self.rules["columns"] if rule["field"] == name), {})
+
+    def _read(self) -> list[str]:
+        return [name for name in FIELDS if self._rule(name)]
+
+    # The file
+
+    def _dialect_names(self) -> list[str]:
+        names = ["encoding", "delimiter", "quote", "header_line"] if self.header else []
+        names += ["sheet"] if self.shown.get("sheets") else []
+        return names + (["member"] if self.shown.get("members") else [])
+
+    def file_choices(self) -> list[dict[str, Any]]:
+        labels = {
+            "encoding": "Encoding",
+            "delimiter": "Delimiter",
+            "quote": "Quotes",
+            "header_line": "Column names",
+            "sheet": "Sheet",
+            "member": "File in the archive",
+        }
+        packed = bool(self.shown.get("sheets"))
+        found = []
+        for name in reversed(self._dialect_names()):
+            if packed and name in ("encoding", "delimiter", "quote"):
+                continue  # the table is ours: nothing to choose
+            value = self.rules.get(name, AUTO)
+            value = NONE if name == "quote" and value == "" else str(value)
+            found.append(
+                {
+                    "name": name,
+                    "label": labels[name],
+                    "value": value,
+                    "options": self._options(name, value),
+                }
+            )
+        return found
+
+    def _options(self, name: str, value: str) -> list[tuple[str, str]]:
+        if name == "header_line":
+            lines = sorted(
+                {*range(1, HEADER_LINES + 1), int(value) if value.isdigit() else 1} - {0}
+            )
+            options = [*((str(n), f"line {n}") for n in lines), ("0", "none: numbered")]
+        elif name in ("sheet", "member"):
+            options = [(text, text) for text in self.shown.get(f"{name}s", ())]
+        else:
+            options = {"encoding": ENCODINGS, "delimiter": DELIMITERS, "quote": QUOTES}[name]
+        if value == AUTO:
+            first = {"sheet": "the first that is not empty"}.get(name, "choose …")
+            return [("", first), *options]
+        known = {option for option, _ in options}
+        return options if value in known else [(value, value), *options]
+
+    # Questions
+
+    def _candidates(self, asked: Asked) -> list[dict[str, Any]]:
+        columns = self.shown.get("columns", ())
+        return [
+            {
+                "number": str(number),
+                "name": name_of(number, columns[number - 1]["name"]),
+                "samples": columns[number - 1]["samples"][:SAMPLES],
+            }
+            for number in asked.candidates
+            if 0 < number <= len(columns)
+        ]
+
+    def other_questions(self) -> list[dict[str, Any]]:
+        """Those that a rule answers; each leads to the row where the rule is."""
+        found = []
+        answered = {one.field for one in self.asked}
+        for question in self.shown.get("questions", ()):
+            name = self._field_of(question)
+            if name in answered and question["code"] in WHICH and not self._rule(name):
+                continue
+            place = next(
+                (n for n, text in enumerate(self.header, start=1) if text == question["column"]), 0
+            )
+            found.append({**question, "place": place, "field": name})
+        return found
+
+    def _field_of(self, question: Mapping[str, Any]) -> str:
+        return field_of(question, self.shown, self.job)
+
+    def open_questions(self) -> int:
+        return sum(not one.answer for one in self.asked) + sum(
+            question["code"] not in TOLD for question in self.other_questions()
+        )
+
+    # Columns
+
+    def columns(self, fields: dict[str, list[int]]) -> dict[str, Any]:
+        of = {number: name for name, places in fields.items() for number in places}
+        asks = {question["place"] for question in self.other_questions()}
+        rows = []
+        for column in self.shown.get("columns", ()):
+            number = column["index"]
+            chosen = of.get(number, "")
+            main = bool(chosen) and fields[chosen][0] == number
+            rows.append(
+                {
+                    "number": str(number),
+                    "name": name_of(number, column["name"])[:COLUMN_SHOWN],
+                    "samples": column["samples"][:SAMPLES],
+                    "field": chosen,
+                    "because": _because(column, chosen),
+                    "suggestion": _suggestion(column) if not chosen else "",
+                    "editor": self.editor(chosen) if main else None,
+                    "asks": number in asks,
+                    "first": number in self.first,
+                }
+            )
+        order = {number: place for place, number in enumerate(self.first)}
+        rows.sort(key=lambda row: order.get(int(row["number"]), len(order)))
+        told = [r for r in rows if r["field"] or r["suggestion"] or r["first"]]
+        if len(rows) <= MANY or len(told) == len(rows):
+            return {"shown": rows, "folded": []}
+        return {"shown": told, "folded": [r for r in rows if r not in told]}
+
+    def editor(self, name: str) -> Editor:
+        rule = self._rule(name)
+        decimal = any(q["code"] == "unclear_decimal" for q in self.shown.get("questions", ()))
+        taken = set(rule.get("columns", ()))
+        return Editor(
+            name,
+            rule,
+            self.rules.get("blank", {}).get(name),
+            words=self._words(name, rule) if name == "active" else [],
+            label=LABELS[name],
+            asks_decimal=name == "price" and decimal,
+            joinable=[pair for pair in self._names() if pair[0] not in taken],
+        )
+
+    def _words(self, name: str, rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The words of a column, and what each means: those of the table, and others it has."""
+        values = {
+            folded(word): (word, str(value)) for word, value in rule.get("values", {}).items()
+        }
+        words = [(word, value or "blank") for word, value in values.values()]
+        seen = [record["raw"].get(name, "") for record in self.shown.get("preview", ())]
+        for number in rule.get("columns", ())[:1] if self.header else ():
+            seen += self.shown["columns"][number - 1]["samples"]
+        for word in seen:
+            if word.strip() and folded(word) not in values:
+                values[folded(word)] = (word, "")
+                words.append((word.strip(), ""))
+        return words[: WORDS - 1]
+
+    def constants(self, fields: dict[str, list[int]]) -> list[dict[str, str]]:
+        return [
+            {"name": n, "label": LABELS[n], "value": str(self._rule(n).get("constant") or "")}
+            for n in FIELDS
+            if n != "sku" and not fields.get(n)
+        ]
+
+    def conditions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = [
+            {
+                "column": str(one["column"]),
+                "kind": "is_not" if "is_not" in one else "is",
+                # HTML drops the line break that a text area begins with.
+                "words": "\n" + "\n".join(sorted(one.get("is_not") or one.get("is"), key=bool)),
+            }
+            for one in self.rules.get("only_if", ())
+        ]
+        return [*found, {"column": "", "kind": "is", "words": ""}][:CONDITIONS]
+
+    # Records
+
+    def records(self) -> list[Row]:
+        fields = self._read()
+        first = {n: self.header[places[0] - 1] for n, places in self.places().items() if places}
+        rows = []
+        for record in self.shown.get("preview", ()):
+            problems: dict[str, str] = {}
+            for problem in record["problems"]:
+                name = next(
+                    (n for n in fields if problem["code"].endswith(f"_{n}")),
+                    next((n for n in fields if first.get(n) == problem["column"]), fields[0]),
+                )
+                problems.setdefault(name, problem["message"])
+            cells = [
+                Cell(
+                    record["raw"].get(name, ""),
+                    value_as_text(name, record["values"].get(name)),
+                    problems.get(name, ""),
+                )
+                for name in fields
+            ]
+            rows.append(Row(record["line"], cells, record["skipped"]))
+        return rows
+
+    # Remembering
+
+    def _format_id(self) -> str:
+        if (chosen := self.posted.text("format")) and not self.shown.get("format"):
+            return chosen
+        found = self.shown.get("format")
+        return str(found["id"]) if found else ""
+
+    def _remember(self) -> dict[str, str]:
+        if "supplier" in self.posted.data:
+            return {name: self.posted.text(name) for name in ("supplier", "format_name")}
+        found = self.shown.get("format") or {}
+        if found.get("supplier"):
+            return {"supplier": found["supplier"], "format_name": found["name"]}
+        supplier = self.job.supplier.name if self.job.supplier else ""
+        return {"supplier": supplier, "format_name": format_name(self.job.file_name)}
+
+
+TOLD = ("wrong_rules", "changed_columns")  # which only a person's look answers
+
+
+def name_of(number: int, name: str) -> str:
+    return name.strip() or f"column {number}"
+
+
+def field_of(question: Mapping[str, Any], shown: Mapping[str, Any], job: ImportJob) -> str:
+    """The field that a question is about; blank where it is about none, or about several."""
+    code, column = question["code"], question["column"]
+    if code in WHICH:
+        return WHICH[code]
+    if code == "unclear_decimal":
+        return "price"
+    columns = [one for one in shown.get("columns", ()) if one["name"] == column]
+    if code == "two_columns":
+        return next((one["field"] for one in columns if one["field"]), "price")
+    if code == "changed_columns":
+        if columns:
+            return meaning(column)
+        found = shown.get("format")
+        known = Format.objects.filter(pk=found["id"]).first() if found else None
+        for rule in known.rules["columns"] if known else ():
+            if column in (rule.get("column"), *rule.get("columns", ())):
+                return str(rule["field"])
+    return ""
+
+
+def ask_which(shown: Mapping[str, Any], job: ImportJob) -> list[Asked]:
+    """The questions about which column a field comes from, one for each field."""
+    asked: dict[str, Asked] = {}
+    for question in shown.get("questions", ()):
+        name = field_of(question, shown, job)
+        which = question["code"] in WHICH or question["code"] in ("two_columns", "changed_columns")
+        if name and which:
+            one = asked.setdefault(name, Asked(name, []))
+            one.messages.append(question["message"])
+    for name, one in asked.items():
+        for column in shown.get("columns", ()):
+            suggested = [suggestion["field"] for suggestion in column["suggestions"]]
+            if column["field"] == name or name in suggested:
+                one.candidates.append(column["index"])
+    return list(asked.values())
+
+
+def first_places(shown: Mapping[str, Any], asked: Sequence[Asked]) -> list[int]:
+    """The columns that are not clear, which stand first."""
+    named = {question["column"] for question in shown.get("questions", ())}
+    places = [n for one in asked for n in one.candidates]
+    places += [one["index"] for one in shown.get("columns", ()) if one["name"] in named]
+    return list(dict.fromkeys(places))
+
+
+def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
+    """Rules with columns by number."""
+
+    def number(column: Any) -> int:
+        if isinstance(column, int):
+            return column
+        exact = [n for n, name in enumerate(header, start=1) if name == column]
+        like = [n for n, name in enumerate(header, start=1) if folded(name) == folded(column)]
+        return (exact or like or [1])[0]
+
+    columns = []
+    for rule in rules.get("columns", ()):
+        one = dict(rule)
+        if "column" in one:
+            one["columns"] = [one.pop("column")]
+        if "columns" in one:
+            one["columns"] = [number(column) for column in one["columns"]]
+        columns.append(one)
+    conditions = [{**one, "column": number(one["column"])} for one in rules.get("only_if", ())]
+    return {**rules, "columns": columns, "only_if": conditions}
+
+
+def value_as_text(name: str, value: Any) -> str:
+    if name == "active":
+        return {True: "Active", False: "Inactive"}.get(value, "")
+    return "" if value is None else str(value)
+
+
+def format_name(file_name: str) -> str:
+    """A name for a format out of a file's: without what differs from week to week."""
+    stem = file_name.rsplit("/")[-1].split(".")[0]
+    words = re.sub(r"[\W\d_]+", " ", stem).strip()
+    return words[:60] or "price list"
+
+
+def _because(column: Mapping[str, Any], chosen: str) -> str:
+    return str(column["because"]) if chosen and chosen == column["field"] else ""
+
+
+def _suggestion(column: Mapping[str, Any]) -> str:
+    best = next(iter(column["suggestions"]), None)
+    return str(best["field"]) if best else ""
