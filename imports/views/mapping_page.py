@@ -11,7 +11,7 @@ from imports.mapping.rules import AUTO, DEFAULT_BLANK, folded
 from imports.mapping.table import meaning
 from imports.mapping.words import ACTIVE_TABLES
 from imports.models import Format, ImportJob, Supplier
-from imports.queries.formats import formats_by_supplier
+from imports.queries.formats import CHOICES, formats_by_supplier
 from imports.views.mapping_form import (
     CONDITIONS,
     LABELS,
@@ -151,9 +151,8 @@ def _outcome(outcome: Any) -> str:
 
 def _meaning(name: str, value: Any) -> str:
     if name == "active":
-        return {"true": "active", "false": "inactive", "": "as if blank"}.get(
-            str(value), str(value)
-        )
+        words = {"true": "active", "false": "inactive", "": "as if blank"}
+        return words.get(str(value), str(value))
     return str(value)
 
 
@@ -178,6 +177,7 @@ class Page:
         conditions = self.conditions()
         refused = sum(row.refused for row in rows)
         left_out = sum(row.skipped for row in rows)
+        suppliers = Supplier.objects.order_by("name").values_list("name", flat=True)
         return {
             "title": f"Match columns: {self.job.file_name}",
             "job": self.job,
@@ -201,9 +201,7 @@ class Page:
             "refused": refused,
             "left_out": left_out,
             "errors": self.errors,
-            "suppliers": list(
-                Supplier.objects.order_by("name").values_list("name", flat=True)[:500]
-            ),
+            "suppliers": suppliers[:CHOICES],
             "remember": self._remember(),
             "options": OPTIONS,
             "tables": list(ACTIVE_TABLES),
@@ -274,10 +272,8 @@ class Page:
 
     def _options(self, name: str, value: str) -> list[tuple[str, str]]:
         if name == "header_line":
-            lines = sorted(
-                {*range(1, HEADER_LINES + 1), int(value) if value.isdigit() else 1} - {0}
-            )
-            options = [*((str(n), f"line {n}") for n in lines), ("0", "none: numbered")]
+            lines = {*range(1, HEADER_LINES + 1), int(value) if value.isdigit() else 1} - {0}
+            options = [*((str(n), f"line {n}") for n in sorted(lines)), ("0", "none: numbered")]
         elif name in ("sheet", "member"):
             options = [(text, text) for text in self.shown.get(f"{name}s", ())]
         else:
@@ -370,9 +366,8 @@ class Page:
 
     def _words(self, name: str, rule: Mapping[str, Any]) -> list[tuple[str, str]]:
         """The words of a column, and what each means: those of the table, and others it has."""
-        values = {
-            folded(word): (word, str(value)) for word, value in rule.get("values", {}).items()
-        }
+        table = rule.get("values", {})
+        values = {folded(word): (word, str(value)) for word, value in table.items()}
         words = [(word, value or "blank") for word, value in values.values()]
         seen = [record["raw"].get(name, "") for record in self.shown.get("preview", ())]
         for number in rule.get("columns", ())[:1] if self.header else ():
