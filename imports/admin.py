@@ -45,7 +45,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
             ImportJob.Status.FAILED.label: "danger",
             ImportJob.Status.PROCESSING.label: "info",
             ImportJob.Status.PENDING.label: "info",
-            ImportJob.Status.AWAITING_REVIEW.label: "warning",
+            **{status.label: "warning" for status in ImportJob.AWAITING},
         },
     )
     def shown_status(self, job: ImportJob) -> str:

@@ -135,7 +135,7 @@ def _is_money(table: Table, place: int) -> bool:
     if any(claim.place == place for claims in table.claims.values() for claim in claims):
         return False
     price = look_at(table.values(place, LOOKED_AT)).price
-    return price is not None and (price.places == 2 or bool(price.currencies))
+    return price is not None and price.looks_like_money
 
 
 def _choose_state(table: Table, choice: Choice, claims: list[Claim]) -> None:

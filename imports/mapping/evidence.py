@@ -38,6 +38,11 @@ class PriceEvidence:
     currency: str | None = None
     places: int = 0
 
+    @property
+    def looks_like_money(self) -> bool:
+        """Whether it is written as amounts are: with a mark or a currency."""
+        return bool(self.decimal or self.currencies)
+
 
 @dataclass(frozen=True)
 class ActiveEvidence:

@@ -110,7 +110,8 @@ class Table:
         weak = WEAK.get(key) or WEAK.get(bare) or ()
         found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
         named_so = not found and any(stem in bare for stem in PRICE_STEMS)
-        if named_so and self.evidence(place).price is not None:
+        price = self.evidence(place).price if named_so else None
+        if price is not None and price.looks_like_money:
             found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
         return found
 

@@ -99,7 +99,7 @@ def _by_values(table: Table, place: int) -> dict[str, float]:
     """Fields that a column's values alone look like."""
     seen = look_at(table.values(place, LOOKED_AT))
     scores: dict[str, float] = {}
-    if seen.price is not None and (seen.price.places or seen.price.currencies):
+    if seen.price is not None and seen.price.looks_like_money:
         scores["price"] = 0.5
     if seen.active is not None and seen.active.sure:
         scores["active"] = 0.4

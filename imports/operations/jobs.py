@@ -257,7 +257,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     status = Status.PROCESSING if job.stage else Status.PENDING
     if job.stage in (Stage.COMPARING, Stage.APPLYING):
         job.stage = Stage.RESOLVING  # its turn, or its review, begins anew
-    go_on(job, since=job.finished_at, status=status)
+    since, job.unclear_at = job.unclear_at or job.finished_at, None
+    go_on(job, since=since, status=status)
     log_act("import_retried", job, user)
     return job
 

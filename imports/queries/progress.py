@@ -63,6 +63,8 @@ def _elapsed(job: ImportJob, now: datetime) -> float:
     if job.started_at is None:
         return 0.0
     end = job.finished_at or now
+    if job.unclear_at is not None:
+        end = min(end, job.unclear_at)
     if job.compared_at is not None and job.approved_at is None:
         end = min(end, job.compared_at)
     return max(0.0, (end - job.started_at).total_seconds() - job.paused_seconds)
@@ -129,7 +131,7 @@ def _rate(
 
 def _waiting(job: ImportJob, now: datetime) -> str:
     """A sentence why a job does not move, or nothing if it does."""
-    if job.is_final or job.status == Status.AWAITING_REVIEW:
+    if job.is_final or job.status in job.AWAITING:
         return ""
     quiet = (now - job.progress_at).total_seconds()
     if quiet < WAITING_SECONDS:

@@ -43,8 +43,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _home_context() -> dict[str, Any]:
     view = glance()
-    awaiting = ImportJob.Status.AWAITING_REVIEW
-    open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, awaiting))
+    awaiting = ImportJob.AWAITING
+    open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, *awaiting))
     ended = ImportJob.listed().filter(status__in=ImportJob.FINAL)
     jobs = list(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
     running = _with_progress([job for job in jobs if not job.is_final])
@@ -55,7 +55,7 @@ def _home_context() -> dict[str, Any]:
         "formats": formats_by_supplier(),
         "glance": view,
         "running": running,
-        "running_jobs": [job for job, _ in running if job.status != awaiting][:3],
+        "running_jobs": [job for job, _ in running if job.status not in awaiting][:3],
         "recent": recent,
         "is_new": not (view.products or running or recent),
     }

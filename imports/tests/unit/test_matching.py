@@ -1,0 +1,446 @@
+"""Which column is which field, by the names and values of files as shops and suppliers make them."""
+
+import time
+
+import pytest
+
+from imports.mapping.aliases import STRONG, WEAK, bare_key_of, key_of
+from imports.mapping.formats import KnownFormat, read_as
+from imports.mapping.matching import Matched, fingerprint, match
+from imports.mapping.ready_made import READY_MADE
+from imports.mapping.rules import Rules, RulesError, parse_rules
+from imports.mapping.table import Memory
+
+FIELDS = ("sku", "name", "description", "price", "active")
+
+
+NOTHING = Memory()
+
+
+def found(header: str, *records: str, memory: Memory = NOTHING, **rules: object) -> Matched:
+    """Match a file whose cells are separated by semicolons."""
+    cells = [record.split(";") for record in records]
+    return match(header.split(";"), cells, parse_rules(rules), memory)
+
+
+def fields(matched: Matched) -> dict[str, object]:
+    return {rule.field: rule.columns[0] for rule in matched.rules.columns}
+
+
+def codes(matched: Matched) -> list[str]:
+    return [question.code for question in matched.questions]
+
+
+# Headers of public templates and of price lists, the record below them, and the columns that the
+# five fields are read from.
+CLEAR = [
+    # Our own, and what people make of it
+    (
+        "sku;name;description;price;active",
+        "A1;Lamp;Steel;5.00;true",
+        "sku;name;description;price;active",
+    ),
+    (
+        "SKU*;Name *;Price*",
+        "A1;Lamp;5.00",
+        "SKU*;Name *;;Price*;",
+    ),
+    (
+        "Sku;Product Name;Price (EUR);Active (0/1)",
+        "A1;Lamp;5.00;0",
+        "Sku;Product Name;;Price (EUR);Active (0/1)",
+    ),
+    # English
+    (
+        "Item number;Title;Long description;Retail price;Enabled",
+        "A1;Lamp;x;5.00;Yes",
+        "Item number;Title;Long description;Retail price;Enabled",
+    ),
+    (
+        "Part No.;Product title;Selling Price",
+        "A1;Lamp;5.00",
+        "Part No.;Product title;;Selling Price;",
+    ),
+    # German
+    (
+        "Artikelnummer;Bezeichnung;Langtext;VK-Preis;aktiv",
+        "A1;Lampe;x;1.299,00;ja",
+        "Artikelnummer;Bezeichnung;Langtext;VK-Preis;aktiv",
+    ),
+    (
+        "Art.-Nr.;Artikelbezeichnung;Preis in €",
+        "A1;Lampe;12,50",
+        "Art.-Nr.;Artikelbezeichnung;;Preis in €;",
+    ),
+    (
+        "Artikel-Nr.;Produktname;Beschreibung;Listenpreis EUR",
+        "A1;Lampe;x;12,50",
+        "Artikel-Nr.;Produktname;Beschreibung;Listenpreis EUR;",
+    ),
+    # French
+    (
+        "Référence;Désignation;Descriptif;Prix TTC;Actif",
+        "A1;Lampe;x;12,50;oui",
+        "Référence;Désignation;Descriptif;Prix TTC;Actif",
+    ),
+    (
+        "UGS;Nom;Tarif régulier",
+        "A1;Lampe;12,50",
+        "UGS;Nom;;Tarif régulier;",
+    ),
+    # Spanish
+    (
+        "Código;Nombre;Descripción;Precio;Activo",
+        "A1;Silla;x;12,50;sí",
+        "Código;Nombre;Descripción;Precio;Activo",
+    ),
+    (
+        "Referencia;Título;PVP",
+        "A1;Silla;12,50",
+        "Referencia;Título;;PVP;",
+    ),
+    # Italian
+    (
+        "Codice articolo;Denominazione;Descrizione;Prezzo di listino",
+        "A1;Sedia;x;12,50",
+        "Codice articolo;Denominazione;Descrizione;Prezzo di listino;",
+    ),
+    # Dutch
+    (
+        "Artikelcode;Naam;Omschrijving;Verkoopprijs;Actief",
+        "A1;Stoel;x;12,50;ja",
+        "Artikelcode;Naam;Omschrijving;Verkoopprijs;Actief",
+    ),
+    # Polish
+    (
+        "Kod produktu;Nazwa;Opis;Cena brutto;Aktywny",
+        "A1;Lampa;x;12,50;tak",
+        "Kod produktu;Nazwa;Opis;Cena brutto;Aktywny",
+    ),
+    # Portuguese
+    (
+        "Referência;Nome do produto;Descrição;Preço;Ativo",
+        "A1;Mesa;x;12,50;sim",
+        "Referência;Nome do produto;Descrição;Preço;Ativo",
+    ),
+    # Russian
+    (
+        "Артикул;Наименование;Описание;Цена, руб.;Активен",
+        "A1;Лампа;x;12,50;да",
+        "Артикул;Наименование;Описание;Цена, руб.;Активен",
+    ),
+    # Amazon, Etsy, Akeneo
+    (
+        "item_sku;item_name;standard_price;quantity",
+        "A1;Lamp;5.00;3",
+        "item_sku;item_name;;standard_price;",
+    ),
+    (
+        "TITLE;DESCRIPTION;PRICE;CURRENCY_CODE;QUANTITY;SKU",
+        "Lamp;x;5.00;EUR;3;A1",
+        "SKU;TITLE;DESCRIPTION;PRICE;",
+    ),
+    (
+        "sku;enabled;family;name-en_US;description-en_US-ecommerce;price-EUR",
+        "A1;1;x;Lamp;x;5.00",
+        "sku;name-en_US;description-en_US-ecommerce;price-EUR;enabled",
+    ),
+    # A unit price alone is the price, as nothing else looks like one.
+    (
+        "sku;name;unit price",
+        "A1;Lamp;5.00",
+        "sku;name;;unit price;",
+    ),
+    # States in words that mean nothing else.
+    (
+        "sku;title;status",
+        "A1;Lamp;Enabled",
+        "sku;title;;;status",
+    ),
+    (
+        "sku;title;published",
+        "A1;Lamp;TRUE",
+        "sku;title;;;published",
+    ),
+    # The own name goes before another one, and before what says that it is another price.
+    (
+        "sku;name;title;price;cost",
+        "A1;Lamp;Desk lamp;5.00;3.00",
+        "sku;name;;price;",
+    ),
+    # Of two, the one that has values.
+    (
+        "sku;Title;Product name",
+        "A1;;Lamp",
+        "sku;Product name;;;",
+    ),
+]
+
+
+@pytest.mark.parametrize(("header", "record", "expected"), CLEAR)
+def test_columns_that_are_clear_are_read_without_a_question(
+    header: str, record: str, expected: str
+) -> None:
+    matched = found(header, record)
+    assert codes(matched) == []
+    wanted = dict(zip(FIELDS, expected.split(";"), strict=True))
+    assert fields(matched) == {name: column for name, column in wanted.items() if column}
+
+
+ASKED = [
+    # No SKU, and what may be one
+    ("foo;name;price", ["A1;Lamp;5.00"], ["no_sku"]),
+    ("EAN;name;price", ["4006381333931;Lamp;5.00"], ["no_sku"]),
+    ("id;name;price", ["17;Lamp;5.00"], ["no_sku"]),
+    ("1;2;3", ["A1;Lamp;5.00"], ["no_header"]),
+    # Several columns for one field
+    ("sku;sku;name", ["A1;B1;Lamp"], ["two_columns"]),
+    ("sku;Title;Product name", ["A1;Lamp;Desk lamp"], ["two_columns"]),
+    ("Artikelnummer;Bestellnummer;Name", ["A1;B1;Lampe"], ["two_columns"]),
+    # Which price?
+    ("sku;name;Price tax excluded;Unit price", ["A1;Lamp;12.00;24.00"], ["two_columns"]),
+    ("sku;name;price;unit price", ["A1;Lamp;12.00;24.00"], ["two_columns"]),
+    ("sku;name;Regular price;Sale price", ["A1;Lamp;5.00;4.00"], ["two_columns"]),
+    ("sku;name;Netto;VK brutto;EK", ["A1;Lamp;5.00;5.95;3.00"], ["two_columns"]),
+    ("sku;name;Einkaufspreis", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;UVP", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;Hinta;Unit price", ["A1;Lamp;12,00;24,00"], ["two_columns"]),
+    ("sku;name;Preis", ["A1;Lamp;auf Anfrage"], ["unclear_price"]),
+    # Which decimal mark?
+    ("sku;name;price", ["A1;Lamp;1,234"], ["unclear_decimal"]),
+    ("sku;name;price", ["A1;Lamp;1.234,56", "A2;Lamp;1,234.56"], ["unclear_decimal"]),
+    # Which products are active?
+    ("SKU;Name;Published", ["A1;Lamp;1", "A2;Lamp;-1"], ["unclear_active"]),
+    ("sku;name;Status", ["A1;Lamp;lieferbar"], ["unclear_active"]),
+    ("sku;name;Status", ["A1;Lamp;1", "A2;Lamp;2"], ["unclear_active"]),
+    ("sku;name;discontinued", ["A1;Lamp;0", "A2;Lamp;1"], ["unclear_active"]),
+    ("sku;name;Status;Visible", ["A1;Lamp;active;yes"], ["unclear_active", "unclear_active"]),
+    ("sku;name;active", ["A1;Lamp;perhaps"], ["unclear_active"]),
+    # Which text is the name?
+    ("sku;Kurztext;price", ["A1;Lampe;5.00"], ["unclear_name"]),
+]
+
+
+@pytest.mark.parametrize(("header", "records", "expected"), ASKED)
+def test_what_names_and_values_leave_open_is_asked(
+    header: str, records: list[str], expected: list[str]
+) -> None:
+    matched = found(header, *records)
+    assert codes(matched) == expected
+    for question in matched.questions:
+        assert question.message[0].isupper()
+        assert question.message.rstrip()[-1] in ".?"
+
+
+@pytest.mark.parametrize(
+    ("header", "record"),
+    [
+        ("sku;name;Price tax excluded;Unit price", "A1;Lamp;12.00;"),  # nothing in it
+        ("sku;name;VK netto;Unit price", "A1;Lamp;12.00;12.00"),  # the same
+        ("sku;name;price;availability", "A1;Lamp;12.00;in stock"),  # another matter
+        ("sku;name;discontinued", "A1;Lamp;0"),  # of none
+        ("sku;name;status", "A1;Lamp;"),
+        ("sku;name;price;Weight;Preisgruppe", "A1;Lamp;12.00;0.35;B"),
+    ],
+)
+def test_what_makes_no_difference_is_not_asked(header: str, record: str) -> None:
+    assert codes(found(header, record)) == []
+
+
+def test_a_question_tells_what_speaks_for_each_column() -> None:
+    (question,) = found("sku;name;Price tax excluded;Unit price", "A1;Lamp;12.00;24.00").questions
+    for part in ("Price tax excluded", "12.00", "Unit price", "24.00", "one unit or of a kilogram"):
+        assert part in question.message
+    (question,) = found("EAN;name", "4006381333931;Lamp").questions
+    assert question.column == "EAN"
+    assert "number on the packaging" in question.message
+
+
+def test_values_settle_how_they_are_read() -> None:
+    matched = found(
+        "Artikelnummer;Bezeichnung;VK;aktiv",
+        "A1;Lampe;1.299,00 €;ja",
+        "A2;Stuhl;12,50 €;nein",
+    )
+    assert codes(matched) == []
+    price = next(rule for rule in matched.rules.columns if rule.field == "price")
+    assert (price.decimal, price.currency) == (",", "EUR")
+    active = next(rule for rule in matched.rules.columns if rule.field == "active")
+    assert dict(active.values) == {"ja": "true", "nein": "false"}
+    assert "decimal comma" in matched.notes[0]
+
+
+def test_plain_files_need_no_rule_and_hear_of_nothing() -> None:
+    matched = found("sku;name;price;active", "A1;Lamp;5.00;true", "A2;Lamp;12;no")
+    assert matched.notes == []
+    assert all(rule.decimal is None and not rule.values for rule in matched.rules.columns)
+
+
+def test_of_left_out_columns_those_that_look_like_a_field_are_named_first() -> None:
+    plain = [f"Attribute {number}" for number in range(40)]
+    header = ";".join(["sku", "name", "price", *plain, "Einkaufspreis", "EAN"])
+    (note,) = found(header, "A1;Lamp;5.00" + ";x" * 40 + ";3.00;400").notes
+    assert note.index("Einkaufspreis") < note.index("Attribute 1")
+    assert note.index("EAN") < note.index("Attribute 1")
+    assert "and 22 more" in note
+
+
+def test_earlier_choices_of_the_supplier_count_and_those_of_others_are_asked() -> None:
+    memory = {key_of("Mat."): "sku", key_of("Text"): "name"}
+    own = found("Mat.;Text", "A1;Lampe", memory=Memory(supplier=memory))
+    assert (fields(own), codes(own)) == ({"sku": "Mat.", "name": "Text"}, [])
+    others = found("Mat.;Text", "A1;Lampe", memory=Memory(catalogue=memory))
+    assert codes(others) == ["no_sku", "unclear_name"]
+    assert others.columns[0].suggestions[0].field == "sku"
+
+
+def test_what_is_spelt_nearly_so_is_suggested_and_not_taken() -> None:
+    matched = found("sku;Produktbezeichnug", "A1;Lampe")
+    assert fields(matched) == {"sku": "sku"}
+    assert [one.field for one in matched.columns[1].suggestions] == ["name"]
+    assert 0.5 < matched.columns[1].suggestions[0].score < 0.9
+
+
+def test_rules_that_name_columns_say_all_of_it() -> None:
+    columns = [{"column": "foo", "field": "sku"}, {"column": 2, "field": "price"}]
+    matched = found("foo;price;name", "A1;12,50;Lamp", columns=columns)
+    assert fields(matched) == {"sku": "foo", "price": 2}
+    assert matched.rules.columns[1].decimal == ","
+    assert codes(matched) == []
+    with pytest.raises(RulesError, match="There is no column “bar”"):
+        found("foo;name", "A1;Lamp", columns=[{"column": "bar", "field": "sku"}])
+    no_sku = found("foo;name", "A1;Lamp", columns=[{"column": "name", "field": "name"}])
+    assert codes(no_sku) == ["no_sku"]
+
+
+def test_columns_whose_names_are_blank_or_twice_are_named_by_number() -> None:
+    columns = [{"column": 2, "field": "sku"}, {"column": 3, "field": "name"}]
+    matched = found("a;;a;A ", "x;A1;Lamp;y", columns=columns)
+    assert fields(matched) == {"sku": 2, "name": 3}
+    assert fields(found("x;sku;sku ", "x;A1;B1")) == {"sku": 2}
+
+
+def test_no_name_is_both_strong_and_weak_and_keys_are_folded() -> None:
+    assert not STRONG.keys() & WEAK.keys()
+    assert key_of("Réf. Article!") == "refarticle"
+    assert bare_key_of("Price ($)") == bare_key_of("PRICE [required]") == "price"
+    assert bare_key_of("Price (old)") != "price"
+    assert bare_key_of("Active (1 = yes, 0 = no)") == "active"
+
+
+def test_fingerprints_know_no_order_and_no_spelling() -> None:
+    assert fingerprint(["SKU", "Name", ""]) == fingerprint(["name ", "sku"])
+    assert fingerprint(["sku", "name"]) != fingerprint(["sku", "name", "price"])
+    assert fingerprint(["", " "]) == ""
+
+
+def test_five_hundred_columns_of_long_names_take_no_time() -> None:
+    header = [f"Spalte <b>{number}</b> {'“x” ' * 200}" for number in range(499)]
+    records = [["A1"] * 499 for _ in range(500)]
+    began = time.perf_counter()
+    matched = match(["sku", *header], [["A1", *r] for r in records], Rules(), Memory())
+    assert time.perf_counter() - began < 20  # half a second on an idle machine
+    assert len(matched.columns) == 500
+
+
+# --- Formats --------------------------------------------------------------------------
+
+PRICE_LIST = KnownFormat(
+    "Müller GmbH, price list, version 3",
+    parse_rules(
+        {
+            "columns": [
+                {"column": "Artikel", "field": "sku"},
+                {"column": "Text", "field": "name"},
+                {"column": "VK", "field": "price", "decimal": ","},
+            ]
+        }
+    ),
+    ["Artikel", "Text", "VK", "Lager"],
+)
+
+
+def as_price_list(header: str, *records: str) -> Matched:
+    return read_as(
+        PRICE_LIST, header.split(";"), [record.split(";") for record in records], Memory()
+    )
+
+
+def test_a_format_finds_its_columns_in_another_order_and_spelling() -> None:
+    matched = as_price_list("lager;VK ;TEXT;Artikel", "3;1,50;Lampe;A1")
+    assert codes(matched) == []
+    assert fields(matched) == {"sku": "Artikel", "name": "TEXT", "price": "VK "}
+    assert matched.notes[0] == "Read as Müller GmbH, price list, version 3."
+    assert not any("changed" in note for note in matched.notes)
+
+
+def test_columns_that_no_field_is_read_from_may_come_and_go() -> None:
+    matched = as_price_list("Artikel;Text;VK;Farbe", "A1;Lampe;1,50;rot")
+    assert codes(matched) == []
+    assert "no longer there: “Lager”; new: “Farbe”" in matched.notes[1]
+
+
+def test_only_what_has_changed_is_asked() -> None:
+    matched = as_price_list("Artikel;Text;Verkaufspreis;Lager", "A1;Lampe;1,50;3")
+    assert codes(matched) == ["changed_columns"]
+    (question,) = matched.questions
+    assert question.column == "VK"
+    assert "“Verkaufspreis” may be it" in question.message
+    # It stands in its place already, with the same rules.
+    assert fields(matched) == {"sku": "Artikel", "name": "Text", "price": "Verkaufspreis"}
+    assert matched.rules.columns[2].decimal == ","
+    new = as_price_list("Artikel;Text;VK;Lager;Beschreibung", "A1;Lampe;1,50;3;x")
+    assert codes(new) == ["changed_columns"]
+    assert "means description" in new.questions[0].message
+
+
+READY_MADE_HEADERS = {
+    "Shopify": (
+        "Handle;Title;Body (HTML);Vendor;Product Category;Type;Tags;Published;Option1 Name;"
+        "Option1 Value;Variant SKU;Variant Grams;Variant Inventory Tracker;Variant Price;"
+        "Variant Compare At Price;Variant Barcode;Image Src;Gift Card;SEO Title;Cost per item;"
+        "Status",
+        {"sku": "Variant SKU", "name": "Title", "price": "Variant Price", "active": "Status"},
+    ),
+    "WooCommerce": (
+        "ID;Type;SKU;GTIN, UPC, EAN, or ISBN;Name;Published;Is featured?;Visibility in catalog;"
+        "Short description;Description;Date sale price starts;Tax status;Tax class;In stock?;Stock;"
+        "Weight (kg);Sale price;Regular price;Categories;Tags;Images;Parent;Position",
+        {"sku": "SKU", "name": "Name", "price": "Regular price", "active": "Published"},
+    ),
+    "Magento 2": (
+        "sku;store_view_code;attribute_set_code;product_type;categories;product_websites;name;"
+        "description;short_description;weight;product_online;tax_class_name;visibility;price;"
+        "special_price;url_key;qty",
+        {"sku": "sku", "name": "name", "price": "price", "active": "product_online"},
+    ),
+    "PrestaShop": (
+        "Product ID;Active (0/1);Name *;Categories (x,y,z...);Price tax excluded;Tax rules ID;"
+        "Wholesale price;On sale (0/1);Reference #;Supplier reference #;EAN13;Quantity;"
+        "Unit price;Summary;Description",
+        {
+            "sku": "Reference #",
+            "name": "Name *",
+            "price": "Price tax excluded",
+            "active": "Active (0/1)",
+        },
+    ),
+    "Google Merchant": (
+        "id;title;description;link;image link;availability;price;sale price;brand;gtin;condition",
+        {"sku": "id", "name": "title", "price": "price"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READY_MADE_HEADERS)
+def test_ready_made_formats_know_the_columns_of_their_templates(name: str) -> None:
+    text, expected = READY_MADE_HEADERS[name]
+    header = text.split(";")
+    ready = next(one for one in READY_MADE if one.name == name)
+    assert set(map(key_of, ready.columns)) <= set(map(key_of, header))
+    others = [o.name for o in READY_MADE if set(map(key_of, o.columns)) <= set(map(key_of, header))]
+    assert others[0] == name
+    known = KnownFormat(name, parse_rules(ready.rules), ready.columns, lenient=True)
+    matched = read_as(known, header, [[""] * len(header)], Memory())
+    assert codes(matched) == []
+    assert {**fields(matched), **expected} == fields(matched)
