@@ -26,7 +26,7 @@ urlpatterns = [
     path("suppliers/<int:pk>/", suppliers.supplier_detail, name="supplier-detail"),
     path("suppliers/<int:pk>/delete/", suppliers.supplier_delete, name="supplier-delete"),
     path("suppliers/<int:pk>/upload/", suppliers.format_upload, name="format-upload"),
-    path("formats/<int:pk>/", suppliers.format_detail, name="format-detail"),
-    path("formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
-    path("formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
+    path("suppliers/formats/<int:pk>/", suppliers.format_detail, name="format-detail"),
+    path("suppliers/formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
+    path("suppliers/formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
 ]

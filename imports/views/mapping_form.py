@@ -5,10 +5,11 @@ its name (``decimal-price``). ``had`` tells what the form showed before, so that
 was changed is told from those that were there.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -40,12 +41,14 @@ class Asked:
 
     field: str
     messages: list[str]
-    candidates: list[int] = field(default_factory=list)
+    candidates: list[int] = dataclasses.field(default_factory=list)
     answer: str = ""
 
     @property
-    def label(self) -> str:
-        return LABELS[self.field]
+    def title(self) -> str:
+        if self.field == "active":
+            return "Which column says what is active?"
+        return f"Which column is the {LABELS[self.field]}?"
 
     def as_json(self) -> dict[str, Any]:
         return {"field": self.field, "messages": self.messages, "candidates": self.candidates}

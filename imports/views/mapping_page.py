@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from catalog.values import FIELDS
@@ -60,6 +61,13 @@ BLANK_CHOICES = {
 # About which column a field comes from: to be answered before the file is read.
 WHICH = {"unclear_price": "price", "unclear_name": "name", "unclear_active": "active"}
 WHICH |= {"no_sku": "sku", "no_header": "sku"}
+CHOSEN = "It was chosen."
+SHORT = {
+    "It has the field's own name.": "same name",
+    "It was chosen before for this supplier.": "as last time",
+    "It is a usual name for it.": "a usual name for it",
+    "It was chosen before for another file.": "as in another file",
+}
 MANY = 60  # columns from which on those that say nothing are folded away
 SAMPLES = 3
 COLUMN_SHOWN = 200  # characters of a column's name in a list
@@ -73,7 +81,8 @@ class Cell:
 
     @property
     def same(self) -> bool:
-        return self.raw.strip() == self.value
+        plain = self.value.replace(",", "").removesuffix(".00")
+        return self.raw.strip() in (self.value, plain, f"{plain}.00")
 
 
 @dataclass
@@ -96,7 +105,6 @@ class Editor:
     blank: Any = None
     words: list[tuple[str, str]] = field(default_factory=list)
     label: str = ""
-    asks_decimal: bool = False
     joinable: list[tuple[int, str]] = field(default_factory=list)
 
     @property
@@ -187,9 +195,10 @@ class Page:
             "formats": formats_by_supplier(),
             "read_as": self.shown.get("format"),
             "format_id": self._format_id(),
-            "notes": [n for n in self.shown.get("notes", ()) if not n.startswith("Read: ")],
+            "notes": [n for n in self.shown.get("notes", ()) if not n.startswith(SEEN)],
             "asked": [(one, self._candidates(one)) for one in self.asked],
             "questions": self.other_questions(),
+            "decimal": self._decimal(fields),
             "open": self.open_questions(),
             "columns": self.columns(fields),
             "column_names": self._names(),
@@ -218,6 +227,7 @@ class Page:
                 "where": {one.field: one.answer for one in self.asked},
                 "asked": [one.as_json() for one in self.asked],
                 "header": hash_of(self.header),
+                "because": self._reasons(fields),
             }
         )
 
@@ -240,9 +250,9 @@ class Page:
     # The file
 
     def _dialect_names(self) -> list[str]:
-        names = ["encoding", "delimiter", "quote", "header_line"] if self.header else []
+        names = ["member"] if self.shown.get("members") else []
         names += ["sheet"] if self.shown.get("sheets") else []
-        return names + (["member"] if self.shown.get("members") else [])
+        return [*names, "header_line", "delimiter", "quote", "encoding"]
 
     def file_choices(self) -> list[dict[str, Any]]:
         labels = {
@@ -255,7 +265,7 @@ class Page:
         }
         packed = bool(self.shown.get("sheets"))
         found = []
-        for name in reversed(self._dialect_names()):
+        for name in self._dialect_names():
             if packed and name in ("encoding", "delimiter", "quote"):
                 continue  # the table is ours: nothing to choose
             value = self.rules.get(name, AUTO)
@@ -284,6 +294,13 @@ class Page:
         known = {option for option, _ in options}
         return options if value in known else [(value, value), *options]
 
+    def _decimal(self, fields: dict[str, list[int]]) -> str | None:
+        """The decimal mark of the price; ``None`` where there is none to choose, or it is asked."""
+        asks = any(q["code"] == "unclear_decimal" for q in self.shown.get("questions", ()))
+        if asks or not fields.get("price"):
+            return None
+        return str(self._rule("price").get("decimal") or "")
+
     # Questions
 
     def _candidates(self, asked: Asked) -> list[dict[str, Any]]:
@@ -304,8 +321,8 @@ class Page:
         answered = {one.field for one in self.asked}
         for question in self.shown.get("questions", ()):
             name = self._field_of(question)
-            if name in answered and question["code"] in WHICH and not self._rule(name):
-                continue
+            if name in answered and is_which(question) and not self._rule(name):
+                continue  # a list to choose from says it
             place = next(
                 (n for n, text in enumerate(self.header, start=1) if text == question["column"]), 0
             )
@@ -336,7 +353,7 @@ class Page:
                     "name": name_of(number, column["name"])[:COLUMN_SHOWN],
                     "samples": column["samples"][:SAMPLES],
                     "field": chosen,
-                    "because": _because(column, chosen),
+                    "because": self._because(column, chosen),
                     "suggestion": _suggestion(column) if not chosen else "",
                     "editor": self.editor(chosen) if main else None,
                     "asks": number in asks,
@@ -350,9 +367,29 @@ class Page:
             return {"shown": rows, "folded": []}
         return {"shown": told, "folded": [r for r in rows if r not in told]}
 
+    def _because(self, column: Mapping[str, Any], chosen: str) -> str:
+        """Why a column is what it is; what was there before is still for the same reason."""
+        number = column["index"]
+        if not chosen or chosen != column["field"]:
+            return ""
+        if column["because"] != CHOSEN:
+            return SHORT.get(column["because"], column["because"])
+        before = self.posted.had.get("fields")
+        if isinstance(before, dict) and number in (before.get(chosen) or ()):
+            reasons = self.posted.had.get("because")
+            return str(reasons.get(str(number), "")) if isinstance(reasons, dict) else ""
+        return ""
+
+    def _reasons(self, fields: dict[str, list[int]]) -> dict[str, str]:
+        of = {number: name for name, places in fields.items() for number in places}
+        reasons = {
+            str(column["index"]): self._because(column, of.get(column["index"], ""))
+            for column in self.shown.get("columns", ())
+        }
+        return {number: text for number, text in reasons.items() if text}
+
     def editor(self, name: str) -> Editor:
         rule = self._rule(name)
-        decimal = any(q["code"] == "unclear_decimal" for q in self.shown.get("questions", ()))
         taken = set(rule.get("columns", ()))
         return Editor(
             name,
@@ -360,7 +397,6 @@ class Page:
             self.rules.get("blank", {}).get(name),
             words=self._words(name, rule) if name == "active" else [],
             label=LABELS[name],
-            asks_decimal=name == "price" and decimal,
             joinable=[pair for pair in self._names() if pair[0] not in taken],
         )
 
@@ -426,7 +462,7 @@ class Page:
 
     def _format_id(self) -> str:
         if (chosen := self.posted.text("format")) and not self.shown.get("format"):
-            return chosen
+            return str(chosen)
         found = self.shown.get("format")
         return str(found["id"]) if found else ""
 
@@ -440,6 +476,7 @@ class Page:
         return {"supplier": supplier, "format_name": format_name(self.job.file_name)}
 
 
+SEEN = ("Read: ", "Columns that the catalogue does not know")  # the list of columns shows it
 TOLD = ("wrong_rules", "changed_columns")  # which only a person's look answers
 
 
@@ -468,13 +505,17 @@ def field_of(question: Mapping[str, Any], shown: Mapping[str, Any], job: ImportJ
     return ""
 
 
+def is_which(question: Mapping[str, Any]) -> bool:
+    """Whether a question is which column a field comes from."""
+    return question["code"] in WHICH or question["code"] in ("two_columns", "changed_columns")
+
+
 def ask_which(shown: Mapping[str, Any], job: ImportJob) -> list[Asked]:
     """The questions about which column a field comes from, one for each field."""
     asked: dict[str, Asked] = {}
     for question in shown.get("questions", ()):
         name = field_of(question, shown, job)
-        which = question["code"] in WHICH or question["code"] in ("two_columns", "changed_columns")
-        if name and which:
+        if name and is_which(question):
             one = asked.setdefault(name, Asked(name, []))
             one.messages.append(question["message"])
     for name, one in asked.items():
@@ -518,6 +559,8 @@ def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
 def value_as_text(name: str, value: Any) -> str:
     if name == "active":
         return {True: "Active", False: "Inactive"}.get(value, "")
+    if name == "price" and value:
+        return f"{Decimal(value):,.2f}"
     return "" if value is None else str(value)
 
 
@@ -528,10 +571,9 @@ def format_name(file_name: str) -> str:
     return words[:60] or "price list"
 
 
-def _because(column: Mapping[str, Any], chosen: str) -> str:
-    return str(column["because"]) if chosen and chosen == column["field"] else ""
-
-
 def _suggestion(column: Mapping[str, Any]) -> str:
     best = next(iter(column["suggestions"]), None)
-    return str(best["field"]) if best else ""
+    if best is None:
+        return ""
+    name = best["field"]
+    return "may say what is active" if name == "active" else f"may be the {LABELS[name]}"

@@ -180,7 +180,11 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "versions": versions,
             "shown": old.number if old else found.version,
             "read": _in_words(shown.rules),
-            "conditions": shown.rules.get("only_if", ()),
+            "conditions": [
+                {"column": one["column"], "none": "is_not" in one, "words": words}
+                for one in shown.rules.get("only_if", ())
+                if (words := one.get("is_not") or one.get("is"))
+            ],
             "columns": shown.columns,
             "used": found.jobs.count(),
             "refusal": refusal,

@@ -97,7 +97,7 @@ def test_a_file_is_shown_as_it_was_found_and_goes_on(
     assert [form.fields[f"field-{n}"] for n in (1, 2, 3, 4)] == ["sku", "name", "price", "active"]
     assert form.fields["decimal-price"] == ","
     assert "2 of 2 read well" in text_of(form)
-    assert "1299.00" in text_of(form)
+    assert "1,299.00" in text_of(form)
     answer = go_on(page, job, form, supplier="Müller GmbH", format_name="Preisliste")
     assert answer.status_code == 302
     messages.run_all()
@@ -272,7 +272,7 @@ def test_an_open_decimal_mark_is_asked_for(page: Client, waits: Callable[..., Im
     assert "question" not in text_of(form).split("read well")[1]
     assert "0 of 2 read well" in text_of(form)
     form = shown(page, job, form, **{"decimal-price": "."})
-    assert "1234.00" in text_of(form)
+    assert "1,234.00" in text_of(form)
 
 
 def test_the_second_of_two_people_is_told_and_overwrites_nothing(
