@@ -8,6 +8,7 @@
   let asked = null;
   let timer = null;
   let unsaved = false;
+  let latest = null; /* what was shown last; a part that was typed into takes it later */
 
   const partsOf = (root) => [...root.querySelectorAll("[data-part]")];
 
@@ -77,6 +78,7 @@
 
   async function recompute() {
     clearTimeout(timer);
+    timer = null;
     asked?.abort();
     const mine = new AbortController();
     asked = mine;
@@ -92,7 +94,7 @@
       if (mine.signal.aborted) return;
       const fresh = page.getElementById("mapping");
       const gone = page.getElementById("map-gone");
-      if (fresh) { tell(null); show(fresh); }
+      if (fresh) { tell(null); latest = fresh; show(fresh); }
       else if (gone) { unsaved = false; tell(document.importNode(gone, true)); }
       else tell(sentence(`The server answered ${answer.status}. Your choices are kept on this page; try again.`));
     } catch (error) {
@@ -103,7 +105,8 @@
   }
 
   function setUp() {
-    document.getElementById("map-show").hidden = true; /* each choice shows what follows from it */
+    const button = document.getElementById("map-show"); /* each choice shows what follows from it */
+    button.hidden = button.disabled = true; /* and Enter does not mean it */
   }
 
   const remembered = (element) => ["supplier", "format_name"].includes(element.name);
@@ -119,6 +122,16 @@
     if (remembered(event.target) || !event.target.matches("textarea, input:not([type=radio], [type=checkbox])")) return;
     clearTimeout(timer);
     timer = setTimeout(recompute, TYPING);
+  });
+  document.addEventListener("keydown", (event) => {
+    const field = event.target;
+    if (event.key !== "Enter" || !form()?.contains(field) || !field.matches("input") || remembered(field)) return;
+    event.preventDefault(); /* a rule is written, and the import does not go on by that */
+    recompute();
+  });
+  document.addEventListener("focusout", (event) => {
+    if (!form()?.contains(event.target)) return;
+    setTimeout(() => { if (latest && !asked && !timer) show(latest); });
   });
   document.addEventListener("submit", (event) => {
     if (event.target === form()) unsaved = false;
