@@ -8,6 +8,7 @@ from benchmarks import (
     bench_browse,
     bench_faults,
     bench_import,
+    bench_rules,
     bench_scale,
     bench_soak,
     bench_stalled,
@@ -21,6 +22,7 @@ def main() -> int:
     names = parser.add_subparsers(dest="name", required=True)
     for name, module in (
         ("import", bench_import),
+        ("rules", bench_rules),
         ("browse", bench_browse),
         ("trust", bench_trust),
         ("faults", bench_faults),

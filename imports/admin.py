@@ -1,13 +1,17 @@
 """Import jobs in the admin, to look at."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Avg, Count, Max, Q
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from catalog.admin import EstimatingPaginator
-from imports.models import INNER, ImportJob, RowError
+from imports.models import INNER, Format, FormatVersion, ImportJob, RowError, Supplier
 from webhooks.admin import ReadOnlyAdmin
 
 LONG = (*INNER, "warnings", "error", "trouble")
@@ -96,3 +100,34 @@ class RowErrorAdmin(ReadOnlyAdmin):
     def page(self, error: RowError) -> str:
         address = reverse("job-detail", args=[error.job_id])
         return format_html('<a href="{}">{}</a>', address, error.job)
+
+
+@admin.register(Supplier)
+class SupplierAdmin(ReadOnlyAdmin):
+    list_display = ["name", "formats_of", "created_by", "created_at"]
+    list_select_related = ["created_by"]
+    search_fields = ["name"]
+
+    @display(description="Formats")
+    def formats_of(self, supplier: Supplier) -> int:
+        return supplier.formats.count()
+
+
+class FormatVersionInline(TabularInline):
+    model = FormatVersion
+    fields = ["number", "created_by", "created_at", "rules"]
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Format)
+class FormatAdmin(ReadOnlyAdmin):
+    list_display = ["name", "supplier", "version", "ready_made", "last_used_at"]
+    list_filter = ["ready_made"]
+    list_select_related = ["supplier"]
+    search_fields = ["name", "supplier__name"]
+    inlines = [FormatVersionInline]

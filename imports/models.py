@@ -10,6 +10,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from catalog.models import ChangeSet
+from imports.mapping.rules import layout_keeps
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
@@ -368,6 +369,11 @@ class ImportJob(models.Model):
     def has_file(self) -> bool:
         """Whether the uploaded file is kept; after ``KEEP_UPLOADS`` it is not."""
         return bool(self.file)
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether its rules may leave stored values as they are, record by record."""
+        return layout_keeps(self.layout)
 
     @property
     def readable(self) -> FieldFile:

@@ -105,6 +105,7 @@ def compare(
     end_key: str | None,
     may_create: bool,
     may_update: bool,
+    may_keep: bool,
     into: str,
     chunk: int,
 ) -> dict[str, int]:
@@ -116,7 +117,7 @@ def compare(
     """
     cursor.execute(
         _COMPARE.format(
-            wanted=wanted_rows(source=source, fields=fields),
+            wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep),
             rows=_ROWS,
             table=into,
             columns=_COLUMNS,
@@ -167,13 +168,16 @@ def differing_skus(
     end_key: str | None,
     may_create: bool,
     may_update: bool,
+    may_keep: bool,
     against: str,
     chunk: int,
 ) -> list[str]:
     """The SKUs of a chunk that ``upsert`` would treat differently now than a review showed."""
     cursor.execute(
         _DIFFERING.format(
-            wanted=wanted_rows(source=source, fields=fields), rows=_ROWS, table=against
+            wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep),
+            rows=_ROWS,
+            table=against,
         ),
         {
             **params,

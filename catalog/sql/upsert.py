@@ -139,6 +139,15 @@ _FROM_FILE = {
     "price": "source.price",
     "active": "COALESCE(source.active, stored.active, true)",
 }
+# The same where a row may keep stored values, though the file has the column: those of the fields
+# whose Change.Field numbers are in the row's "kept". A blank flag is kept without it.
+_UNLESS_KEPT = {
+    **_FROM_FILE,
+    "name": "CASE WHEN source.kept & 2 > 0 THEN stored.name ELSE source.name END",
+    "description": """CASE WHEN source.kept & 4 > 0 THEN COALESCE(stored.description, '')
+        ELSE COALESCE(source.description, '') END""",
+    "price": "CASE WHEN source.kept & 8 > 0 THEN stored.price ELSE source.price END",
+}
 _AS_STORED = {
     "name": "stored.name",
     "description": "COALESCE(stored.description, '')",
@@ -147,13 +156,18 @@ _AS_STORED = {
 }
 
 
-def wanted_rows(*, source: str, fields: Collection[str], aside: str = "") -> str:
+def wanted_rows(
+    *, source: str, fields: Collection[str], may_keep: bool = False, aside: str = ""
+) -> str:
     """The named queries ``source`` and ``wanted``: what is new or differs from what is stored.
 
-    Their parameters are ``first_key``, ``end_key``, ``may_update`` and those of ``source``.
+    ``may_keep``: the source has a column ``kept``, the sum of the Change.Field numbers of what
+    a row leaves as it is stored. Their parameters are ``first_key``, ``end_key``, ``may_update``
+    and those of ``source``.
     """
+    from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
     values = {
-        name: (_FROM_FILE if name in fields else _AS_STORED)[name]
+        name: (from_file if name in fields else _AS_STORED)[name]
         for name in ("name", "description", "price", "active")
     }
     return _WANTED.format(source=source, aside=f"{aside}," if aside else "", **values)
@@ -171,6 +185,7 @@ def upsert(
     end_key: str | None,
     may_create: bool = True,
     may_update: bool = True,
+    may_keep: bool = False,
 ) -> Upserted:
     """Write a range of SKUs into the catalogue, and the values before into the change set.
 
@@ -178,13 +193,13 @@ def upsert(
     the same key; NULL in the one row of a key that counts), ``record`` (JSON or NULL) and
     ``sku, name, description, price, active``. All of its keys lie in
     ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
-    ``fields`` are the columns that the file has. Run inside a transaction, after
-    ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
+    ``fields`` are the columns that the file has; ``may_keep`` is as in ``wanted_rows``. Run inside
+    a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit`` when a product changed
     meanwhile: the caller rolls back and runs it again.
     """
     cursor.execute(
         _UPSERT.format(
-            wanted=wanted_rows(source=source, fields=fields, aside=aside),
+            wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, aside=aside),
             changed_fields=CHANGED_FIELDS,
         ),
         {

@@ -25,6 +25,7 @@ from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
 from catalog.api.products import bad_filter
 from catalog.queries.filters import BadFilter
 from catalog.values import FIELDS
+from imports.api.job import JobSerializer
 from imports.api.mapping import MappingActions
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
@@ -56,48 +57,6 @@ class NoRoom(exceptions.APIException):
 class Gone(exceptions.APIException):
     status_code = status.HTTP_410_GONE
     default_code = "not_kept"
-
-
-class JobSerializer(serializers.ModelSerializer[ImportJob]):
-    class Meta:
-        model = ImportJob
-        fields = [
-            "id",
-            "status",
-            "stage",
-            "file_name",
-            "file_size",
-            "mode",
-            "review",
-            "supplier",
-            "format",
-            "format_version",
-            "total_records",
-            "processed_records",
-            "created",
-            "updated",
-            "unchanged",
-            "superseded",
-            "skipped",
-            "rejected",
-            "warnings",
-            "error",
-            "created_at",
-            "started_at",
-            "finished_at",
-            "change_set",
-        ]
-        read_only_fields = fields
-
-    stage = serializers.ChoiceField(
-        choices=["", *ImportJob.Stage.values],
-        read_only=True,
-        help_text="blank before a worker has begun",
-    )
-    warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
-
-    def to_representation(self, job: ImportJob) -> dict[str, Any]:
-        return job_snapshot(job)
 
 
 REVIEW = "Wait before applying, and show what would change."

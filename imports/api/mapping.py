@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from imports.api.job import JobSerializer
 from imports.mapping.rules import Rules, RulesError, parse_rules
 from imports.models import NAME_MAX_LENGTH, ImportJob, job_snapshot
 from imports.operations import mapping as operations
@@ -142,7 +143,7 @@ class MappingActions:
         description="400 names every rule that is wrong, and what is still unclear; 409 for a job "
         "that does not wait, as when somebody else was quicker.",
         request=SaveMappingSerializer,
-        responses={202: None, 409: ErrorSerializer},
+        responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @mapping.mapping.put
     def save_mapping(self, request: Request, pk: str) -> Response:

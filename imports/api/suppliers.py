@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
 from imports.operations import suppliers as operations
+from imports.queries.formats import as_file
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     ErrorSerializer,
@@ -66,6 +67,7 @@ class FormatSerializer(serializers.ModelSerializer[Format]):
         source="supplier_id",
         min_value=1,
         max_value=2**63 - 1,
+        allow_null=True,
         help_text="null for those that come with the product",
     )
     name = JSONText(max_length=NAME_MAX_LENGTH)
@@ -89,6 +91,25 @@ class VersionSerializer(serializers.ModelSerializer[FormatVersion]):
     created_by = serializers.CharField(
         source="created_by.username", default=None, read_only=True, allow_null=True
     )
+
+
+class FormatFileSerializer(serializers.Serializer[Any]):
+    """A format by itself: ``dialect`` as in the Frictionless Table Dialect."""
+
+    supplier = JSONText(max_length=NAME_MAX_LENGTH, help_text="its name; made if it is new")
+    name = JSONText(max_length=NAME_MAX_LENGTH)
+    encoding = JSONText(required=False, max_length=100)
+    member = JSONText(required=False, max_length=1000)
+    dialect = serializers.DictField(
+        required=False, help_text="delimiter, quoteChar, header, headerRows, sheetName, sheetNumber"
+    )
+    columns = serializers.ListField(
+        child=JSONText(allow_blank=True, max_length=1000, trim_whitespace=False),
+        required=False,
+        max_length=operations.MAX_COLUMNS,
+        help_text="their names",
+    )
+    rules = RulesField(required=False, help_text="the other rules")
 
 
 class ByNumber(NewestFirst):
@@ -157,7 +178,7 @@ class SupplierViewSet(Explained, viewsets.ReadOnlyModelViewSet[Supplier]):
 class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
     queryset = Format.objects.all()
     serializer_class = FormatSerializer
-    permissions_of = {**CRUD, "versions": SEE}
+    permissions_of = {**CRUD, "versions": SEE, "export": SEE, "import_": CHANGE}
 
     def get_queryset(self) -> QuerySet[Format]:
         formats = Format.objects.all()
@@ -178,7 +199,10 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         )
         return Response(FormatSerializer(made).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change a format: new rules or columns are a new version")
+    @extend_schema(
+        summary="Change a format: new rules or columns are a new version",
+        responses={200: FormatSerializer, 409: ErrorSerializer},
+    )
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
         given = FormatSerializer(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
@@ -187,7 +211,10 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         )
         return Response(FormatSerializer(changed).data)
 
-    @extend_schema(summary="Change some fields of a format")
+    @extend_schema(
+        summary="Change some fields of a format",
+        responses={200: FormatSerializer, 409: ErrorSerializer},
+    )
     def partial_update(self, request: Request, pk: str) -> Response:
         return self.update(request, pk, partial=True)
 
@@ -207,3 +234,27 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         versions: Any = self.get_object().versions.select_related("created_by")
         page: Any = self.paginate_queryset(versions)
         return self.get_paginated_response(VersionSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="A format as JSON, to keep or to import elsewhere",
+        description="Names as in the Frictionless Table Dialect where they mean the same.",
+        responses=FormatFileSerializer,
+    )
+    @action(detail=True, pagination_class=None)
+    def export(self, request: Request, pk: str) -> Response:
+        return Response(
+            as_file(self.get_object()),
+            headers={"Content-Disposition": f'attachment; filename="format-{int(pk)}.json"'},
+        )
+
+    @extend_schema(
+        summary="Add a format from its JSON, or a version of the supplier's one of this name",
+        request=FormatFileSerializer,
+        responses={201: FormatSerializer},
+    )
+    @action(detail=False, methods=["post"], url_path="import", url_name="import")
+    def import_(self, request: Request) -> Response:
+        given = FormatFileSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        made = operations.import_format(data=given.validated_data, user=actor_of(request))
+        return Response(FormatSerializer(made).data, status=status.HTTP_201_CREATED)

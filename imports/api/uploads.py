@@ -11,7 +11,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from imports.api.jobs import JobOptionsSerializer, JobSerializer
+from imports.api.job import JobSerializer
+from imports.api.jobs import JobOptionsSerializer
 from imports.files.multipart import BucketAway
 from imports.models import Upload, job_snapshot
 from imports.operations import jobs, uploads

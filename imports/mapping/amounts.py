@@ -56,6 +56,7 @@ _SIGNS = {
 CURRENCIES = {code: frozenset((code.casefold(), *text.split())) for code, text in _SIGNS.items()}
 _KNOWN = frozenset().union(*CURRENCIES.values())
 
+LONGEST = 60  # characters of an amount, however it is written
 BLANKS = " \u00a0\u2007\u2009\u202f"
 _amount = re.compile(
     rf"([^0-9+\-–−]{{0,12}}?)[{BLANKS}]*"
@@ -80,7 +81,8 @@ def token(text: str) -> str:
 
 def split_amount(text: str) -> Amount | None:
     """Cut a text into its number and a currency before or behind it; ``None``: it is neither."""
-    found = _amount(text.strip())
+    text = text.strip()
+    found = _amount(text) if len(text) <= LONGEST else None
     if found is None:
         return None
     before, after = token(found[1]), token(found[3])

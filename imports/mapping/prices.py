@@ -5,10 +5,9 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price
-from imports.mapping.amounts import currency_tokens, plain_number, split_amount
+from imports.mapping.amounts import LONGEST, currency_tokens, plain_number, split_amount
 from imports.mapping.rules import ColumnRule
 
-LONGEST = 60  # characters of a price, however it is written
 _EXACT = Context(prec=4 * LONGEST, rounding=ROUND_HALF_UP)
 
 
@@ -48,7 +47,7 @@ def price_reader(rule: ColumnRule) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         price = text.strip()
-        found = split_amount(price) if len(price) <= LONGEST else None
+        found = split_amount(price)
         if found is None:
             raise ValueError(_no_price(price))
         if found.currency and found.currency not in allowed:
@@ -64,7 +63,7 @@ def price_reader(rule: ColumnRule) -> Callable[[str], str]:
 def _worked_out(price: str, plain: str, rule: ColumnRule) -> str:
     places = len(plain.partition(".")[2])
     if rule.factor is None and rule.round is None and places <= PRICE_DECIMAL_PLACES:
-        return clean_price(plain) or ""  # the majority, and its bounds
+        return clean_price(f"{plain}0" if places == 1 else plain) or ""
     amount = Decimal(plain)
     if rule.factor is not None:
         amount = _EXACT.multiply(amount, rule.factor)
@@ -78,7 +77,7 @@ def _worked_out(price: str, plain: str, rule: ColumnRule) -> str:
         raise ValueError(
             f"“{price}”{times} has more than two decimals. Choose how to round this column."
         )
-    return clean_price(f"{amount:f}") or ""
+    return clean_price(f"{amount:.2f}") or ""
 
 
 def _no_price(price: str) -> str:

@@ -168,7 +168,7 @@ def _flag_way(column: int, take: Taker) -> _QuickTaker:
                 flag = take(cells)
             except ValueError:
                 return None
-            if len(known) < _REMEMBERED:
+            if len(known) < _REMEMBERED and len(cell) <= NO_TEXT_MAX_LENGTH:
                 known[cell] = flag
         return flag
 

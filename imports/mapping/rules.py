@@ -1,29 +1,57 @@
-"""The rules that a file is read by: a closed list, as data (docs/csv.md, "Rules").
+"""Rules out of JSON, and against a file's header: whatever is wrong with them is named at once.
 
-``parse_rules`` takes what JSON gives and names everything that is wrong with it at once;
-``rules_as_json`` gives the same rules back. What depends on the file's header is checked by
-``resolve_columns``.
+``parse_rules`` takes what JSON gives; ``rules_as_json`` gives the same rules back. What depends
+on the file's columns is checked by ``resolve_columns``.
 """
 
 import codecs
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any
 
-from catalog.values import (
-    DESCRIPTION_MAX_LENGTH,
-    FIELDS,
-    SKU_MAX_LENGTH,
-    clean_active,
-    clean_description,
-    clean_name,
-    clean_price,
-    clean_sku,
+from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
+from imports.mapping.cells import CLEANERS
+from imports.mapping.model import (
+    AUTO,
+    DEFAULT_BLANK,
+    Blank,
+    Column,
+    ColumnRule,
+    Condition,
+    Otherwise,
+    Rules,
+    RulesError,
+    Value,
+    blank_of,
+    folded,
+    may_keep,
+    rules_as_json,
 )
 
-AUTO = "auto"
+__all__ = [
+    "AUTO",
+    "DEFAULT_BLANK",
+    "Blank",
+    "Column",
+    "ColumnRule",
+    "Condition",
+    "Otherwise",
+    "Resolved",
+    "Rules",
+    "RulesError",
+    "Value",
+    "blank_of",
+    "folded",
+    "layout_keeps",
+    "may_keep",
+    "parse_rules",
+    "resolve_columns",
+    "rules_as_json",
+]
+
 COLUMN_LIMIT = 500
 TABLE_LIMIT = 10_000  # entries of a table of values, or of a condition
 TEXT_LIMIT = 10_000  # characters of a column's name, a separator, a word in a table
@@ -34,100 +62,12 @@ PROBLEMS_LIMIT = 50  # that are told of one set of rules
 GROUP_SIGNS = " .,'"  # blank stands for every kind of it, ' for the typographic one too
 TEXT_FIELDS = ("name", "description")
 
-# A column by its name, or by its number from 1.
-Column = str | int
-
-
-class RulesError(Exception):
-    """Rules that cannot be followed; ``problems`` has a sentence for each that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True)
-class Value:
-    """A fixed value, as the catalogue stores it (a price with a point)."""
-
-    value: str
-
-
-# What a blank cell, or a cell that a table does not know, does to the stored value.
-Blank = Literal["keep", "clear", "refuse"] | Value
-Otherwise = Literal["keep", "refuse"] | Value
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Only records whose cell is (``is_``), or is none of (``is_not``), these are taken."""
-
-    column: Column
-    is_: tuple[str, ...] | None = None
-    is_not: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ColumnRule:
-    """How one field gets its value: from columns that are joined, or from a constant.
-
-    ``decimal`` and ``group`` are the signs in a price (``None``: plain digits; every well-formed
-    group sign). ``round`` is a step (``0.01``) or an ending (``.99``). ``values`` turns a cell's
-    words into the field's own; without ``otherwise`` others are read as if there was no table.
-    """
-
-    field: str
-    columns: tuple[Column, ...] = ()
-    separator: str = " "
-    constant: str | None = None
-    decimal: Literal[".", ","] | None = None
-    group: str | None = None
-    currency: str | None = None
-    factor: Decimal | None = None
-    round: str | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
-    otherwise: Otherwise | None = None
-    prefix: str = ""
-    fill_down: bool = False
-    clean_html: bool = False
-
-
-@dataclass(frozen=True)
-class Rules:
-    """All rules of a file. ``columns`` may be empty: then names decide."""
-
-    encoding: str = AUTO
-    delimiter: str = AUTO
-    quote: str = AUTO
-    header_line: int | Literal["auto"] = AUTO  # type: ignore[assignment]
-    sheet: Column = AUTO
-    member: str = AUTO
-    blank: Mapping[str, Blank] = field(default_factory=dict)
-    only_if: tuple[Condition, ...] = ()
-    columns: tuple[ColumnRule, ...] = ()
-
-
-# What a blank cell does where no rule says otherwise (docs/csv.md, "Columns").
-DEFAULT_BLANK: dict[str, Blank] = {
-    "sku": "refuse",
-    "name": "refuse",
-    "description": "clear",
-    "price": "clear",
-    "active": "keep",
-}
 _BLANKS_OF = {
     "sku": ("refuse",),
     "name": ("keep", "refuse"),
     "description": ("keep", "clear", "refuse"),
     "price": ("keep", "clear", "refuse"),
     "active": ("keep", "refuse"),
-}
-_OWN_VALUES: dict[str, Callable[[str], Any]] = {
-    "sku": clean_sku,
-    "name": clean_name,
-    "description": clean_description,
-    "price": clean_price,
-    "active": clean_active,
 }
 # Rules that only some fields have.
 _ONLY_FOR = {
@@ -147,23 +87,6 @@ _unstorable = re.compile("[\0\ud800-\udfff]").search
 _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
 
 
-def blank_of(rules: Rules, name: str) -> Blank:
-    """What a blank cell does to a field."""
-    return rules.blank.get(name, DEFAULT_BLANK[name])
-
-
-def may_keep(rules: Rules) -> bool:
-    """Whether a record may leave a stored value as it is, though the file has its field.
-
-    A blank ``active`` always may, and is not counted: its staged NULL says so already.
-    """
-    return any(
-        "keep" in (blank_of(rules, rule.field), rule.otherwise)
-        for rule in rules.columns
-        if rule.field != "active"
-    )
-
-
 # --- Parsing --------------------------------------------------------------------------
 
 
@@ -176,6 +99,12 @@ def parse_rules(data: object) -> Rules:
     return rules
 
 
+def layout_keeps(layout: Mapping[str, Any]) -> bool:
+    """Whether a record of a file with this layout (``Layout.as_json``) may keep stored values."""
+    rules = layout.get("rules")
+    return bool(rules) and may_keep(parse_rules(rules))
+
+
 class _Reader:
     """Reads rules, and collects what is wrong; what it returns then is of no use."""
 
@@ -186,13 +115,13 @@ class _Reader:
         self.problems.append(f"{place}: {what}")
 
     def rules(self, data: object) -> Rules:
-        known = self.object("rules", data, _names_of(Rules))
+        known = self.object_of("rules", data, _names_of(Rules))
         blank = {
             name: self.blank(f"blank.{name}", name, value)
-            for name, value in self.object("blank", known.get("blank", {}), FIELDS).items()
+            for name, value in self.object_of("blank", known.get("blank", {}), FIELDS).items()
         }
-        only_if = self.list("only_if", known.get("only_if", []), self.condition)
-        columns = self.list("columns", known.get("columns", []), self.column_rule)
+        only_if = self.list_of("only_if", known.get("only_if", []), self.condition)
+        columns = self.list_of("columns", known.get("columns", []), self.column_rule)
         self._once(columns)
         return Rules(
             encoding=self.encoding(known.get("encoding", AUTO)),
@@ -255,7 +184,7 @@ class _Reader:
     # ... and its columns
 
     def column_rule(self, place: str, data: object) -> ColumnRule:
-        known = self.object(place, data, (*_names_of(ColumnRule), "column"))
+        known = self.object_of(place, data, (*_names_of(ColumnRule), "column"))
         name = known.get("field")
         if not isinstance(name, str) or name not in FIELDS:
             there_are = ", ".join(FIELDS)
@@ -291,7 +220,7 @@ class _Reader:
             return (self.column(f"{place}.column", known["column"]),)
         if "columns" not in known:
             return ()
-        found = self.list(f"{place}.columns", known["columns"], self.column)
+        found = self.list_of(f"{place}.columns", known["columns"], self.column)
         if not found:
             self.wrong(f"{place}.columns", "It needs at least one column.")
         return found
@@ -402,11 +331,11 @@ class _Reader:
         return "refuse"
 
     def condition(self, place: str, data: object) -> Condition:
-        known = self.object(place, data, ("column", "is", "is_not"))
+        known = self.object_of(place, data, ("column", "is", "is_not"))
         if "column" not in known or ("is" in known) == ("is_not" in known):
             self.wrong(place, "It needs “column”, and either “is” or “is_not” with a list.")
         words = {
-            key: self.list(f"{place}.{key}", known[key], self.scalar)
+            key: self.list_of(f"{place}.{key}", known[key], self.scalar)
             for key in ("is", "is_not")
             if key in known
         }
@@ -417,7 +346,7 @@ class _Reader:
 
     # Parts
 
-    def object(self, place: str, data: object, keys: tuple[str, ...]) -> dict[str, Any]:
+    def object_of(self, place: str, data: object, keys: tuple[str, ...]) -> dict[str, Any]:
         """The known keys of an object; ``None`` stands for an absent one."""
         if not isinstance(data, dict):
             self.wrong(place, "It has to be an object.")
@@ -427,7 +356,9 @@ class _Reader:
                 self.wrong(place, f"There is no {_shown(key)}. There are: {', '.join(keys)}.")
         return {key: value for key, value in data.items() if key in keys and value is not None}
 
-    def list(self, place: str, data: object, item: Callable[[str, object], Any]) -> tuple[Any, ...]:
+    def list_of(
+        self, place: str, data: object, item: Callable[[str, object], Any]
+    ) -> tuple[Any, ...]:
         limit = TABLE_LIMIT if place.startswith("only_if[") else COLUMN_LIMIT
         if not isinstance(data, list | tuple) or len(data) > limit:
             self.wrong(place, f"It has to be a list of at most {limit:,}.")
@@ -475,19 +406,14 @@ class _Reader:
                 self.wrong(place, "It is blank.")
             return ""
         try:
-            _OWN_VALUES[name](text)
+            CLEANERS[name](text)
         except ValueError as error:
             self.wrong(place, str(error))
         return text
 
 
-def folded(word: str) -> str:
-    """A word as a table finds it: without case and blanks around it."""
-    return word.strip().casefold()
-
-
-def _names_of(cls: type) -> tuple[str, ...]:
-    return tuple(cls.__dataclass_fields__)
+def _names_of(cls: type[Rules] | type[ColumnRule]) -> tuple[str, ...]:
+    return tuple(known.name for known in dataclasses.fields(cls))
 
 
 def _shown(value: object) -> str:
@@ -514,57 +440,6 @@ def _plain_number(value: object) -> str | None:
     if number is None or abs(number.adjusted()) > 20:
         return None
     return f"{number:f}"
-
-
-# --- Writing --------------------------------------------------------------------------
-
-
-def rules_as_json(rules: Rules) -> dict[str, Any]:
-    """Rules as JSON; ``parse_rules`` gives the same ones back."""
-    return {
-        "encoding": rules.encoding,
-        "delimiter": rules.delimiter,
-        "quote": rules.quote,
-        "header_line": rules.header_line,
-        "sheet": rules.sheet,
-        "member": rules.member,
-        "blank": {name: _outcome(blank) for name, blank in rules.blank.items()},
-        "only_if": [_condition_as_json(condition) for condition in rules.only_if],
-        "columns": [_rule_as_json(rule) for rule in rules.columns],
-    }
-
-
-def _outcome(blank: Blank) -> object:
-    return {"value": blank.value} if isinstance(blank, Value) else blank
-
-
-def _condition_as_json(condition: Condition) -> dict[str, Any]:
-    key, words = ("is", condition.is_) if condition.is_ else ("is_not", condition.is_not)
-    return {"column": condition.column, key: list(words or ())}
-
-
-def _rule_as_json(rule: ColumnRule) -> dict[str, Any]:
-    data: dict[str, Any] = {"field": rule.field}
-    if rule.constant is not None:
-        data["constant"] = rule.constant
-    elif len(rule.columns) == 1:
-        data["column"] = rule.columns[0]
-    else:
-        data["columns"] = list(rule.columns)
-        data["separator"] = rule.separator
-    for name in ("decimal", "group", "currency", "round"):
-        if (value := getattr(rule, name)) is not None:
-            data[name] = value
-    if rule.factor is not None:
-        data["factor"] = f"{rule.factor:f}"
-    if rule.values:
-        data["values"] = dict(rule.values)
-    if rule.otherwise is not None:
-        data["otherwise"] = _outcome(rule.otherwise)
-    for name in ("prefix", "fill_down", "clean_html"):
-        if value := getattr(rule, name):
-            data[name] = value
-    return data
 
 
 # --- Against a header -----------------------------------------------------------------

@@ -54,8 +54,13 @@ def columns_of(table: Table, fields: Mapping[int, str], because: Mapping[int, st
 
 
 def _samples(table: Table, place: int) -> tuple[str, ...]:
-    found = dict.fromkeys(v[:SAMPLE_LENGTH] for v in table.values(place) if v.strip())
-    return tuple(list(found)[:SAMPLES_SHOWN])
+    found: dict[str, None] = {}
+    for value in table.values(place):
+        if value.strip():
+            found[value[:SAMPLE_LENGTH]] = None
+            if len(found) == SAMPLES_SHOWN:
+                break
+    return tuple(found)
 
 
 _BY_RANK = {

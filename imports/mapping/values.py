@@ -1,5 +1,6 @@
 """From rules to values: a plan, compiled once, that turns a record's cells into a product's."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,9 @@ from imports.mapping.rules import (
 
 # A field's bit in what a record keeps; the same numbers as ``catalog.models.Change.Field``.
 FIELD_BITS = {name: 1 << number for number, name in enumerate(FIELDS)}
+
+
+_digit = re.compile("[0-9]").search
 
 
 class _Kept(Exception):
@@ -76,7 +80,8 @@ class Plan:
     above: dict[int, str | None] = field(default_factory=dict)
     _takers: list[tuple[str, int, Callable[[list[str]], str]]] = field(default_factory=list)
     _conditions: list[tuple[int, Callable[[str], bool]]] = field(default_factory=list)
-    _filled: dict[int, str] = field(default_factory=dict)  # columns that are filled: their field
+    # The columns whose blank cells are filled from above, and the fields that take it so.
+    _filled: dict[int, set[str]] = field(default_factory=dict)
 
     def forget_above(self) -> None:
         """A record could not be read: what it would have filled down is not known."""
@@ -86,54 +91,53 @@ class Plan:
         """Clean the cells of a record of the right width; every bad one is named."""
         problems = unreadable(cells)
         damaged = {problem.column for problem in problems}
-        lost: dict[int, CellProblem] = {}
+        filled = cells
         if self._filled:
-            cells, lost = self._fill(cells, damaged)
+            filled, lost = self._fill(cells, damaged)
+            problems += lost
+            damaged |= {problem.column for problem in lost}
         for column, wanted in self._conditions:
-            if column in damaged or column in lost:
-                continue  # nobody knows: the record is refused below
-            if not wanted(cells[column]):
+            # Where nobody knows what a cell says, the record is refused below.
+            if column not in damaged and not wanted(filled[column]):
                 return _LEFT_OUT
-        problems += lost.values()
-        if problems:
-            return Cleaned({}, problems)
-        return self._take(cells)
+        return Cleaned({}, problems) if problems else self._take(cells, filled)
 
-    def _take(self, cells: list[str]) -> Cleaned:
+    def _take(self, cells: list[str], filled: list[str]) -> Cleaned:
         problems = []
         values: dict[str, str] = {}
         kept = nothings = 0
         for name, column, take in self._takers:
+            given = filled if column in self._filled and name in self._filled[column] else cells
             try:
-                values[name] = take(cells)
+                values[name] = take(given)
             except _Kept:
                 values[name] = ""
                 kept |= FIELD_BITS[name]
             except ValueError as error:
-                problems.append(problem_of(name, max(column, 0), cells[column], error))
+                problems.append(problem_of(name, column, given[column], error))
             else:
                 if name == "description" and not values[name] and column >= 0:
-                    nothings += says_nothing(cells[column])
+                    nothings += says_nothing(given[column])
         return Cleaned(values, problems, kept, nothings)
 
-    def _fill(
-        self, cells: list[str], damaged: set[int]
-    ) -> tuple[list[str], dict[int, CellProblem]]:
-        cells = [*cells]
-        lost: dict[int, CellProblem] = {}
+    def _fill(self, cells: list[str], damaged: set[int]) -> tuple[list[str], list[CellProblem]]:
+        filled = [*cells]
+        lost = []
         for column in self._filled:
             if cells[column].strip():
                 self.above[column] = None if column in damaged else cells[column]
             elif (above := self.above.get(column, "")) is None:
-                lost[column] = CellProblem(
-                    column,
-                    "unknown_above",
-                    "The cell is blank, and the record above, which it would be filled from, could "
-                    "not be read. Fill it in.",
+                lost.append(
+                    CellProblem(
+                        column,
+                        "unknown_above",
+                        "The cell is blank, and the record above, which it would be filled from, "
+                        "could not be read. Fill it in.",
+                    )
                 )
             else:
-                cells[column] = above
-        return cells, lost
+                filled[column] = above
+        return filled, lost
 
 
 def plain_plan(fields: Mapping[str, int]) -> Plan:
@@ -158,12 +162,10 @@ def compile_plan(rules: Rules, header: list[str]) -> Plan:
         (rule.field, fields[rule.field], _taker(rules, rule, found.fields[rule.field]))
         for rule in rules.columns
     ]
-    filled = {
-        column: rule.field
-        for rule in rules.columns
-        if rule.fill_down
-        for column in found.fields[rule.field]
-    }
+    filled: dict[int, set[str]] = {}
+    for rule in rules.columns:
+        for column in found.fields[rule.field] if rule.fill_down else ():
+            filled.setdefault(column, set()).add(rule.field)
     used = {column for columns in found.fields.values() for column in columns}
     whole = not (rules.only_if or filled or may_keep(rules))
     return Plan(
@@ -222,6 +224,7 @@ def _taker(rules: Rules, rule: ColumnRule, columns: tuple[int, ...]) -> Callable
     read = _reader_of(rule, columns)
     known = {folded(word): _outcome(name, value) for word, value in rule.values.items()}
     otherwise, blank = rule.otherwise, blank_of(rules, name)
+    is_price = name == "price"  # a number is none of the words that a table may not know
     clean = _own_reading(rule)
 
     def take(cells: list[str]) -> str:
@@ -232,7 +235,7 @@ def _taker(rules: Rules, rule: ColumnRule, columns: tuple[int, ...]) -> Callable
             value = known.get(word)
             if value:
                 return value
-            if value is None and otherwise is not None:
+            if value is None and otherwise is not None and not (is_price and _digit(text)):
                 return _decided(
                     otherwise,
                     name,

@@ -24,9 +24,4 @@ class Migration(migrations.Migration):
             name='unpacked',
             field=models.JSONField(db_default=models.Value({}, models.JSONField()), default=dict),
         ),
-        migrations.AlterField(
-            model_name='importjob',
-            name='stage',
-            field=models.CharField(blank=True, choices=[('unpacking', 'Unpack'), ('staging', 'Read'), ('resolving', 'Check duplicates'), ('comparing', 'Compare'), ('applying', 'Apply'), ('finishing', 'Finish')], default='', max_length=20),
-        ),
     ]

@@ -1,12 +1,13 @@
 """Suppliers and their formats: made, changed, remembered, deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from imports.mapping.exchange import format_from_file
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
@@ -70,14 +71,14 @@ def delete_supplier(*, supplier_id: int) -> None:
 @transaction.atomic
 def create_format(
     *,
-    supplier_id: int,
+    supplier_id: int | None,
     name: str,
     rules: object,
     columns: Sequence[str] = (),
     user: User | None,
 ) -> Format:
     """Raises ``Invalid``, for a name that the supplier has a format of as well."""
-    supplier = Supplier.objects.select_for_update().filter(pk=supplier_id).first()
+    supplier = Supplier.objects.select_for_update().filter(pk=supplier_id or 0).first()
     if supplier is None:
         raise Invalid({"supplier": ("does_not_exist", "There is no such supplier.")})
     if supplier.formats.filter(name__iexact=_clean_name(name)).exists():
@@ -156,6 +157,24 @@ def remember(
     if known is None:
         known = create_supplier(name=supplier, user=user)
     return save_format(supplier=known, name=name, rules=rules, columns=columns, user=user)
+
+
+def import_format(*, data: Mapping[str, Any], user: User | None) -> Format:
+    """Make a format of its JSON (``queries.formats.as_file``), or its next version.
+
+    Raises ``Invalid``.
+    """
+    try:
+        read = format_from_file(data)
+    except RulesError as error:
+        raise Invalid({"rules": ("invalid", " ".join(error.problems))}) from error
+    return remember(
+        supplier=data["supplier"],
+        name=read.name,
+        rules=read.rules,
+        columns=read.columns,
+        user=user,
+    )
 
 
 def note_use(format_id: int) -> None:

@@ -147,7 +147,7 @@ def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:
     with connection.cursor() as cursor:
         return upsert(
             cursor,
-            source=staging.chunk_source(job.pk),
+            source=staging.chunk_source(job.pk, may_keep=job.may_keep),
             aside=staging.RECORD_SUPERSEDED,
             params={"job": job.pk, "details": staging.DETAILS_ROWS},
             fields=job.layout["fields"].keys(),
@@ -156,6 +156,7 @@ def _upsert(job: ImportJob, first_key: str, end_key: str | None) -> Upserted:
             end_key=end_key,
             may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+            may_keep=job.may_keep,
         )
 
 
@@ -175,7 +176,10 @@ def _refuse_nameless(job: ImportJob, result: Upserted) -> list[int] | None:
     """Keep the refused records of a chunk; return the lines of those there was no room for."""
     if not result.nameless:
         return None
-    problems = [nameless(line, cells) for line, cells in sorted(result.nameless)]
+    has_column = "name" in job.layout["fields"]
+    problems = [
+        nameless(line, cells, has_column=has_column) for line, cells in sorted(result.nameless)
+    ]
     width = len(job.layout["header"])
     with connection.cursor() as cursor:
         kept = staging.keep_problems(cursor, job.pk, problems, width=width, while_applying=True)

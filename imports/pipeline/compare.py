@@ -91,13 +91,14 @@ def _compare_chunk(chunk: ImportChunk) -> int:
 def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
     """What comparing a chunk takes."""
     return {
-        "source": staging.chunk_source(job.pk),
+        "source": staging.chunk_source(job.pk, may_keep=job.may_keep),
         "params": {},
         "fields": job.layout["fields"].keys(),
         "first_key": chunk.first_key,
         "end_key": chunk.end_key,
         "may_create": job.mode != ImportJob.Mode.UPDATE_ONLY,
         "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
+        "may_keep": job.may_keep,
         "chunk": chunk.number,
     }
 
@@ -127,7 +128,7 @@ def finish_comparing(job_id: int) -> None:
                     "updated": sums["updated"],
                     "unchanged": sums["unchanged"],
                     "superseded": sums["superseded"],
-                    "skipped": sums["skipped"],
+                    "skipped": job.skipped + sums["skipped"],
                     "rejected": job.rejected + sums["nameless"],
                 },
                 "fields": {name: sums[name] for name in FIELDS},
@@ -180,9 +181,11 @@ def _warnings(job: ImportJob, sums: dict[str, int]) -> list[str]:
             f"{', '.join(row['sku'] for row in rows)}: they would become second products."
         )
     if sums["nameless"]:
+        has_column = "name" in job.layout["fields"]
+        why = "have no name in the file" if has_column else "the file has no name column"
         found.append(
             f"{_count(sums['nameless'], 'record is', 'records are')} not in the catalogue, and "
-            "the file has no name column: refused, because a new product needs a name."
+            f"{why}: refused, because a new product needs a name."
         )
     return found
 

@@ -6,7 +6,6 @@ What comes before in the same pass over the file, matching its columns, is in ``
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
+from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
@@ -148,9 +148,12 @@ def _reading_state(job: ImportJob, file: BinaryIO) -> tuple[Layout, Checkpoint]:
             ):
                 return layout, checkpoint
     found = match_columns(job, file)
-    layout = found.layout()
+    try:
+        layout = found.layout()
+    except RulesError as error:
+        raise UnreadableFile(str(error)) from error
     checkpoint = Checkpoint(layout.offset, layout.line)
-    restart_staging(job, found=found, layout=layout.as_json(), checkpoint=asdict(checkpoint))
+    restart_staging(job, found=found, layout=layout.as_json(), checkpoint=checkpoint.as_json())
     return layout, checkpoint
 
 
@@ -164,10 +167,8 @@ def restart_staging(
     refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
     was when it was looked at.
     """
-    with connection.cursor() as cursor:
-        staging.lock_job(cursor, job.pk)
-        staging.create_staging(cursor, job.pk)
-    # Two workers may have been woken to read it: the first one's records must stay.
+    # Two workers may have been woken to read it: the first one's records must stay, and its lock
+    # be left alone.
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
@@ -176,11 +177,19 @@ def restart_staging(
         checkpoint=job.checkpoint,
         staged_records=job.staged_records,
     )
+    overtaken = Overtaken(f"job {job.pk} is not where this worker would read it from")
+    if not moved.exists():
+        raise overtaken
+    with connection.cursor() as cursor:
+        staging.lock_job(cursor, job.pk)
+        staging.create_staging(cursor, job.pk, may_keep=layout_keeps(layout))
     if not moved.select_for_update(of=("self",)).order_by("pk").first():
-        raise Overtaken(f"job {job.pk} is not where this worker would read it from")
+        raise overtaken
     read_errors = RowError.objects.filter(job=job, while_applying=False)
     read_errors._raw_delete(read_errors.db)
-    refused = F("total_records") - F("staged_records")  # what reading counts is one or the other
+    skipped = job.checkpoint.get("skipped", 0)
+    # What reading counts is staged, skipped or refused.
+    refused = F("total_records") - F("staged_records") - skipped
     moved.update(
         **rules_to_keep(job, found),
         stage=Stage.STAGING,
@@ -190,7 +199,8 @@ def restart_staging(
         staged_records=0,
         total_records=0,
         rejected=F("rejected") - refused,
-        processed_records=F("processed_records") - refused,
+        skipped=F("skipped") - skipped,
+        processed_records=F("processed_records") - refused - skipped,
         warnings=[
             *same_file_warning(job),
             *job.unpacked.get("warnings", ()),
@@ -232,19 +242,22 @@ def _stage_slice(
             kept = staging.keep_problems(cursor, job.pk, problems, width=width)
             if kept < len(problems) and staging.PARTLY_KEPT not in job.warnings:
                 warnings.append(staging.PARTLY_KEPT)
+        skipped = behind.skipped - checkpoint.skipped
+        done = len(problems) + skipped
         moved = ImportJob.objects.filter(
             pk=job.pk,
             status=Status.PROCESSING,
             stage=Stage.STAGING,
-            checkpoint=asdict(checkpoint),
+            checkpoint=checkpoint.as_json(),
             staged_records=job.staged_records,
         ).update(
-            checkpoint=asdict(behind),
+            checkpoint=behind.as_json(),
             bytes_read=min(job.readable_size, file.tell()),
             staged_records=F("staged_records") + rows,
-            total_records=F("total_records") + rows + len(problems),
-            processed_records=F("processed_records") + len(problems),
+            total_records=F("total_records") + rows + done,
+            processed_records=F("processed_records") + done,
             rejected=F("rejected") + len(problems),
+            skipped=F("skipped") + skipped,
             warnings=[*job.warnings, *warnings],
             stage=Stage.RESOLVING if ended else Stage.STAGING,
             attempts=0,
@@ -253,7 +266,7 @@ def _stage_slice(
         if not moved:
             # Cancelled, or another worker reads the same job: what this one did is taken back.
             raise Overtaken(f"job {job.pk} moved on without this worker")
-        counters.add({"records|rejected": len(problems)})
+        counters.add({"records|rejected": len(problems), "records|skipped": skipped})
     job.warnings = [*job.warnings, *warnings]
     job.staged_records += rows
     return behind, ended
@@ -295,6 +308,7 @@ def resolve(job: ImportJob) -> bool:
             )
         if not job.total_records:
             job.warnings.append("The file has a header and no records: nothing was imported.")
+        job.warnings += _told_of_reading(job)
         now = timezone.now()
         moved = ImportJob.objects.filter(
             pk=job.pk,
@@ -313,6 +327,24 @@ def resolve(job: ImportJob) -> bool:
             raise Overtaken(f"job {job.pk} is no longer processed")
     logger.info("file_read", records=job.total_records, rejected=job.rejected)
     return True
+
+
+def _told_of_reading(job: ImportJob) -> list[str]:
+    """What the rules did to many records, and nobody would see in any one of them."""
+    told = []
+    if skipped := job.checkpoint.get("skipped", 0):
+        conditions = job.layout["rules"]["only_if"]
+        names = " and ".join(f"“{str(condition['column'])[:40]}”" for condition in conditions)
+        told.append(
+            f"{skipped:,} record{'s' if skipped > 1 else ''} left out by the filter on {names}: "
+            "counted as skipped."
+        )
+    if nothings := job.checkpoint.get("nothings", 0):
+        told.append(
+            f"{nothings:,} description{'s' if nothings > 1 else ''} that said NULL, nan, None or "
+            "the like read as blank."
+        )
+    return told
 
 
 def stage_again(job: ImportJob) -> None:

@@ -1,10 +1,12 @@
 """Formats: found by name, by a file's columns, and what was chosen in them before."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db.models import F, QuerySet
 
 from imports.mapping.aliases import key_of
+from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import parse_rules
@@ -55,6 +57,18 @@ def formats_by_supplier() -> list[tuple[str, list[tuple[str, str]]]]:
         title = one.supplier.name if one.supplier else "Ready-made"
         groups.setdefault(title, []).append((str(one.pk), one.name))
     return list(groups.items())
+
+
+def as_file(found: Format) -> dict[str, Any]:
+    """A format by itself, as JSON."""
+    supplier = found.supplier.name if found.supplier else found.name
+    return format_as_file(
+        found.name,
+        parse_rules(found.rules),
+        found.columns,
+        supplier=supplier,
+        version=found.version,
+    )
 
 
 def known(found: Format) -> KnownFormat:

@@ -83,6 +83,10 @@ def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
         matched = read_as(described, dialect.header, cells, memory)
         return Found(dialect, records, matched, formats[0])
     matched = match(dialect.header, cells, rules, memory)
+    if job.format is not None and job.format_version is not None:  # it is settled, and read again
+        title = f"{job.format}, version {job.format_version}"
+        title = str(job.format) if job.format.ready_made else title
+        matched = replace(matched, notes=[f"Read as {title}.", *matched.notes])
     if len(formats) > 1:
         return Found(dialect, records, matched, asked=[_which(formats)])
     if matched.questions and not rules.columns:

@@ -79,6 +79,7 @@ def _problems(job: ImportJob) -> Iterator[Problem | None]:
 def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem | None]:
     """The refused records as the file has them, in the memory of a bit per line."""
     applied = _refused_while_applying(job)
+    has_column = "name" in job.layout["fields"]
     for batch in read_batches(file, Layout(**job.layout)):
         problems = batch.problems
         if applied:
@@ -86,7 +87,7 @@ def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem | None]:
                 line = int(row.partition("\t")[0])
                 if line >> 3 < len(applied) and applied[line >> 3] >> (line & 7) & 1:
                     record = row.rpartition("\t")[2].replace("\\\\", "\\")  # as COPY reads it
-                    problems.append(nameless(line, json.loads(record)))
+                    problems.append(nameless(line, json.loads(record), has_column=has_column))
             problems.sort(key=lambda problem: problem.line)
         yield from problems
         yield None

@@ -22,9 +22,13 @@ def staging_table(job_id: int) -> str:
     return f"imports_staging_{int(job_id)}"
 
 
-def create_staging(cursor: CursorWrapper, job_id: int) -> None:
-    """Make an empty staging table, in place of one that may be there."""
+def create_staging(cursor: CursorWrapper, job_id: int, *, may_keep: bool = False) -> None:
+    """Make an empty staging table, in place of one that may be there.
+
+    ``may_keep``: its rows tell which stored values they leave as they are (``kept``).
+    """
     table = staging_table(job_id)
+    kept = "kept smallint NOT NULL," if may_keep else ""
     cursor.execute(f"DROP TABLE IF EXISTS {table}")
     cursor.execute(
         f"""
@@ -35,6 +39,7 @@ def create_staging(cursor: CursorWrapper, job_id: int) -> None:
             description text,
             price numeric(12, 2),
             active boolean,
+            {kept}
             record json
         ) WITH (autovacuum_enabled = false)
         """
@@ -297,12 +302,13 @@ def chunk_keys(
     return list(cursor.fetchall())
 
 
-def chunk_source(job_id: int) -> str:
+def chunk_source(job_id: int, *, may_keep: bool = False) -> str:
     """The staged records of a chunk. Of those with one key, the last line's has no next line."""
+    kept = ", kept" if may_keep else ""
     return f"""
     SELECT lower(sku) AS key, line,
            lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,
-           record, sku, name, description, price, active
+           record, sku, name, description, price, active{kept}
     FROM {staging_table(job_id)}
     WHERE lower(sku) >= %(first_key)s
       AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)

@@ -274,7 +274,7 @@ TILES = {
     "updated": "overwritten with new values",
     "unchanged": "the same as stored",
     "superseded": "replaced by a later line",
-    "skipped": "left out by the mode",
+    "skipped": "left out by the mode or a filter",
     "rejected": "refused, see below",
 }
 

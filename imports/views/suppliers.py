@@ -14,10 +14,11 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.values import FIELDS
-from imports.mapping.exchange import format_as_file, format_from_file
-from imports.mapping.rules import RulesError, parse_rules
+from imports.mapping.exchange import format_from_file
+from imports.mapping.rules import RulesError
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers as operations
+from imports.queries.formats import as_file
 from imports.views.mapping_form import LABELS
 from imports.views.mapping_page import Editor
 from product_importer.common.actor import actor_of
@@ -217,16 +218,9 @@ def _in_words(rules: dict[str, Any]) -> list[dict[str, Any]]:
 @may_see
 def format_json(request: HttpRequest, pk: int) -> HttpResponse:
     found = _format(pk)
-    data = format_as_file(
-        found.name,
-        parse_rules(found.rules),
-        found.columns,
-        supplier=found.supplier.name if found.supplier else None,
-        version=found.version,
-    )
     name = slugify(str(found)) or "format"
     return JsonResponse(
-        data,
+        as_file(found),
         json_dumps_params={"indent": 2, "ensure_ascii": False},
         headers={"Content-Disposition": f'attachment; filename="{name}.json"'},
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog.models import ChangeSet
+from catalog.models import ChangeSet, Product
 from catalog.operations import products
 
 pytestmark = pytest.mark.django_db
@@ -34,3 +34,13 @@ def test_a_change_set_that_changed_nothing_can_be_dropped() -> None:
     products.drop_change_set(first.pk)
     products.drop_change_set(second.pk)
     assert list(ChangeSet.objects.all()) == [first]
+
+
+def test_a_stored_product_keeps_a_sku_that_is_cleaned_otherwise_today() -> None:
+    product = Product.objects.create(sku="'13384", name="Ring")
+    changed = products.update_product(
+        product_id=product.pk, actor=None, data={"sku": "'13384", "name": "Necklace"}
+    )
+    assert (changed.sku, changed.name) == ("'13384", "Necklace")
+    new = products.create_product(actor=None, data={"sku": "'13384", "name": "Ring"})
+    assert new.sku == "13384"

@@ -47,6 +47,7 @@ _PLAIN_ACTIVE = {
     "0": "f",
     "": "",
 }
+_NO_FLAG = "?"
 
 WARNINGS_AT_MOST = 20
 TOO_FEW_FIELDS = "too_few_fields"
@@ -269,9 +270,9 @@ class _Parser:
                     if quick is None:
                         cells.append("")
                         sku, name, description, price, active = pick(cells)
-                        flag = _PLAIN_ACTIVE.get(active)
+                        flag = _PLAIN_ACTIVE.get(active, _NO_FLAG)
                         is_quick = (
-                            flag is not None
+                            flag is not _NO_FLAG
                             and is_plain_sku(sku)
                             and sku not in NO_TEXTS
                             and _plain_price(price)

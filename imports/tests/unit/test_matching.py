@@ -1,4 +1,4 @@
-"""Which column is which field, by the names and values of files as shops and suppliers make them."""
+"""Which column is which field, by names and values as shops and suppliers write them."""
 
 import time
 

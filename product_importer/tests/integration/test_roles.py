@@ -28,6 +28,10 @@ HOOKS = {
     "patch": "webhooks.change_endpoint",
     "delete": "webhooks.delete_endpoint",
 }
+WHO_IMPORTS = {
+    "get": SEE_JOBS,
+    **dict.fromkeys(("put", "patch", "delete"), IMPORT),
+}
 
 # What each address needs: for every method the same permission, or one by method. Of an address
 # without an entry here the test fails: whoever adds one says who may use it.
@@ -103,6 +107,15 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "api-import-cancel": IMPORT,
     "api-import-retry": IMPORT,
     "api-import-undo": SEE_JOBS,
+    "api-import-mapping": {"get": SEE_JOBS, "put": IMPORT},
+    "api-import-mapping-preview": IMPORT,
+    "api-supplier-list": {"get": SEE_JOBS, "post": IMPORT},
+    "api-supplier-detail": WHO_IMPORTS,
+    "api-format-list": {"get": SEE_JOBS, "post": IMPORT},
+    "api-format-detail": WHO_IMPORTS,
+    "api-format-versions": SEE_JOBS,
+    "api-format-export": SEE_JOBS,
+    "api-format-import": IMPORT,
     "api-upload-list": IMPORT,
     "api-upload-detail": IMPORT,
     "api-upload-parts": IMPORT,
