@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+
 from catalog.values import FIELDS
 from imports.mapping.rules import AUTO, DEFAULT_BLANK, folded
 from imports.mapping.table import meaning
@@ -24,7 +27,6 @@ from imports.views.mapping_form import (
     table_as_text,
 )
 
-OPTIONS = [("", "leave out"), *LABELS.items()]
 ENCODINGS = [
     ("utf-8", "UTF-8"),
     ("utf-16-le", "UTF-16 (little endian)"),
@@ -57,6 +59,18 @@ BLANK_CHOICES = {
     "description": ("clear", "keep", "refuse"),
     "price": ("clear", "keep", "refuse"),
     "active": ("keep", "refuse"),
+}
+# The fields to choose from, by the one that is chosen: made once, as there may be 500 lists.
+OPTIONS = {
+    chosen: format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        (
+            (name, mark_safe(" selected") if name == chosen else "", label)
+            for name, label in (("", "leave out"), *LABELS.items())
+        ),
+    )
+    for chosen in ("", *LABELS)
 }
 # About which column a field comes from: to be answered before the file is read.
 WHICH = {"unclear_price": "price", "unclear_name": "name", "unclear_active": "active"}
@@ -190,6 +204,7 @@ class Page:
             "title": f"Match columns: {self.job.file_name}",
             "job": self.job,
             "had": self._had(fields),
+            "header": hash_of(self.header),
             "first": ",".join(map(str, self.first)),
             "file_choices": self.file_choices(),
             "formats": formats_by_supplier(),
@@ -212,7 +227,6 @@ class Page:
             "errors": self.errors,
             "suppliers": suppliers[:CHOICES],
             "remember": self._remember(),
-            "options": OPTIONS,
             "tables": list(ACTIVE_TABLES),
             "active_constants": [("", "no value"), ("true", "Active"), ("false", "Inactive")],
             "active_meanings": ACTIVE_MEANINGS,
@@ -353,6 +367,7 @@ class Page:
                     "name": name_of(number, column["name"])[:COLUMN_SHOWN],
                     "samples": column["samples"][:SAMPLES],
                     "field": chosen,
+                    "options": OPTIONS[chosen],
                     "because": self._because(column, chosen),
                     "suggestion": _suggestion(column) if not chosen else "",
                     "editor": self.editor(chosen) if main else None,

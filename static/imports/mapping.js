@@ -28,7 +28,8 @@
 
   function replace(old, fresh) {
     const html = fresh.outerHTML;
-    if (sent.get(old.id) === html || isTyping(old)) return;
+    const others = old.dataset.header !== fresh.dataset.header; /* other columns */
+    if (sent.get(old.id) === html || (isTyping(old) && !others)) return;
     sent.set(old.id, html);
     const open = [...old.querySelectorAll("details[id][open]"), ...(old.matches("details[open]") ? [old] : [])];
     const node = document.importNode(fresh, true);
@@ -51,7 +52,8 @@
         setUp();
         break;
       }
-      if (part.dataset.rows && part.dataset.rows === old.dataset.rows && rowsOf(part).length) {
+      const same = ["rows", "header"].every((name) => part.dataset[name] === old.dataset[name]);
+      if (same && rowsOf(part).length) {
         const before = new Map(rowsOf(old).map((row) => [row.id, row]));
         for (const row of rowsOf(part)) if (before.has(row.id)) replace(before.get(row.id), row);
       } else replace(old, part);

@@ -203,6 +203,7 @@ def test_what_follows_from_a_choice_is_shown_at_once(at_mapping: Callable[..., P
     page.check("#where-active-5")
     page.get_by_role("link", name="Go to its rules").click()
     for number, meaning in enumerate(("false", "true")):
+        page.locator(f"#means-active-{number}").focus()
         page.select_option(f"#means-active-{number}", meaning)
         expect(page.locator(f"#means-active-{number}")).to_be_focused()
     expect(page.locator("#map-summary")).not_to_contain_text("question")
