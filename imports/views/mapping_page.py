@@ -82,7 +82,8 @@ SHORT = {
     "It is a usual name for it.": "a usual name for it",
     "It was chosen before for another file.": "as in another file",
 }
-MANY = 60  # columns from which on those that say nothing are folded away
+MANY = 60  # columns from which on those that hardly say anything are folded away
+LIKELY = 0.6  # a suggestion's score: its name says so
 SAMPLES = 3
 COLUMN_SHOWN = 200  # characters of a column's name in a list
 
@@ -370,6 +371,7 @@ class Page:
                     "options": OPTIONS[chosen],
                     "because": self._because(column, chosen),
                     "suggestion": _suggestion(column) if not chosen else "",
+                    "likely": any(one["score"] >= LIKELY for one in column["suggestions"]),
                     "editor": self.editor(chosen) if main else None,
                     "asks": number in asks,
                     "first": number in self.first,
@@ -377,7 +379,7 @@ class Page:
             )
         order = {number: place for place, number in enumerate(self.first)}
         rows.sort(key=lambda row: order.get(int(row["number"]), len(order)))
-        told = [r for r in rows if r["field"] or r["suggestion"] or r["first"]]
+        told = [r for r in rows if r["field"] or r["likely"] or r["first"]]
         if len(rows) <= MANY or len(told) == len(rows):
             return {"shown": rows, "folded": []}
         return {"shown": told, "folded": [r for r in rows if r not in told]}
@@ -482,7 +484,7 @@ class Page:
         return str(found["id"]) if found else ""
 
     def _remember(self) -> dict[str, str]:
-        if "supplier" in self.posted.data:
+        if "supplier" in self.posted.data and self.posted.chosen_format is None:
             return {name: self.posted.text(name) for name in ("supplier", "format_name")}
         found = self.shown.get("format") or {}
         if found.get("supplier"):

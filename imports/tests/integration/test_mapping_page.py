@@ -350,7 +350,7 @@ def test_a_viewer_looks_and_changes_nothing(
         {"delimiter": "\x00"},
         {"field-9999999": "sku", "only-column-0": "999999"},
         {"format": "123456789"},
-        {"word-active-0": "\ud83d", "values-name": '"x'},
+        {"word-active-0": "\x00\x1f", "values-name": '"x'},
         {"first": "a,b,-1", "where-price": "x"},
     ],
 )
