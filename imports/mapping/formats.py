@@ -42,7 +42,7 @@ def under(rules: Rules, format_: Rules) -> Rules:
 def likeness(columns: Sequence[str], header: Sequence[str]) -> float:
     """How much of two files' columns is the same, from 0 to 1."""
     one, other = set(map(key_of, columns)) - {""}, set(map(key_of, header)) - {""}
-    return len(one & other) / len(one | other) if one | other else 0.0
+    return len(one & other) / max(len(one), len(other), 1)
 
 
 def read_as(
