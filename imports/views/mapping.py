@@ -17,8 +17,9 @@ from imports.operations.suppliers import Invalid
 from imports.queries.mapping import NoMapping, mapping_of, preview
 from imports.readers.csv import UnreadableFile
 from imports.views import jobs as job_views
+from imports.views.mapping_asking import ask_which, first_places, kept_rules
 from imports.views.mapping_form import LABELS, Posted, hash_of, named
-from imports.views.mapping_page import Page, ask_which, first_places, numbered
+from imports.views.mapping_page import Page, numbered
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
 
@@ -83,6 +84,7 @@ def _fresh(job: ImportJob, shown: dict[str, Any], posted: Posted) -> Page:
         asked=asked,
         posted=posted,
         first=first_places(shown, asked),
+        kept=kept_rules(shown, asked),
     )
 
 

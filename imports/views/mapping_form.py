@@ -29,6 +29,8 @@ LABELS = {
 }
 CONDITIONS = 20  # that a page can hold
 WORDS = 40  # of a table that are rows of their own; more are lines of a text
+# What tells how a column is written: it goes when the field moves to another one.
+WRITTEN = {"price": ("decimal", "group", "currency"), "active": ("values",)}
 NONE = "none"  # no column has this field
 
 
@@ -65,7 +67,10 @@ class Posted:
 
     @cached_property
     def had(self) -> dict[str, Any]:
-        """What the form showed: ``fields``, ``dialect``, ``format``, ``where``, ``header``."""
+        """What the form showed: ``fields``, ``dialect``, ``format``, ``where``, ``header`` ...
+
+        ``kept`` has the rules of fields whose columns were asked for, out of a format.
+        """
         try:
             had = json.loads(self.text("had"))
         except (ValueError, RecursionError):
@@ -187,15 +192,21 @@ class Posted:
         if not places:
             return {"field": name, "constant": constant} if constant.strip() else None
         rule: dict[str, Any] = {"field": name, "columns": places}
+        if f"blank-{name}" not in self.data:  # none of its rules was shown
+            kept = self._part("kept").get(name)
+            return {**kept, **rule} if isinstance(kept, dict) else rule
+        moved = name in WRITTEN and places != self._part("fields").get(name)
         if len(places) > 1 and f"separator-{name}" in self.data:
             rule["separator"] = self.text(f"separator-{name}")
         for key in ("decimal", "group", "currency", "factor", "round", "prefix"):
+            if moved and key in WRITTEN[name]:
+                continue
             if (value := self.text(f"{key}-{name}")).strip():
                 rule[key] = value if key in ("prefix", "group") else value.strip()
         for key in ("fill_down", "clean_html"):
             if self.text(f"{key}-{name}"):
                 rule[key] = True
-        if values := self._table(name):
+        if values := {} if moved and "values" in WRITTEN[name] else self._table(name):
             rule["values"] = values
             if (otherwise := self._outcome(f"otherwise-{name}")) is not None:
                 rule["otherwise"] = otherwise

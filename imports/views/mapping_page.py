@@ -11,11 +11,12 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from catalog.values import FIELDS
-from imports.mapping.rules import AUTO, DEFAULT_BLANK, folded
-from imports.mapping.table import meaning
+from imports.mapping.rules import AUTO, folded
 from imports.mapping.words import ACTIVE_TABLES
-from imports.models import Format, ImportJob, Supplier
+from imports.models import ImportJob, Supplier
 from imports.queries.formats import CHOICES, formats_by_supplier
+from imports.views.mapping_asking import TOLD, field_of, is_which
+from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import (
     CONDITIONS,
     LABELS,
@@ -24,7 +25,6 @@ from imports.views.mapping_form import (
     Asked,
     Posted,
     hash_of,
-    table_as_text,
 )
 
 ENCODINGS = [
@@ -52,14 +52,6 @@ ACTIVE_MEANINGS = [
     ("blank", "as a blank cell"),
 ]
 HEADER_LINES = 12  # that are offered, and the one that was found
-BLANKS = {"keep": "keeps what is stored", "clear": "clears it", "refuse": "is refused"}
-BLANK_CHOICES = {
-    "sku": ("refuse",),
-    "name": ("refuse", "keep"),
-    "description": ("clear", "keep", "refuse"),
-    "price": ("clear", "keep", "refuse"),
-    "active": ("keep", "refuse"),
-}
 # The fields to choose from, by the one that is chosen: made once, as there may be 500 lists.
 OPTIONS = {
     chosen: format_html_join(
@@ -72,9 +64,6 @@ OPTIONS = {
     )
     for chosen in ("", *LABELS)
 }
-# About which column a field comes from: to be answered before the file is read.
-WHICH = {"unclear_price": "price", "unclear_name": "name", "unclear_active": "active"}
-WHICH |= {"no_sku": "sku", "no_header": "sku"}
 CHOSEN = "It was chosen."
 SHORT = {
     "It has the field's own name.": "same name",
@@ -111,74 +100,6 @@ class Row:
         return any(cell.problem for cell in self.cells)
 
 
-@dataclass
-class Editor:
-    """A field's rules as the form has them."""
-
-    name: str
-    rule: dict[str, Any]
-    blank: Any = None
-    words: list[tuple[str, str]] = field(default_factory=list)
-    label: str = ""
-    joinable: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def blanks(self) -> list[tuple[str, str]]:
-        usual = DEFAULT_BLANK[self.name]
-        others = [word for word in BLANK_CHOICES[self.name] if word != usual]
-        return [("", f"{BLANKS[str(usual)]} (as usual)"), *((w, BLANKS[w]) for w in others)]
-
-    @property
-    def joined(self) -> bool:
-        return len(self.rule.get("columns", ())) > 1
-
-    @property
-    def text_table(self) -> str:
-        return table_as_text(self.rule.get("values", {}))
-
-    @property
-    def chips(self) -> list[str]:
-        return list(_chips(self))
-
-
-def _chips(editor: Editor) -> Any:
-    rule = editor.rule
-    if editor.joined:
-        yield f"joined with “{rule.get('separator', ' ')}”"
-    if rule.get("decimal"):
-        yield "decimal comma" if rule["decimal"] == "," else "decimal point"
-    if rule.get("currency"):
-        yield f"in {rule['currency']}"
-    if rule.get("factor"):
-        yield f"× {rule['factor']}"
-    if rule.get("round"):
-        yield f"rounded to {rule['round']}"
-    if rule.get("prefix"):
-        yield f"prefix “{rule['prefix']}”"
-    if values := rule.get("values"):
-        few = [f"{word} = {_meaning(editor.name, value)}" for word, value in values.items()]
-        yield ", ".join(few[:4]) + (f" and {len(few) - 4} more" if len(few) > 4 else "")
-    if (otherwise := rule.get("otherwise")) is not None:
-        yield f"other words: {_outcome(otherwise)}"
-    if rule.get("fill_down"):
-        yield "filled down"
-    if rule.get("clean_html"):
-        yield "HTML taken out"
-    if editor.blank is not None:
-        yield f"blank: {_outcome(editor.blank)}"
-
-
-def _outcome(outcome: Any) -> str:
-    return str(outcome.get("value", "")) if isinstance(outcome, dict) else str(outcome)
-
-
-def _meaning(name: str, value: Any) -> str:
-    if name == "active":
-        words = {"true": "active", "false": "inactive", "": "as if blank"}
-        return words.get(str(value), str(value))
-    return str(value)
-
-
 # --- The whole page ---------------------------------------------------------------------
 
 
@@ -193,6 +114,7 @@ class Page:
     posted: Posted
     first: list[int]
     errors: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def context(self) -> dict[str, Any]:
         rows = self.records()
@@ -243,6 +165,7 @@ class Page:
                 "asked": [one.as_json() for one in self.asked],
                 "header": hash_of(self.header),
                 "because": self._reasons(fields),
+                "kept": self.kept or self.posted.had.get("kept", {}),
             }
         )
 
@@ -494,61 +417,10 @@ class Page:
 
 
 SEEN = ("Read: ", "Columns that the catalogue does not know")  # the list of columns shows it
-TOLD = ("wrong_rules", "changed_columns")  # which only a person's look answers
 
 
 def name_of(number: int, name: str) -> str:
     return name.strip() or f"column {number}"
-
-
-def field_of(question: Mapping[str, Any], shown: Mapping[str, Any], job: ImportJob) -> str:
-    """The field that a question is about; blank where it is about none, or about several."""
-    code, column = question["code"], question["column"]
-    if code in WHICH:
-        return WHICH[code]
-    if code == "unclear_decimal":
-        return "price"
-    columns = [one for one in shown.get("columns", ()) if one["name"] == column]
-    if code == "two_columns":
-        return next((one["field"] for one in columns if one["field"]), "price")
-    if code == "changed_columns":
-        if columns:
-            return meaning(column)
-        found = shown.get("format")
-        known = Format.objects.filter(pk=found["id"]).first() if found else None
-        for rule in known.rules["columns"] if known else ():
-            if column in (rule.get("column"), *rule.get("columns", ())):
-                return str(rule["field"])
-    return ""
-
-
-def is_which(question: Mapping[str, Any]) -> bool:
-    """Whether a question is which column a field comes from."""
-    return question["code"] in WHICH or question["code"] in ("two_columns", "changed_columns")
-
-
-def ask_which(shown: Mapping[str, Any], job: ImportJob) -> list[Asked]:
-    """The questions about which column a field comes from, one for each field."""
-    asked: dict[str, Asked] = {}
-    for question in shown.get("questions", ()):
-        name = field_of(question, shown, job)
-        if name and is_which(question):
-            one = asked.setdefault(name, Asked(name, []))
-            one.messages.append(question["message"])
-    for name, one in asked.items():
-        for column in shown.get("columns", ()):
-            suggested = [suggestion["field"] for suggestion in column["suggestions"]]
-            if column["field"] == name or name in suggested:
-                one.candidates.append(column["index"])
-    return list(asked.values())
-
-
-def first_places(shown: Mapping[str, Any], asked: Sequence[Asked]) -> list[int]:
-    """The columns that are not clear, which stand first."""
-    named = {question["column"] for question in shown.get("questions", ())}
-    places = [n for one in asked for n in one.candidates]
-    places += [one["index"] for one in shown.get("columns", ()) if one["name"] in named]
-    return list(dict.fromkeys(places))
 
 
 def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:

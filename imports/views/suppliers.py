@@ -19,8 +19,8 @@ from imports.mapping.rules import RulesError
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers as operations
 from imports.queries.formats import as_file
+from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import LABELS
-from imports.views.mapping_page import Editor
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import page_number, whole_number
 

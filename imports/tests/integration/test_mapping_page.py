@@ -381,6 +381,45 @@ def test_a_format_is_chosen_on_the_page(
     assert (form.fields["supplier"], form.fields["format_name"]) == ("Acme", "list")
 
 
+def test_a_format_whose_column_has_another_name_keeps_how_it_is_read(
+    page: Client, waits: Callable[..., ImportJob], user: User
+) -> None:
+    supplier = Supplier.objects.create(name="Acme")
+    columns = ["Nr", "Titel", "Liste", "Menge", "Einheit", "Farbe", "Holz", "Lager"]
+    suppliers.create_format(
+        supplier_id=supplier.pk,
+        name="list",
+        rules={
+            "columns": [
+                {"field": "sku", "column": "Nr"},
+                {"field": "price", "column": "Liste", "decimal": ",", "factor": "2"},
+            ]
+        },
+        columns=columns,
+        user=user,
+    )
+    job = waits(";".join(columns).replace("Liste", "Betrag") + "\n1;L;1.000,50;1;m;x;y;z\n")
+    form = open_form(page, job)
+    assert "takes price from the column “Liste”" in text_of(form)
+    assert (form.fields["supplier"], form.fields["format_name"]) == ("Acme", "list")
+    assert go_on(page, job, form).status_code == 400
+    form = shown(page, job, form, **{"field-3": "price"})
+    assert "2,001.00" in text_of(form)
+    assert go_on(page, job, form).status_code == 302
+    kept = Format.objects.get(supplier=supplier)
+    assert (kept.version, kept.rules["columns"][1]["column"]) == (2, "Betrag")
+
+
+def test_a_field_that_moves_is_read_as_its_new_column_is_written(
+    page: Client, waits: Callable[..., ImportJob]
+) -> None:
+    job = waits("sku;name;price;more\n1;Lamp;1.299,00;7.50\n")
+    form = open_form(page, job)
+    assert form.fields["decimal-price"] == ","
+    form = shown(page, job, form, **{"field-4": "price", "factor-price": "2"})
+    assert "15.00" in text_of(form)
+
+
 def test_the_upload_form_asks_for_a_look_and_takes_a_format(
     page: Client, messages: Messages, user: User
 ) -> None:
