@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports.views import jobs, mending, review
+from imports.views import jobs, mapping, mending, review, suppliers
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -15,10 +15,23 @@ urlpatterns = [
     path("imports/<int:pk>/mend/import/", mending.job_import_mended, name="job-import-mended"),
     path("imports/<int:pk>/rejects.csv", jobs.job_rejects_csv, name="job-rejects-csv"),
     path("imports/<int:pk>/superseded/", jobs.job_superseded, name="job-superseded"),
+    path("imports/<int:pk>/mapping/", mapping.job_mapping, name="job-mapping"),
+    path(
+        "imports/<int:pk>/mapping/preview/",
+        mapping.job_mapping_preview,
+        name="job-mapping-preview",
+    ),
     path("imports/<int:pk>/review/", review.job_review, name="job-review"),
     path("imports/<int:pk>/review.csv", review.job_review_csv, name="job-review-csv"),
     path("imports/<int:pk>/leave-out/", review.job_leave_out, name="job-leave-out"),
     path("imports/<int:pk>/apply/", review.job_apply, name="job-apply"),
     path("imports/<int:pk>/cancel/", review.job_cancel, name="job-cancel"),
     path("imports/<int:pk>/retry/", review.job_retry, name="job-retry"),
+    path("suppliers/", suppliers.supplier_list, name="supplier-list"),
+    path("suppliers/<int:pk>/", suppliers.supplier_detail, name="supplier-detail"),
+    path("suppliers/<int:pk>/delete/", suppliers.supplier_delete, name="supplier-delete"),
+    path("suppliers/<int:pk>/upload/", suppliers.format_upload, name="format-upload"),
+    path("suppliers/formats/<int:pk>/", suppliers.format_detail, name="format-detail"),
+    path("suppliers/formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
+    path("suppliers/formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
 ]

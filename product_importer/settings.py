@@ -483,6 +483,12 @@ UNFOLD = {
                         "badge_variant": "warning",
                     },
                     {
+                        "title": "Suppliers",
+                        "key": "s",
+                        "icon": "local_shipping",
+                        "link": reverse_lazy("supplier-list"),
+                    },
+                    {
                         "title": "Changes",
                         "key": "c",
                         "icon": "history",

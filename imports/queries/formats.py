@@ -16,6 +16,7 @@ from imports.mapping.table import Memory
 from imports.models import Format, Supplier
 from product_importer.common.parsing import whole_number
 
+CHOICES = 500  # formats in a list to choose from
 REMEMBERED = 300  # formats, the last used ones, that are looked through
 ALIKE = 0.7  # of the columns the same: files of one kind, changed a little
 ALIKE_OF_SUPPLIER = 0.5
@@ -48,6 +49,16 @@ def find_format(text: str) -> Format:
             "/api/v1/formats/ lists them."
         )
     return found
+
+
+def formats_by_supplier() -> list[tuple[str, list[tuple[str, str]]]]:
+    """All formats for a list of choices: suppliers by name, ids as text and names."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    formats = Format.objects.select_related("supplier").defer("rules", "columns")
+    for one in formats.order_by("supplier__name", "name")[:CHOICES]:
+        title = one.supplier.name if one.supplier else "Ready-made"
+        groups.setdefault(title, []).append((str(one.pk), one.name))
+    return list(groups.items())
 
 
 def as_file(found: Format) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
 from imports.pipeline.duplicates import same_file_warning
+from imports.queries.formats import NoFormat, find_format, formats_by_supplier
 from imports.queries.live import live
 from imports.queries.mending import in_words, mended_of
 from imports.queries.outcomes import tell_undone
@@ -55,6 +56,7 @@ def _home_context() -> dict[str, Any]:
     return {
         "title": "Home",
         "direct_above": _direct_above(),
+        "formats": formats_by_supplier(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status not in awaiting][:3],
@@ -91,6 +93,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         {
             "title": "Imports",
             "direct_above": _direct_above(),
+            "formats": formats_by_supplier(),
             "page": page,
             "jobs": _with_progress(tell_undone(page.object_list)),
         },
@@ -113,6 +116,11 @@ def _upload(request: HttpRequest) -> HttpResponse:
     checks = request.POST.get("checks", ImportJob.Checks.STOP)
     if checks not in ImportJob.Checks.values:
         return _refused(request, f"There is no way “{checks}” to check. Choose one from the list.")
+    try:
+        format_ = find_format(text) if (text := request.POST.get("format", "")) else None
+    except NoFormat as error:
+        return _refused(request, str(error))
+    always = request.POST.get("on_unclear") == ImportJob.OnUnclear.ALWAYS
     jobs = []
     for file in files:
         try:
@@ -125,6 +133,8 @@ def _upload(request: HttpRequest) -> HttpResponse:
                     review="review" in request.POST,
                     review_if_known=True,
                     checks=checks,
+                    format=format_,
+                    on_unclear=ImportJob.OnUnclear.ALWAYS if always else ImportJob.OnUnclear.WAIT,
                 )
             )
         except operations.Refused as error:
@@ -142,6 +152,10 @@ def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpRe
 @require_GET
 @may_see
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A job's page; of one that waits for its columns, who may match them is led there."""
+    waits = ImportJob.objects.filter(pk=pk, status=ImportJob.Status.AWAITING_MAPPING)
+    if request.user.has_perm("imports.add_importjob") and waits.exists():
+        return redirect("job-mapping", pk)
     return job_page(request, pk)
 
 
@@ -241,7 +255,15 @@ def not_kept(job: ImportJob) -> str:
 
 def _job(pk: int) -> ImportJob:
     jobs = ImportJob.objects.select_related(
-        "created_by", "approved_by", "cancelled_by", "retried_by", "change_set", "mends", "same_as"
+        "created_by",
+        "approved_by",
+        "cancelled_by",
+        "retried_by",
+        "mapped_by",
+        "change_set",
+        "mends",
+        "same_as",
+        "format__supplier",
     )
     return get_object_or_404(jobs, pk=pk)
 

@@ -133,12 +133,16 @@
     page.checked = boxes.length > 0 && boxes.every((one) => one.checked);
     page.indeterminate = !page.checked && boxes.some((one) => one.checked);
     const total = Number(results().dataset.total);
+    /* How many match may still be counted: then it is said without the number. */
+    const uncounted = all && Number.isNaN(total);
     const count = all ? total - ids.size : ids.size;
     form.elements.everything.checked = all;
-    form.toggleAttribute("data-empty", !count);
+    form.toggleAttribute("data-empty", !count && !uncounted);
     form.elements.ids.value = all ? "" : [...ids].join(",");
     form.elements.without.value = all ? [...ids].join(",") : "";
-    form.querySelector("[data-picked]").textContent = all && ids.size
+    form.querySelector("[data-picked]").textContent = uncounted
+      ? `All that match${ids.size ? ` but ${ids.size.toLocaleString("en")}` : ""} selected:`
+      : all && ids.size
       ? `${count.toLocaleString("en")} of ${total.toLocaleString("en")} selected:`
       : `${count.toLocaleString("en")} selected:`;
     form.querySelector("[data-unpick]").hidden = false;

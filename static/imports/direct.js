@@ -25,7 +25,14 @@
       this.url = form.dataset.directUrl;
       this.token = form.querySelector("[name=csrfmiddlewaretoken]").value;
       const choices = new FormData(form); /* beside the drop zone */
-      this.options = { mode: choices.get("mode"), checks: choices.get("checks") || "stop", review: choices.has("review"), review_if_known: true };
+      this.options = {
+        mode: choices.get("mode"),
+        checks: choices.get("checks") || "stop",
+        review: choices.has("review"),
+        review_if_known: true,
+        on_unclear: choices.getAll("on_unclear").at(-1),
+      };
+      if (choices.get("format")) this.options.format = choices.get("format");
       this.file = file;
       this.view = view;
       this.key = `pi-upload:${file.name}:${file.size}:${file.lastModified}`;

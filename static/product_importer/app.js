@@ -46,6 +46,8 @@
       const body = new FormData(form); /* with the choices beside the drop zone */
       body.set("file", file, file.name);
       body.set("review_if_known", "true"); /* the same file again: the page asks */
+      body.set("on_unclear", body.getAll("on_unclear").at(-1)); /* the tick, if it is there */
+      if (!body.get("format")) body.delete("format");
       request.upload.addEventListener("progress", (event) => {
         if (!event.lengthComputable) return;
         const percent = Math.floor((100 * event.loaded) / event.total);
@@ -202,6 +204,7 @@
       const news = fresh.getElementById("job-panel").dataset;
       const before = panel().dataset;
       if (before.still === "true" && news.still === "true") return; /* somebody reads it */
+      if (news.mapping) { window.location.replace(news.mapping); return; } /* it asks for its columns */
       if (news.announce !== before.announce) {
         document.getElementById("pi-announce").textContent = news.announce;
       }

@@ -1,0 +1,468 @@
+"""What the matching page shows: the file, its columns with their rules, the first records."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+
+from catalog.values import FIELDS
+from imports.mapping.rules import AUTO, folded
+from imports.mapping.words import ACTIVE_TABLES
+from imports.models import ImportJob, Supplier
+from imports.queries.formats import CHOICES, formats_by_supplier
+from imports.views.mapping_asking import TOLD, field_of, is_which
+from imports.views.mapping_editor import Editor
+from imports.views.mapping_form import (
+    CONDITIONS,
+    LABELS,
+    NONE,
+    WORDS,
+    Asked,
+    Posted,
+    hash_of,
+)
+
+ENCODINGS = [
+    ("utf-8", "UTF-8"),
+    ("utf-16-le", "UTF-16 (little endian)"),
+    ("utf-16-be", "UTF-16 (big endian)"),
+    ("cp1252", "Windows-1252 (Western European)"),
+    ("cp1250", "Windows-1250 (Central European)"),
+    ("cp1251", "Windows-1251 (Cyrillic)"),
+    ("cp1254", "Windows-1254 (Turkish)"),
+    ("iso8859-15", "ISO 8859-15"),
+    ("koi8-r", "KOI8-R (Cyrillic)"),
+    ("cp932", "Shift-JIS (Japanese)"),
+    ("gb18030", "GB18030 (Chinese)"),
+    ("mac_roman", "Mac Roman"),
+    ("cp437", "DOS, code page 437"),
+    ("cp850", "DOS, code page 850"),
+]
+DELIMITERS = [(",", "comma ,"), (";", "semicolon ;"), ("\t", "tab"), ("|", "pipe |")]
+QUOTES = [('"', 'double "'), ("'", "single '"), (NONE, "none")]
+ACTIVE_MEANINGS = [
+    ("", "is not in the table"),
+    ("true", "Active"),
+    ("false", "Inactive"),
+    ("blank", "as a blank cell"),
+]
+HEADER_LINES = 12  # that are offered, and the one that was found
+# The fields to choose from, by the one that is chosen: made once, as there may be 500 lists.
+OPTIONS = {
+    chosen: format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        (
+            (name, mark_safe(" selected") if name == chosen else "", label)
+            for name, label in (("", "leave out"), *LABELS.items())
+        ),
+    )
+    for chosen in ("", *LABELS)
+}
+CHOSEN = "It was chosen."
+SHORT = {
+    "It has the field's own name.": "same name",
+    "It was chosen before for this supplier.": "as last time",
+    "It is a usual name for it.": "a usual name for it",
+    "It was chosen before for another file.": "as in another file",
+}
+MANY = 60  # columns from which on those that hardly say anything are folded away
+LIKELY = 0.6  # a suggestion's score: its name says so
+SAMPLES = 3
+COLUMN_SHOWN = 200  # characters of a column's name in a list
+
+
+@dataclass
+class Cell:
+    raw: str
+    value: str
+    problem: str = ""
+
+    @property
+    def same(self) -> bool:
+        plain = self.value.replace(",", "").removesuffix(".00")
+        return self.raw.strip() in (self.value, plain, f"{plain}.00")
+
+
+@dataclass
+class Row:
+    line: int
+    cells: list[Cell]
+    skipped: bool
+
+    @property
+    def refused(self) -> bool:
+        return any(cell.problem for cell in self.cells)
+
+
+# --- The whole page ---------------------------------------------------------------------
+
+
+@dataclass
+class Page:
+    """``shown`` as ``queries.mapping.preview`` gives it; ``rules`` have columns by number."""
+
+    job: ImportJob
+    shown: dict[str, Any]
+    rules: dict[str, Any]
+    asked: list[Asked]
+    posted: Posted
+    first: list[int]
+    errors: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def context(self) -> dict[str, Any]:
+        rows = self.records()
+        fields = self.places()
+        conditions = self.conditions()
+        refused = sum(row.refused for row in rows)
+        left_out = sum(row.skipped for row in rows)
+        suppliers = Supplier.objects.order_by("name").values_list("name", flat=True)
+        return {
+            "title": f"Match columns: {self.job.file_name}",
+            "job": self.job,
+            "had": self._had(fields),
+            "header": hash_of(self.header),
+            "first": ",".join(map(str, self.first)),
+            "file_choices": self.file_choices(),
+            "formats": formats_by_supplier(),
+            "read_as": self.shown.get("format"),
+            "format_id": self._format_id(),
+            "notes": [n for n in self.shown.get("notes", ()) if not n.startswith(SEEN)],
+            "asked": [(one, self._candidates(one)) for one in self.asked],
+            "questions": self.other_questions(),
+            "decimal": self._decimal(fields),
+            "open": self.open_questions(),
+            "columns": self.columns(fields),
+            "column_names": self._names(),
+            "constants": self.constants(fields),
+            "conditions": conditions,
+            "records": rows,
+            "read_fields": [LABELS[name] for name in self._read()],
+            "well": len(rows) - refused - left_out,
+            "refused": refused,
+            "left_out": left_out,
+            "errors": self.errors,
+            "suppliers": suppliers[:CHOICES],
+            "remember": self._remember(),
+            "tables": list(ACTIVE_TABLES),
+            "active_constants": [("", "no value"), ("true", "Active"), ("false", "Inactive")],
+            "active_meanings": ACTIVE_MEANINGS,
+        }
+
+    def _had(self, fields: dict[str, list[int]]) -> str:
+        return json.dumps(
+            {
+                "fields": fields,
+                "dialect": {name: self.rules.get(name, AUTO) for name in self._dialect_names()},
+                "format": self._format_id(),
+                "where": {one.field: one.answer for one in self.asked},
+                "asked": [one.as_json() for one in self.asked],
+                "header": hash_of(self.header),
+                "because": self._reasons(fields),
+                "kept": self.kept or self.posted.had.get("kept", {}),
+            }
+        )
+
+    @property
+    def header(self) -> list[str]:
+        return [column["name"] for column in self.shown.get("columns", ())]
+
+    def _names(self) -> list[tuple[int, str]]:
+        return [(n, name_of(n, name)[:60]) for n, name in enumerate(self.header, start=1)]
+
+    def places(self) -> dict[str, list[int]]:
+        return {rule["field"]: list(rule.get("columns", ())) for rule in self.rules["columns"]}
+
+    def _rule(self, name: str) -> dict[str, Any]:
+        return next((rule for rule in self.rules["columns"] if rule["field"] == name), {})
+
+    def _read(self) -> list[str]:
+        return [name for name in FIELDS if self._rule(name)]
+
+    # The file
+
+    def _dialect_names(self) -> list[str]:
+        names = ["member"] if self.shown.get("members") else []
+        names += ["sheet"] if self.shown.get("sheets") else []
+        return [*names, "header_line", "delimiter", "quote", "encoding"]
+
+    def file_choices(self) -> list[dict[str, Any]]:
+        labels = {
+            "encoding": "Encoding",
+            "delimiter": "Delimiter",
+            "quote": "Quotes",
+            "header_line": "Column names",
+            "sheet": "Sheet",
+            "member": "File in the archive",
+        }
+        packed = bool(self.shown.get("sheets"))
+        found = []
+        for name in self._dialect_names():
+            if packed and name in ("encoding", "delimiter", "quote"):
+                continue  # the table is ours: nothing to choose
+            value = self.rules.get(name, AUTO)
+            value = NONE if name == "quote" and value == "" else str(value)
+            found.append(
+                {
+                    "name": name,
+                    "label": labels[name],
+                    "value": value,
+                    "options": self._options(name, value),
+                }
+            )
+        return found
+
+    def _options(self, name: str, value: str) -> list[tuple[str, str]]:
+        if name == "header_line":
+            lines = {*range(1, HEADER_LINES + 1), int(value) if value.isdigit() else 1} - {0}
+            options = [*((str(n), f"line {n}") for n in sorted(lines)), ("0", "none: numbered")]
+        elif name in ("sheet", "member"):
+            options = [(text, text) for text in self.shown.get(f"{name}s", ())]
+        else:
+            options = {"encoding": ENCODINGS, "delimiter": DELIMITERS, "quote": QUOTES}[name]
+        if value == AUTO:
+            first = {"sheet": "the first that is not empty"}.get(name, "choose …")
+            return [("", first), *options]
+        known = {option for option, _ in options}
+        return options if value in known else [(value, value), *options]
+
+    def _decimal(self, fields: dict[str, list[int]]) -> str | None:
+        """The decimal mark of the price; ``None`` where there is none to choose, or it is asked."""
+        asks = any(q["code"] == "unclear_decimal" for q in self.shown.get("questions", ()))
+        if asks or not fields.get("price"):
+            return None
+        return str(self._rule("price").get("decimal") or "")
+
+    # Questions
+
+    def _candidates(self, asked: Asked) -> list[dict[str, Any]]:
+        columns = self.shown.get("columns", ())
+        return [
+            {
+                "number": str(number),
+                "name": name_of(number, columns[number - 1]["name"]),
+                "samples": columns[number - 1]["samples"][:SAMPLES],
+            }
+            for number in asked.candidates
+            if 0 < number <= len(columns)
+        ]
+
+    def other_questions(self) -> list[dict[str, Any]]:
+        """Those that a rule answers; each leads to the row where the rule is."""
+        found = []
+        answered = {one.field for one in self.asked}
+        for question in self.shown.get("questions", ()):
+            name = self._field_of(question)
+            if name in answered and is_which(question) and not self._rule(name):
+                continue  # a list to choose from says it
+            place = next(
+                (n for n, text in enumerate(self.header, start=1) if text == question["column"]), 0
+            )
+            found.append({**question, "place": place, "field": name})
+        return found
+
+    def _field_of(self, question: Mapping[str, Any]) -> str:
+        return field_of(question, self.shown, self.job)
+
+    def open_questions(self) -> int:
+        return sum(not one.answer for one in self.asked) + sum(
+            question["code"] not in TOLD for question in self.other_questions()
+        )
+
+    # Columns
+
+    def columns(self, fields: dict[str, list[int]]) -> dict[str, Any]:
+        of = {number: name for name, places in fields.items() for number in places}
+        asks = {question["place"] for question in self.other_questions()}
+        rows = []
+        for column in self.shown.get("columns", ()):
+            number = column["index"]
+            chosen = of.get(number, "")
+            main = bool(chosen) and fields[chosen][0] == number
+            rows.append(
+                {
+                    "number": str(number),
+                    "name": name_of(number, column["name"])[:COLUMN_SHOWN],
+                    "samples": column["samples"][:SAMPLES],
+                    "field": chosen,
+                    "options": OPTIONS[chosen],
+                    "because": self._because(column, chosen),
+                    "suggestion": _suggestion(column) if not chosen else "",
+                    "likely": any(one["score"] >= LIKELY for one in column["suggestions"]),
+                    "editor": self.editor(chosen) if main else None,
+                    "asks": number in asks,
+                    "first": number in self.first,
+                }
+            )
+        order = {number: place for place, number in enumerate(self.first)}
+        rows.sort(key=lambda row: order.get(int(row["number"]), len(order)))
+        told = [r for r in rows if r["field"] or r["likely"] or r["first"]]
+        if len(rows) <= MANY or len(told) == len(rows):
+            return {"shown": rows, "folded": []}
+        return {"shown": told, "folded": [r for r in rows if r not in told]}
+
+    def _because(self, column: Mapping[str, Any], chosen: str) -> str:
+        """Why a column is what it is; what was there before is still for the same reason."""
+        number = column["index"]
+        if not chosen or chosen != column["field"]:
+            return ""
+        if column["because"] != CHOSEN:
+            return SHORT.get(column["because"], column["because"])
+        before = self.posted.had.get("fields")
+        if isinstance(before, dict) and number in (before.get(chosen) or ()):
+            reasons = self.posted.had.get("because")
+            return str(reasons.get(str(number), "")) if isinstance(reasons, dict) else ""
+        return ""
+
+    def _reasons(self, fields: dict[str, list[int]]) -> dict[str, str]:
+        of = {number: name for name, places in fields.items() for number in places}
+        reasons = {
+            str(column["index"]): self._because(column, of.get(column["index"], ""))
+            for column in self.shown.get("columns", ())
+        }
+        return {number: text for number, text in reasons.items() if text}
+
+    def editor(self, name: str) -> Editor:
+        rule = self._rule(name)
+        taken = set(rule.get("columns", ()))
+        return Editor(
+            name,
+            rule,
+            self.rules.get("blank", {}).get(name),
+            words=self._words(name, rule) if name == "active" else [],
+            label=LABELS[name],
+            joinable=[pair for pair in self._names() if pair[0] not in taken],
+        )
+
+    def _words(self, name: str, rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The words of a column, and what each means: those of the table, and others it has."""
+        table = rule.get("values", {})
+        values = {folded(word): (word, str(value)) for word, value in table.items()}
+        words = [(word, value or "blank") for word, value in values.values()]
+        seen = [record["raw"].get(name, "") for record in self.shown.get("preview", ())]
+        for number in rule.get("columns", ())[:1] if self.header else ():
+            seen += self.shown["columns"][number - 1]["samples"]
+        for word in seen:
+            if word.strip() and folded(word) not in values:
+                values[folded(word)] = (word, "")
+                words.append((word.strip(), ""))
+        return words[: WORDS - 1]
+
+    def constants(self, fields: dict[str, list[int]]) -> list[dict[str, str]]:
+        return [
+            {"name": n, "label": LABELS[n], "value": str(self._rule(n).get("constant") or "")}
+            for n in FIELDS
+            if n != "sku" and not fields.get(n)
+        ]
+
+    def conditions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = [
+            {
+                "column": str(one["column"]),
+                "kind": "is_not" if "is_not" in one else "is",
+                # HTML drops the line break that a text area begins with.
+                "words": "\n" + "\n".join(sorted(one.get("is_not") or one.get("is"), key=bool)),
+            }
+            for one in self.rules.get("only_if", ())
+        ]
+        return [*found, {"column": "", "kind": "is", "words": ""}][:CONDITIONS]
+
+    # Records
+
+    def records(self) -> list[Row]:
+        fields = self._read()
+        first = {n: self.header[places[0] - 1] for n, places in self.places().items() if places}
+        rows = []
+        for record in self.shown.get("preview", ()):
+            problems: dict[str, str] = {}
+            for problem in record["problems"]:
+                name = next(
+                    (n for n in fields if problem["code"].endswith(f"_{n}")),
+                    next((n for n in fields if first.get(n) == problem["column"]), fields[0]),
+                )
+                problems.setdefault(name, problem["message"])
+            cells = [
+                Cell(
+                    record["raw"].get(name, ""),
+                    value_as_text(name, record["values"].get(name)),
+                    problems.get(name, ""),
+                )
+                for name in fields
+            ]
+            rows.append(Row(record["line"], cells, record["skipped"]))
+        return rows
+
+    # Remembering
+
+    def _format_id(self) -> str:
+        if (chosen := self.posted.text("format")) and not self.shown.get("format"):
+            return str(chosen)
+        found = self.shown.get("format")
+        return str(found["id"]) if found else ""
+
+    def _remember(self) -> dict[str, str]:
+        if "supplier" in self.posted.data and self.posted.chosen_format is None:
+            return {name: self.posted.text(name) for name in ("supplier", "format_name")}
+        found = self.shown.get("format") or {}
+        if found.get("supplier"):
+            return {"supplier": found["supplier"], "format_name": found["name"]}
+        supplier = self.job.supplier.name if self.job.supplier else ""
+        return {"supplier": supplier, "format_name": format_name(self.job.file_name)}
+
+
+SEEN = ("Read: ", "Columns that the catalogue does not know")  # the list of columns shows it
+
+
+def name_of(number: int, name: str) -> str:
+    return name.strip() or f"column {number}"
+
+
+def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
+    """Rules with columns by number."""
+
+    def number(column: Any) -> int:
+        if isinstance(column, int):
+            return column
+        exact = [n for n, name in enumerate(header, start=1) if name == column]
+        like = [n for n, name in enumerate(header, start=1) if folded(name) == folded(column)]
+        return (exact or like or [1])[0]
+
+    columns = []
+    for rule in rules.get("columns", ()):
+        one = dict(rule)
+        if "column" in one:
+            one["columns"] = [one.pop("column")]
+        if "columns" in one:
+            one["columns"] = [number(column) for column in one["columns"]]
+        columns.append(one)
+    conditions = [{**one, "column": number(one["column"])} for one in rules.get("only_if", ())]
+    return {**rules, "columns": columns, "only_if": conditions}
+
+
+def value_as_text(name: str, value: Any) -> str:
+    if name == "active":
+        return {True: "Active", False: "Inactive"}.get(value, "")
+    if name == "price" and value:
+        return f"{Decimal(value):,.2f}"
+    return "" if value is None else str(value)
+
+
+def format_name(file_name: str) -> str:
+    """A name for a format out of a file's: without what differs from week to week."""
+    stem = file_name.rsplit("/")[-1].split(".")[0]
+    words = re.sub(r"[\W\d_]+", " ", stem).strip()
+    return words[:60] or "price list"
+
+
+def _suggestion(column: Mapping[str, Any]) -> str:
+    best = next(iter(column["suggestions"]), None)
+    if best is None:
+        return ""
+    name = best["field"]
+    return "may say what is active" if name == "active" else f"may be the {LABELS[name]}"
