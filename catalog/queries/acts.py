@@ -46,7 +46,7 @@ def change_sets_with(sku: str) -> set[int]:
         cursor.execute("SET LOCAL jit = off")
         products = list(there.values_list("pk", "created_in_id"))
         removed = list(gone.values_list("id", "created_in", "change_set_id"))
-    ids = {row[0] for row in [*products, *removed]}
+    ids = {row[0] for row in [*products, *removed] if row[0]}
     deletions = {row[2] for row in removed}
     found = {row[1] for row in [*products, *removed] if row[1]} | deletions
     found |= set(Change.objects.filter(product_id__in=ids).values_list("change_set_id", flat=True))
@@ -97,7 +97,8 @@ def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:
         "price": F("request__price"),
         "sku": F("request__sku"),
     }
-    return {row.pop("pk"): row for row in rows.values("pk", **names)}
+    found: list[dict[str, Any]] = [dict(row) for row in rows.values("pk", **names)]
+    return {row.pop("pk"): row for row in found}
 
 
 def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
@@ -111,7 +112,7 @@ def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
         cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
         changes = list(Change.objects.filter(change_set__in=edits)) if edits else []
         removed = list(RemovedProduct.objects.filter(change_set__in=deletions))
-    found = {entry.change_set_id: entry for entry in with_values_after(changes)}
+    found = {entry.change_set_id or 0: entry for entry in with_values_after(changes)}
     for product in removed:
         found[product.change_set_id] = HistoryEntry(
             None, "deleted", None, product.sku, product.pk, change_set_id=product.change_set_id

@@ -126,7 +126,7 @@ def _rules(job: ImportJob) -> Rules | None:
     rules = parse_rules(job.layout["rules"])
     usual = Rules()
     written = ("encoding", "delimiter", "quote", "sheet", "member")
-    return replace(rules, **{name: getattr(usual, name) for name in written}, header_line=1)  # type: ignore[arg-type]
+    return replace(rules, **{name: getattr(usual, name) for name in written}, header_line=1)
 
 
 def _file(job: ImportJob, mended: list[RowError]) -> bytes:

@@ -11,7 +11,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.operations.personal import switch_keys
-from catalog.queries.filters import FILTER_MAX_LENGTH, BadFilter, filtered_products
+from catalog.queries.filters import BadFilter, filtered_products
+from catalog.queries.own_filters import FILTER_MAX_LENGTH
 from catalog.queries.pagination import get_page
 from imports.models import ImportJob
 from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number

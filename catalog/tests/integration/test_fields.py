@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
+from django.http import StreamingHttpResponse
 from rest_framework.test import APIClient
 
 from catalog.export import export_lines
@@ -438,7 +439,7 @@ def test_the_columns_of_an_export_are_chosen_by_the_address(
     answer = editor.get(here, {"columns": "brand,sku"})
 
     async def body() -> bytes:
-        return b"".join([bytes(piece) async for piece in answer])
+        return b"".join([bytes(piece) async for piece in cast(StreamingHttpResponse, answer)])
 
     assert async_to_sync(body)() == b"brand,sku\nAcme,A\n"
     for columns in ("brand,colour", "sku,sku"):

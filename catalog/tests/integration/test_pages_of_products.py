@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -220,10 +221,10 @@ def test_what_a_person_has_set_for_the_list_is_kept(page: Client, lamp: Product)
 
 
 def test_the_way_back_is_the_list_as_it_was(page: Client, lamp: Product) -> None:
-    came = {"HTTP_REFERER": "http://testserver/products/?q=bo&page=2"}
+    came: dict[str, Any] = {"HTTP_REFERER": "http://testserver/products/?q=bo&page=2"}
     shown = page.get(f"/products/{lamp.pk}/", **came).content.decode()
     assert 'href="/products/?q=bo&amp;page=2"' in shown
-    other = {"HTTP_REFERER": "http://evil.example/products/?q=bo"}
+    other: dict[str, Any] = {"HTTP_REFERER": "http://evil.example/products/?q=bo"}
     assert 'href="/products/"' in page.get(f"/products/{lamp.pk}/", **other).content.decode()
 
 

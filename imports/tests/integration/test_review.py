@@ -225,7 +225,7 @@ def test_what_changed_after_the_review_is_compared_again_and_told(
         "sku,name,price\n" + "".join(f"S-{n},Lamp,2.00\n" for n in range(4)) + "S-4,Lamp,1.00\n"
         "NEW-1,New,1.00\nNEW-2,New,1.00\n"
     )
-    edit = {"actor": None}
+    edit: dict[str, Any] = {"actor": None}
     catalog.update_product(product_id=products[0].pk, data={"price": "2.00"}, **edit)  # unchanged
     catalog.update_product(product_id=products[1].pk, data={"name": "Desk lamp"}, **edit)
     catalog.delete_product(product_id=products[2].pk, **edit)  # now created
