@@ -1,6 +1,7 @@
 """Questions to the catalogue that pages and API ask."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -290,7 +291,7 @@ def product_history(product: Product | RemovedProduct) -> History:
         product.created_at, "created", sets.get(created_in or 0), state["sku"], product.pk
     )
     # What it began with is known if all that came after it is.
-    begun = {"version": 1, "values": state} if oldest <= 1 else {}
+    begun: dict[str, Any] = {"version": 1, "values": state} if oldest <= 1 else {}
     entries.append(replace(created, **begun))
     return History(entries, complete=oldest <= 1)
 
@@ -521,7 +522,7 @@ def _updated(change_set: ChangeSet, window: slice) -> list[HistoryEntry]:
     ]
 
 
-def with_values_after(changes: list[Change]) -> list[HistoryEntry]:
+def with_values_after(changes: Sequence[Change]) -> list[HistoryEntry]:
     """Updates with the values after: those before the product's next change, else those of today.
 
     In the order of ``changes``, which may be of several change sets.
