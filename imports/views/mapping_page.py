@@ -313,11 +313,7 @@ class Page:
         if not chosen or chosen != column["field"]:
             return ""
         if column["because"] != CHOSEN:
-<<<<<<< HEAD
-            return str(SHORT.get(column["because"], column["because"]))
-=======
             return SHORT.get(column["because"], str(column["because"]))
->>>>>>> work/pages
         before = self.posted.had.get("fields")
         if isinstance(before, dict) and number in (before.get(chosen) or ()):
             reasons = self.posted.had.get("because")
