@@ -172,8 +172,8 @@ class SearchIndexAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self.message_user(request, describe_search_index())
-        shown: HttpResponse = super().changelist_view(request, extra_context)
-        return shown
+        page: HttpResponse = super().changelist_view(request, extra_context)
+        return page
 
 
 @admin.register(ChangeSet)

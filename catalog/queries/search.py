@@ -26,8 +26,8 @@ class Among(Expression):
         super().__init__(output_field=BooleanField())
         self.params = params
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return search.BEYOND, self.params
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return search.BEYOND, tuple(self.params)
 
 
 def narrowed(cursor: CursorWrapper, products: QuerySet[Any]) -> QuerySet[Any] | None:

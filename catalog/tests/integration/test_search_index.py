@@ -522,7 +522,7 @@ def test_a_count_that_the_index_gives_comes_with_the_page(
 
 
 def test_the_admin_has_a_page_of_the_index(
-    admin_client: Client, make_product: Callable[..., Product]
+    static_files: None, admin_client: Client, make_product: Callable[..., Product]
 ) -> None:
     make_product("A-1")
     address = "/admin/catalog/searchindex/"
