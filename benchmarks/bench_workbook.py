@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import psutil
 import xlsxwriter
@@ -129,7 +129,7 @@ def _alone(path: Path) -> float:
     """Seconds of unpacking, without reading and applying."""
     with path.open("rb") as source, tempfile.NamedTemporaryFile() as target:
         started = time.perf_counter()
-        unpack(source, target.file)
+        unpack(source, cast(BinaryIO, target.file))
         return time.perf_counter() - started
 
 

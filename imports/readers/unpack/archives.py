@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 from imports.readers.csv import UnreadableFile
 from imports.readers.unpack import limits
@@ -41,7 +41,7 @@ def opened_gzip(file: BinaryIO) -> Iterator[IO[bytes]]:
     """What a gzip file holds. Raises ``UnreadableFile`` for a damaged one, also while reading."""
     file.seek(0)
     with damage_told("the gzip archive"), gzip.GzipFile(fileobj=file) as stream:
-        yield stream
+        yield cast(IO[bytes], stream)
 
 
 @contextmanager

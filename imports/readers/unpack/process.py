@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -60,7 +60,7 @@ def unpack(
     time: no room, a child that somebody killed.
     """
     source.flush()
-    job = {"source": source.fileno(), "target": target.fileno()}
+    job: dict[str, Any] = {"source": source.fileno(), "target": target.fileno()}
     job |= {"sheet": sheet, "member": member, "rows": rows}
     child = subprocess.Popen(
         [sys.executable, "-m", "imports.readers.unpack.child", json.dumps(job)],
@@ -133,14 +133,11 @@ def _listen(stdout: IO[bytes], tell: Callable[[float], None]) -> dict[str, Any]:
 
 def _result(answer: dict[str, Any], code: int) -> Unpacked:
     if "done" in answer:
-        done = answer["done"]
-        return Unpacked(
-            **{
-                field.name: tuple(value) if isinstance(value, list) else value
-                for field in fields(Unpacked)
-                if (value := done.get(field.name)) is not None
-            }
-        )
+        done: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in answer["done"].items()
+        }
+        return Unpacked(**done)
     if "members" in answer:
         raise NeedsChoice(answer["members"])
     if "refused" in answer:

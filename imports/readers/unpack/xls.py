@@ -52,7 +52,7 @@ def _stream(file: BinaryIO) -> bytes:
     chain = struct.unpack(f"<{len(table) // 4}I", table)
 
     def follow(number: int) -> bytes:
-        sectors = []
+        sectors: list[bytes] = []
         while number < 0xFFFFFFFA and len(sectors) <= len(chain):
             sectors.append(sector(number))
             number = chain[number]

@@ -99,7 +99,7 @@ def test_the_table_of_a_job_is_no_orphan(
     folder: Path, upload: Callable[..., ImportJob], messages: Messages
 ) -> None:
     job = upload("sku,name\nA-1,Lamp\n")
-    day = Path(job.file.name).parent
+    day = Path(str(job.file.name)).parent
     old = timezone.now() - timedelta(days=1, minutes=1)
     for name in ("a.table.csv", "b.table.csv"):
         (folder / day / name).touch()
