@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -133,13 +133,11 @@ def _listen(stdout: IO[bytes], tell: Callable[[float], None]) -> dict[str, Any]:
 
 def _result(answer: dict[str, Any], code: int) -> Unpacked:
     if "done" in answer:
-        done = answer["done"]
-        values: dict[str, Any] = {
-            field.name: tuple(value) if isinstance(value, list) else value
-            for field in fields(Unpacked)
-            if (value := done.get(field.name)) is not None
+        done: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in answer["done"].items()
         }
-        return Unpacked(**values)
+        return Unpacked(**done)
     if "members" in answer:
         raise NeedsChoice(answer["members"])
     if "refused" in answer:

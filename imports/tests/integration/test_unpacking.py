@@ -186,13 +186,13 @@ def test_whatever_is_killed_the_file_is_unpacked_once_more(
     kill: str, upload: Upload, messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = upload(xlsx())
-    real = unpack.unpack if kill == "child" else unpack._go_on  # type: ignore[attr-defined]
+    name = "unpack" if kill == "child" else "_go_on"
 
     def die(*args: Any, **values: Any) -> None:
         raise ChildProcessError("killed") if kill == "child" else KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(unpack, real.__name__, die)
+        patch.setattr(unpack, name, die)
         with pytest.raises((ChildProcessError, KeyboardInterrupt)):
             jobs.advance_import(job.pk)
     job.refresh_from_db()
@@ -204,7 +204,7 @@ def test_a_worker_that_was_overtaken_takes_its_table_away(
     upload: Upload, messages: Messages, without_leftovers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = upload(xlsx())
-    real = unpack.unpack  # type: ignore[attr-defined]
+    real = process.unpack
 
     def unpack_and_lose(*args: Any, **values: Any) -> Any:
         ImportJob.objects.filter(pk=job.pk).update(stage="staging")

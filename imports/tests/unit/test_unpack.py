@@ -302,8 +302,10 @@ def test_a_stray_cell_far_to_the_right_does_not_widen_the_table() -> None:
 def test_a_workbook_with_thousands_of_pictures_is_read() -> None:
     with zipfile.ZipFile(io.BytesIO(xlsx({"A": [["sku"], ["A-1"]], "B": []}))) as archive:
         members: dict[str, bytes | str] = {n: archive.read(n) for n in archive.namelist()}
-    members |= {f"xl/media/image{n}.png": bytes(30_000) for n in range(3_000)}
-    done, table = unpacked(zipped(members))
+    pictures: dict[str, bytes | str] = {
+        f"xl/media/image{n}.png": bytes(30_000) for n in range(3_000)
+    }
+    done, table = unpacked(zipped(members | pictures))
     assert (table, done.warnings) == (b"sku\nA-1\n", ())
 
 
