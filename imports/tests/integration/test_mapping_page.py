@@ -208,7 +208,7 @@ def test_rules_are_edited_and_kept(
     messages.run_all()
     job.refresh_from_db()
     lamp = Product.objects.get(sku="M-1")
-    assert (lamp.name, str(lamp.price), lamp.active) == ("Lamp in oak", "12.99", True)
+    assert (lamp.name, str(lamp.price), lamp.active) == ("Lamp in oak", "11.99", True)
     assert not Product.objects.get(sku="M-2").active
 
 
