@@ -480,7 +480,7 @@ class SortEntry(models.Model):
 
 
 class BroughtBack(models.Model):
-    """Products (``first_id <= id <= last_id``) among which an undo brought deleted ones back.
+    """Products (``first_id <= id <= last_id``) among which deleted ones were brought back.
 
     They have their old numbers, so the search index would not notice them otherwise.
     """

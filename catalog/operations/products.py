@@ -18,7 +18,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog import field_values, values
-from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
+from catalog.models import BroughtBack, Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.queries import products as queries
 from catalog.queries.fields import definitions
 from catalog.sql import upsert
@@ -373,11 +373,30 @@ def bring_back_product(*, product_id: int, actor: User | None) -> Product:
         created_at=removed.created_at,
         created_in=change_set,
         changed_in=change_set,
+        own_fields=removed.own_fields,
         **{name: getattr(removed, name) for name in FIELDS},
     )
     _save(product, force_insert=True)
+    BroughtBack.objects.create(first_id=product_id, last_id=product_id)
     _tell(Event.Type.PRODUCT_CREATED, product, change_set)
     return product
+
+
+@transaction.atomic
+def restore_product(
+    *, product_id: int, actor: User | None, values: Mapping[str, Any], version: int | None
+) -> Product:
+    """Give a product the values of an earlier state (``queries.products.HistoryEntry``).
+
+    Raises what ``update_product`` raises. Of own fields those in use are given back.
+    """
+    product = Product.objects.get(pk=product_id)
+    then, now = values.get("own_fields") or {}, product.own_fields or {}
+    own = {key: then.get(key) for key in definitions() if key in then or key in now}
+    data = {name: values[name] for name in FIELDS if name in values}
+    return update_product(
+        product_id=product_id, actor=actor, data={**data, "fields": own}, version=version
+    )
 
 
 def _locked(product_id: int, version: int | None) -> Product:

@@ -157,8 +157,8 @@ def product_restore(request: HttpRequest, pk: int) -> HttpResponse:
     if entry is None:
         raise Http404
     try:
-        saved = operations.update_product(
-            product_id=pk, actor=actor_of(request), data=entry.values, version=_version(request)
+        saved = operations.restore_product(
+            product_id=pk, actor=actor_of(request), values=entry.values, version=_version(request)
         )
     except operations.Conflict:
         messages.error(

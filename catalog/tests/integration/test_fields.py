@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.test import APIClient
 
 from catalog.export import export_lines
-from catalog.models import Change, ChangeSet, Field, Product
+from catalog.models import BroughtBack, Change, ChangeSet, Field, Product
 from catalog.operations import bulk, fields, products, undo
 from catalog.operations.products import Invalid
 from catalog.operations.retention import clear_changes
@@ -444,3 +444,19 @@ def test_the_columns_of_an_export_are_chosen_by_the_address(
     assert async_to_sync(body)() == b"brand,sku\nAcme,A\n"
     for columns in ("brand,colour", "sku,sku"):
         assert editor.get(here, {"columns": columns}).data["errors"]["columns"]
+
+
+def test_a_product_that_is_brought_back_or_restored_has_its_own_fields() -> None:
+    define("Brand"), define("Stock", "integer")
+    product = make("A", brand="Acme")
+    products.update_product(
+        product_id=product.pk, actor=None, data={"fields": {"brand": "Bolt", "stock": 2}}
+    )
+    product.refresh_from_db()
+    first = product_history(product).entries[-1]
+    products.restore_product(product_id=product.pk, actor=None, values=first.values, version=None)
+    assert own("A") == {"brand": "Acme"}
+    products.delete_product(product_id=product.pk, actor=None)
+    products.bring_back_product(product_id=product.pk, actor=None)
+    assert own("A") == {"brand": "Acme"}
+    assert BroughtBack.objects.filter(first_id=product.pk).exists()

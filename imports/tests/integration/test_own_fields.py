@@ -1,0 +1,244 @@
+"""A supplier's other columns: into fields of one's own, checked, reviewed, refused and undone."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from catalog.models import Change, Field, Product
+from catalog.operations import fields, undo
+from catalog.operations.products import create_product
+from catalog.sql import fields as sql_fields
+from conftest import Messages
+from imports.mapping.rules import parse_rules
+from imports.models import ImportJob
+from imports.operations import jobs, mending
+from imports.pipeline import chunks
+from imports.queries.mapping import mapping_of
+from imports.queries.rejects import rejects_csv
+from imports.queries.review import read_page
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Upload = Callable[..., ImportJob]
+
+
+@pytest.fixture(autouse=True)
+def defined() -> Iterator[None]:
+    """Brand, stock, a weight of three decimals, and a GTIN that no two products share."""
+    for data in (
+        {"label": "Brand", "type": "text"},
+        {"label": "Stock", "type": "integer"},
+        {"label": "Weight", "type": "decimal", "options": {"scale": 3}},
+        {"label": "GTIN", "type": "gtin", "unique": True},
+    ):
+        fields.create_field(data=data)
+    yield
+    with connection.cursor() as cursor:
+        for field in Field.objects.all():
+            sql_fields.drop_unique_index(cursor, field.pk)
+
+
+@pytest.fixture
+def run(upload: Upload, messages: Messages) -> Callable[..., ImportJob]:
+    """Import a text, to its end."""
+
+    def imported(text: str, **options: Any) -> ImportJob:
+        job = upload(text, **options)
+        messages.run_all()
+        job.refresh_from_db()
+        return job
+
+    return imported
+
+
+def own(sku: str) -> Any:
+    return Product.objects.values_list("own_fields", flat=True).get(sku=sku)
+
+
+FIRST = (
+    "sku,name,Brand,Stock,Weight,EAN\n"
+    "A,Lamp,Acme,3,0.5,4006381333931\n"
+    'B,Desk,"Bolt, ""Ltd""",0,,\n'
+    "C,Chair,,,,\n"
+)
+
+
+def test_columns_go_into_the_fields_that_they_name(run: Callable[..., ImportJob]) -> None:
+    job = run(FIRST)
+    assert (job.status, job.error, job.created, job.rejected) == ("completed", "", 3, 0)
+    assert own("A") == {
+        "brand": "Acme",
+        "stock": 3,
+        "weight": "0.500",
+        "gtin": "04006381333931",
+    }
+    assert own("B") == {"brand": 'Bolt, "Ltd"', "stock": 0}
+    assert own("C") is None
+    again = run(FIRST)
+    assert (again.unchanged, again.updated) == (3, 0)
+
+
+def test_only_the_columns_of_a_file_are_touched_and_a_blank_clears(
+    run: Callable[..., ImportJob],
+) -> None:
+    run(FIRST)
+    job = run("sku,brand\nA,\nB,New\n")
+    assert (job.updated, job.unchanged) == (2, 0)
+    assert own("A") == {"stock": 3, "weight": "0.500", "gtin": "04006381333931"}
+    assert own("B") == {"brand": "New", "stock": 0}
+    change = Change.objects.get(product__sku="A")
+    assert change.old_own_fields == {"brand": "Acme"}
+    plain = run("sku,name\nA,Lamp 2\n")
+    assert (plain.updated, own("A")["stock"]) == (1, 3)
+
+
+def test_a_rule_keeps_what_is_stored_where_a_cell_is_blank(run: Callable[..., ImportJob]) -> None:
+    run(FIRST)
+    rules = parse_rules(
+        {
+            "columns": [
+                {"column": "nr", "field": "sku"},
+                {"column": "marke", "field": "fields.brand"},
+                {"column": "gewicht", "field": "fields.weight", "decimal": ","},
+            ],
+            "blank": {"fields.brand": "keep"},
+        }
+    )
+    job = run("nr;marke;gewicht\nA;;1,25\nB;X;\n", rules=rules)
+    assert (job.status, job.error) == ("completed", "")
+    assert (own("A")["brand"], own("A")["weight"], own("B")["brand"]) == ("Acme", "1.250", "X")
+
+
+def test_a_decimal_comma_is_found_in_an_own_column_too(run: Callable[..., ImportJob]) -> None:
+    job = run("sku;name;Gewicht\nA;Lamp;1.250,5\nB;Desk;0,75\n")
+    assert (job.status, job.error) == ("completed", "")
+    assert (own("A")["weight"], own("B")["weight"]) == ("1250.500", "0.750")
+
+
+def test_what_an_own_field_does_not_take_is_refused_by_line(run: Callable[..., ImportJob]) -> None:
+    job = run(
+        "sku,name,Stock,GTIN\nA,Lamp,many,4006381333931\nB,Desk,2,4006381333930\nC,Mug,1,\n"
+        "D,Pot,1,4.00638E+12\nE,Pan,1,#REF!\n"
+    )
+    assert (job.created, job.rejected, job.total_records) == (1, 4, 5)
+    errors = list(job.errors.values_list("line", "column", "code"))
+    assert errors == [
+        (2, "Stock", "invalid_field"),
+        (3, "GTIN", "invalid_field"),
+        (5, "GTIN", "invalid_field"),
+        (6, "GTIN", "spreadsheet_error"),
+    ]
+
+
+def test_a_value_that_another_product_has_is_refused_with_its_record(
+    run: Callable[..., ImportJob],
+) -> None:
+    run("sku,name,gtin\nA,Lamp,4006381333931\n")
+    job = run("sku,name,gtin\nB,Desk,4006381333931\nC,Mug,73513537\nD,Pot,73513537\nE,Pan,\n")
+    assert (job.created, job.rejected, job.accounted_records) == (2, 2, job.total_records)
+    assert list(job.errors.values_list("line", "code")) == [
+        (2, "value_taken"),
+        (4, "value_taken"),
+    ]
+    assert job.errors.first().record == ["B", "Desk", "4006381333931"]  # type: ignore[union-attr]
+    lines = "".join(rejects_csv(job)).splitlines()
+    assert lines[1].startswith('B,Desk,4006381333931,2,"value_taken: Another product has the GTIN')
+
+
+def test_a_review_shows_own_fields_and_what_a_unique_one_refuses(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    run(FIRST)
+    job = run(
+        "sku,name,brand,gtin\nA,Lamp,Zen,4006381333931\nC,Chair,New,\nD,Mug,Dot,4006381333931\n",
+        review=True,
+    )
+    counts = job.shown["counts"]
+    assert (counts["created"], counts["updated"], counts["rejected"]) == (0, 2, 1)
+    rows = read_page(job, {"field": "own_fields"}).rows
+    assert [[(c.field, c.before, c.after) for c in row.changes] for row in rows] == [
+        [("fields.brand", "Acme", "Zen")],
+        [("fields.brand", None, "New")],
+    ]
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.updated, job.rejected, job.differing) == (2, 1, 0)
+
+
+def test_an_import_of_own_fields_is_undone_and_the_undo_too(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    run(FIRST)
+    job = run("sku,name,brand,stock\nA,Lamp,Zen,\nD,Mug,Dot,1\n")
+    assert job.change_set_id
+    taken_back = undo.start_undo(change_set_id=job.change_set_id, actor=None)
+    messages.run_all()
+    assert (own("A")["brand"], own("A")["stock"]) == ("Acme", 3)
+    assert not Product.objects.filter(sku="D").exists()
+    undo.start_undo(change_set_id=taken_back.pk, actor=None)
+    messages.run_all()
+    assert own("A")["brand"] == "Zen"
+    assert "stock" not in own("A")
+    assert own("D") == {"brand": "Dot", "stock": 1}
+
+
+def test_refused_own_values_are_mended_by_the_same_rules(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = run("sku;name;Gewicht\nA;Lamp;1,5\nB;Desk;heavy\n")
+    error = job.errors.get()
+    mending.save_cells(job_id=job.pk, cells={(error.pk, 2): "2,75"})
+    error.refresh_from_db()
+    assert error.is_mended
+    mended = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    mended.refresh_from_db()
+    assert (mended.status, mended.error, mended.created) == ("completed", "", 1)
+    assert own("B")["weight"] == "2.750"
+
+
+def test_a_field_that_is_deleted_while_its_import_runs_gets_no_values(
+    upload: Upload, messages: Messages
+) -> None:
+    create_product(actor=None, data={"sku": "Z", "name": "Z", "fields": {"brand": "Acme"}})
+    job = upload(FIRST)
+    messages.waiting.clear()
+    jobs.advance_import(job.pk)
+    brand = Field.objects.get(key="brand")
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    fields.delete_field(field_id=brand.pk, actor=None)
+    chunks.run_chunks(job.pk)
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "completed"
+    assert own("A") == {"stock": 3, "weight": "0.500", "gtin": "04006381333931"}
+
+
+def test_the_mapping_shows_own_fields_as_they_would_be_stored(
+    upload: Upload, messages: Messages
+) -> None:
+    job = upload("sku,name,Marke,Bestand\nA,Lamp,Acme,7\n", on_unclear="always")
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "awaiting_mapping"
+    shown = mapping_of(job)
+    assert [one["field"] for one in shown["columns"]] == [
+        "sku",
+        "name",
+        "fields.brand",
+        "fields.stock",
+    ]
+    assert shown["preview"][0]["values"]["fields.stock"] == 7
+
+
+def test_rules_that_name_a_field_that_there_is_not_fail_with_a_sentence(
+    run: Callable[..., ImportJob],
+) -> None:
+    column = {"column": "name", "field": "fields.colour"}
+    rules = parse_rules({"columns": [{"column": "sku", "field": "sku"}, column]})
+    job = run("sku,name\nA,red\n", rules=rules)
+    assert job.status == "failed"
+    assert "There is no field “fields.colour”. There are: fields.brand" in job.error
