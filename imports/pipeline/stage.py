@@ -167,8 +167,8 @@ def restart_staging(
     refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
     was when it was looked at.
     """
-    # Two workers may have been woken to read it: the first one's records must stay, and nobody
-    # hold the job's lock for long who has nothing to do with it, as the first one resolves under it.
+    # Two workers may have been woken to read it: the first one's records must stay, and the late
+    # one not hold the job's lock for long, under which the first one resolves.
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
