@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from catalog.values import FIELDS
-from imports.mapping.aliases import key_of
+from imports.mapping.aliases import bare_key_of, key_of
 from imports.mapping.choosing import Choice, ask_for_sku, because_of, choose
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules, resolve_columns
@@ -94,7 +94,8 @@ def follow(
         places = resolved[rule.field]
         fields.update(dict.fromkeys(places, rule.field))
         if len(places) == 1:
-            rule, asked = settle(table, rule, places[0], Rank.OWN_NAME)
+            own = rule.field != "active" or bare_key_of(table.header[places[0]]) == "active"
+            rule, asked = settle(table, rule, places[0], Rank.OWN_NAME if own else Rank.ALIAS)
             questions += asked
         settled.append(rule)
     if "sku" not in resolved:

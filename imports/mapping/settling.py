@@ -117,8 +117,7 @@ def _settle_active(
         return rule, []
     if active is not None and active.sure:
         return replace(rule, values=active.table), []
-    known = active is not None and active.name == "true/false" and active.reads > 0
-    if rank == Rank.OWN_NAME and known:
+    if rank == Rank.OWN_NAME:
         return rule, []  # what is no such word is refused by its line
     where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
     message = (

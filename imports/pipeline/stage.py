@@ -169,8 +169,8 @@ def restart_staging(
     refused while applying, stays counted. Raises ``Overtaken`` if the job is no longer where it
     was when it was looked at.
     """
-    # Two workers may have been woken to read it: the first one's records must stay, and its lock
-    # be left alone.
+    # Two workers may have been woken to read it: the first one's records must stay, and the late
+    # one not hold the job's lock for long, under which the first one resolves.
     moved = ImportJob.objects.filter(
         pk=job.pk,
         status=Status.PROCESSING,
@@ -184,6 +184,8 @@ def restart_staging(
         raise overtaken
     with connection.cursor() as cursor:
         staging.lock_job(cursor, job.pk)
+        if not moved.exists():
+            raise overtaken
         staging.create_staging(
             cursor, job.pk, may_keep=layout_keeps(layout), has_own=bool(layout.get("own"))
         )

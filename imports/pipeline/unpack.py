@@ -124,8 +124,11 @@ def _tell(job: ImportJob, target: TemporaryUploadedFile, share: float) -> None:
 
 def _go_on(job: ImportJob, **values: object) -> None:
     """Raises ``Overtaken`` if somebody else moved the job on, or ended it."""
-    now = timezone.now()
-    moved = _here(job).update(**values, stage=Stage.MATCHING, bytes_read=0, progress_at=now)
+    if values:  # else nothing was done that would be progress
+        values["attempts"] = 0
+    moved = _here(job).update(
+        **values, stage=Stage.MATCHING, bytes_read=0, progress_at=timezone.now()
+    )
     if not moved:
         raise Overtaken(f"job {job.pk} moved on without this worker")
     job.refresh_from_db()

@@ -357,7 +357,7 @@ def test_invisible_characters_around_an_sku_are_taken_off(run_import: Run) -> No
         ("B-1,x,y,NaN,true", "price", "invalid_price"),
         ("B-1,x,y,1e5,true", "price", "invalid_price"),
         ("B-1,x,y,-1,true", "price", "invalid_price"),
-        ('B-1,x,y,"1,299.00",true', "price", "invalid_price"),
+        ('B-1,x,y,"1,2990.00",true', "price", "invalid_price"),
         ("B-1,x,y,12.345,true", "price", "invalid_price"),
         ("B-1,x,y,10000000000,true", "price", "invalid_price"),
         ("B-1,x,y,٣,true", "price", "invalid_price"),

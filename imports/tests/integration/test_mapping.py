@@ -350,6 +350,7 @@ def test_files_of_well_known_shops_are_read_as_they_mean_it(
     assert all(product.price for product in Product.objects.all())
 
 
+@pytest.mark.django_db
 def test_ready_made_formats_stay_as_they_are() -> None:
     shopify = find_format("shopify")
     with pytest.raises(suppliers.ReadyMade):

@@ -215,7 +215,7 @@ ASKED = [
     ("sku;name;Status", ["A1;Lamp;1", "A2;Lamp;2"], ["unclear_active"]),
     ("sku;name;discontinued", ["A1;Lamp;0", "A2;Lamp;1"], ["unclear_active"]),
     ("sku;name;Status;Visible", ["A1;Lamp;active;yes"], ["unclear_active", "unclear_active"]),
-    ("sku;name;active", ["A1;Lamp;perhaps"], ["unclear_active"]),
+    ("sku;name;enabled", ["A1;Lamp;perhaps"], ["unclear_active"]),
     # Which text is the name?
     ("sku;Kurztext;price", ["A1;Lampe;5.00"], ["unclear_name"]),
 ]
@@ -240,6 +240,7 @@ def test_what_names_and_values_leave_open_is_asked(
         ("sku;name;price;availability", "A1;Lamp;12.00;in stock"),  # another matter
         ("sku;name;discontinued", "A1;Lamp;0"),  # of none
         ("sku;name;status", "A1;Lamp;"),
+        ("sku;name;active", "A1;Lamp;perhaps"),  # each is refused by its line
         ("sku;name;price;Weight;Preisgruppe", "A1;Lamp;12.00;0.35;B"),
     ],
 )

@@ -20,6 +20,7 @@ from rest_framework.test import APIClient
 from catalog.models import ChangeSet, Product, UndoConflict
 from conftest import Browserless, wait_for
 from imports.models import ImportJob
+from imports.operations.suppliers import create_supplier
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port
 from product_importer.local.stack import Stack
@@ -52,6 +53,7 @@ def rows(
     awaits = ImportJob.objects.filter(status="awaiting_review")
     wait_for(lambda: awaits.count() == len(reviews))
     wait_for(Attempt.objects.exists)
+    suppliers = [create_supplier(name=f"Supplier {n}", user=None).pk for n in range(4)]
     products = list(Product.objects.exclude(pk=edited.pk).values_list("pk", flat=True))
     deliveries = list(Delivery.objects.order_by("id").values_list("pk", flat=True)[:3])
     undos = UndoConflict.objects.values_list("change_set_id", flat=True)
@@ -72,7 +74,10 @@ def rows(
             "webhooks": hooks[:2],
             "webhooks/DELETE": hooks[2:],
             "deliveries": deliveries,
+            "suppliers": suppliers[1:2],
+            "suppliers/DELETE": suppliers[2:],
         },
+        "supplier": suppliers[0],
         "finished": faulty.pk,
         "receiver": receiver,
     }
