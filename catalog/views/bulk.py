@@ -47,6 +47,7 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
     act = _act(request)
     wanted = _wanted(request)
     place = list_place(request)
+    asked_from = place if "back" in request.POST else None
     if not wanted:
         raise Http404
     try:
@@ -55,13 +56,13 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
             typed = "".join(c for c in request.POST.get("typed", "") if c.isdigit())
             if typed != str(count):
                 typed = request.POST.get("typed", "")
-                return ask(request, act, wanted, place=place, typed=typed)
+                return ask(request, act, wanted, place=asked_from, typed=typed)
         edit: dict[str, Any] = {"active": act == "activate"}
         if act == "price":
             try:
                 edit = {"price": _price_change(request)}
             except ValueError as error:
-                return ask(request, act, wanted, place=place, refusal=str(error))
+                return ask(request, act, wanted, place=asked_from, refusal=str(error))
         change_set = bulk.start_bulk_act(
             kind=ChangeSet.Kind.BULK_DELETE if act == "delete" else ChangeSet.Kind.BULK_EDIT,
             actor=actor_of(request),
@@ -70,6 +71,8 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
         )
     except BadFilter as error:
         return refused(error)
+    if "back" not in request.POST:  # asked in the admin
+        return redirect("change-detail", change_set.pk)
     if not request.user.has_perm("catalog.view_changeset"):
         messages.info(request, f"{describe_act(change_set)}.")
         return redirect(list_url(place))

@@ -31,7 +31,7 @@ def ask(
     act: str,
     wanted: dict[str, Any],
     *,
-    place: str = "",
+    place: str | None = None,
     typed: str | None = None,
     refusal: str = "",
     shell: Mapping[str, Any] | None = None,
@@ -39,7 +39,7 @@ def ask(
     """The page that asks before ``act`` (of ``ACTS``), with how many products it means.
 
     ``wanted`` is what ``start_bulk_act`` takes: ``ids``, or ``filters`` with those ``without``.
-    ``place`` is where in the list the person comes from. ``typed`` is a number that was typed and
+    ``place`` is where in the list the person comes from, if so. ``typed`` is a number that was typed and
     is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's frame needs
     where the context processor does not bring it.
     """
@@ -63,7 +63,7 @@ def ask(
             "without": ",".join(str(number) for number in wanted.get("without", [])),
             "without_count": len(wanted.get("without", [])),
             "place": place,
-            "back": list_url(place),
+            "back": list_url(place or ""),
             "roundings": bulk.ROUNDINGS,
             "given": request.POST,
             "refusal": refusal,

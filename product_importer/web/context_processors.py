@@ -5,12 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.utils.functional import SimpleLazyObject
 
-from catalog.queries.personal import settings_of
 from catalog.queries.products import unfinished_bulk_acts
 from imports.models import ImportJob
 from imports.queries import live
+from product_importer.web.finder import KEYS
 
 
 def stylesheet(request: HttpRequest) -> str:
@@ -58,18 +57,18 @@ def may_see_fields(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.has_perm("catalog.view_field"))
 
 
-def _keys(user: Any) -> dict[str, Any]:
-    """Whether single keys work for this person; asked where a page needs it."""
-    known = user is not None and user.is_authenticated
-    return {"keys_on": SimpleLazyObject(lambda: settings_of(user).keys) if known else False}
+def _keys(request: HttpRequest) -> dict[str, Any]:
+    """Whether single keys work for this person; the session knows it since the log-in."""
+    session = getattr(request, "session", None)
+    return {"keys_on": session.get(KEYS, True) if session is not None else False}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     user = getattr(request, "user", None)
     if user is None or request.path.startswith(("/admin/", "/api/")):
-        return _keys(user)  # without a user: refused before it was asked for one
-    context: dict[str, Any] = dict(admin.site.each_context(request)) | _keys(user)
+        return _keys(request)  # without a user: refused before it was asked for one
+    context: dict[str, Any] = dict(admin.site.each_context(request)) | _keys(request)
     if user.is_authenticated:
         # Unfold keeps its navigation for those who may enter the admin.
         context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]

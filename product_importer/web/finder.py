@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
 from django.db.models import Q
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,10 +17,18 @@ from catalog.operations.personal import switch_keys
 from catalog.queries.filters import BadFilter, filtered_products
 from catalog.queries.own_filters import FILTER_MAX_LENGTH
 from catalog.queries.pagination import get_page
+from catalog.queries.personal import settings_of
 from imports.models import ImportJob
 from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number
 
 SHOWN = 6  # of each kind
+KEYS = "single_keys"  # in the session, so that no page asks the database for it
+
+
+@receiver(user_logged_in)
+def know_keys(request: HttpRequest, user: User, **_: Any) -> None:
+    """Take what the person has set along into the session."""
+    request.session[KEYS] = settings_of(user).keys
 
 
 @require_GET
@@ -77,7 +88,8 @@ def _imports(text: str) -> list[dict[str, Any]]:
 @require_POST
 def keys_switch(request: HttpRequest) -> HttpResponse:
     """Switch single keys on or off for this person, and stay where the person is."""
-    switch_keys(user=request.user, on=request.POST.get("on") == "1")
+    request.session[KEYS] = request.POST.get("on") == "1"
+    switch_keys(user=request.user, on=request.session[KEYS])
     there = request.POST.get("there", "")[:TEXT_MAX_LENGTH]
     local = there.startswith("/") and url_has_allowed_host_and_scheme(there, None)
     return redirect(there if local else "home")

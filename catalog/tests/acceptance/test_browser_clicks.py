@@ -8,7 +8,6 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Dialog, Locator, Page, expect
 
 from catalog.models import Product
-from catalog.operations.personal import switch_keys
 from catalog.operations.products import create_product, update_product
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,9 +113,7 @@ def test_who_changed_a_product_is_two_clicks_away_deleted_ones_too(
 
 
 @pytest.mark.usefixtures("lamps")
-def test_keys_go_where_they_say_and_are_off_in_fields(
-    open_page: Callable[..., Page], user: User
-) -> None:
+def test_keys_go_where_they_say_and_are_off_in_fields(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.keyboard.press("g")
     page.keyboard.press("p")
@@ -144,8 +141,10 @@ def test_keys_go_where_they_say_and_are_off_in_fields(
     )
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Lamp 12", exact=True)).to_be_visible()
-    switch_keys(user=user, on=True)
-    page.reload()
+    page.get_by_role("button", name="Your account").click()
+    page.locator("#pi-user-menu").get_by_role("button", name="Keys").click()
+    dialog.get_by_role("button", name="Switch them on").click()
+    expect(dialog).to_be_hidden()
     page.keyboard.press("g")
     page.keyboard.press("c")
     page.wait_for_url("**/changes/")
