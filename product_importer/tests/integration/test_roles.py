@@ -153,7 +153,7 @@ def addresses(resolver: Any = None, before: str = "/") -> Iterator[tuple[str, st
             continue
         for parameter in ("<int:pk>", f"(?P<pk>{ROW_NUMBER})"):
             part = part.replace(parameter, str(NOBODYS))
-        if "format" not in part:
+        if "<format>" not in part:
             path = before + part.strip("^$").replace("\\", "")
             yield pattern.name or path.strip("/"), path
 
