@@ -42,7 +42,8 @@ CHAIR-100,Garden chair,"Oak, folds flat",59.00,false
 @require_GET
 @may_see
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "imports/home.html", _home_context())
+    context = {**_home_context(), "formats": _formats(request)}
+    return render(request, "imports/home.html", context)
 
 
 def _home_context() -> dict[str, Any]:
@@ -56,7 +57,6 @@ def _home_context() -> dict[str, Any]:
     return {
         "title": "Home",
         "direct_above": _direct_above(),
-        "formats": formats_by_supplier(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status not in awaiting][:3],
@@ -93,11 +93,16 @@ def job_list(request: HttpRequest) -> HttpResponse:
         {
             "title": "Imports",
             "direct_above": _direct_above(),
-            "formats": formats_by_supplier(),
+            "formats": _formats(request),
             "page": page,
             "jobs": _with_progress(tell_undone(page.object_list)),
         },
     )
+
+
+def _formats(request: HttpRequest) -> list[Any] | None:
+    """The formats to choose from beside the drop zone, once somebody asks for them."""
+    return formats_by_supplier() if "formats" in request.GET else None
 
 
 def _direct_above() -> int | None:

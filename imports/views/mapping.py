@@ -30,10 +30,10 @@ may_import = permission_required("imports.add_importjob", raise_exception=True)
 @job_views.may_see
 def job_mapping(request: HttpRequest, pk: int) -> HttpResponse:
     """The page of a job that awaits its mapping; POST lets it go on."""
+    if request.method == "POST" and not request.user.has_perm("imports.add_importjob"):
+        raise PermissionDenied
     job = _job(pk)
     if request.method == "POST":
-        if not request.user.has_perm("imports.add_importjob"):
-            raise PermissionDenied
         return _save(request, job)
     if job.status != ImportJob.Status.AWAITING_MAPPING:
         return redirect("job-detail", pk)

@@ -68,9 +68,10 @@ def supplier_list(request: HttpRequest) -> HttpResponse:
 @may_see
 def supplier_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A supplier with its formats and imports; POST renames it."""
-    supplier = get_object_or_404(Supplier.objects.select_related("created_by"), pk=pk)
     if request.method == "POST":
         _check_may_change(request)
+    supplier = get_object_or_404(Supplier.objects.select_related("created_by"), pk=pk)
+    if request.method == "POST":
         try:
             operations.rename_supplier(supplier_id=pk, name=request.POST.get("name", ""))
         except operations.Invalid as error:
@@ -154,10 +155,11 @@ def _json(content: bytes) -> object:
 @may_see
 def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A format and its versions; POST renames it."""
+    if request.method == "POST":
+        _check_may_change(request)
     found = _format(pk)
     refusal = ""
     if request.method == "POST":
-        _check_may_change(request)
         try:
             name = request.POST.get("name", "")
             operations.change_format(format_id=pk, user=actor_of(request), name=name)

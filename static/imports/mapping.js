@@ -108,7 +108,8 @@
 
   function setUp() {
     const button = document.getElementById("map-show"); /* each choice shows what follows from it */
-    button.hidden = button.disabled = true; /* and Enter does not mean it */
+    button.hidden = true;
+    button.type = "button"; /* Enter means the next one that submits */
   }
 
   const remembered = (element) => ["supplier", "format_name"].includes(element.name);

@@ -440,3 +440,5 @@ def test_the_upload_form_asks_for_a_look_and_takes_a_format(
     answer = page.post("/imports/", {"file": SimpleUploadedFile("p.csv", b"x"), "format": "nope"})
     assert answer.status_code == 400
     assert 'value="always"' in page.get("/").content.decode()
+    for path in ("/", "/imports/"):
+        assert f'value="{kept.pk}"' in page.get(f"{path}?formats=1").content.decode()
