@@ -39,8 +39,8 @@ def ask(
     """The page that asks before ``act`` (of ``ACTS``), with how many products it means.
 
     ``wanted`` is what ``start_bulk_act`` takes: ``ids``, or ``filters`` with those ``without``.
-    ``place`` is where in the list the person comes from, if so. ``typed`` is a number that was typed and
-    is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's frame needs
+    ``place`` is where in the list the person comes from, if so. ``typed`` is a number that was
+    typed and is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's frame needs
     where the context processor does not bring it.
     """
     try:
