@@ -315,7 +315,7 @@ class RawFormRenderer(BrowsableAPIRenderer):
 
 
 _TEXT = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
-_DAY = {"type": "string", "format": "date"}
+_DAY = {"type": "string", "format": "date", "maxLength": 10}
 _FILTERS = [
     OpenApiParameter("q", _TEXT, description="SKU, name or description contains this, in any case"),
     OpenApiParameter("sku", _TEXT, description="contains this, in any case"),

@@ -40,8 +40,8 @@ def ask(
 
     ``wanted`` is what ``start_bulk_act`` takes: ``ids``, or ``filters`` with those ``without``.
     ``place`` is where in the list the person comes from, if so. ``typed`` is a number that was
-    typed and is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's frame needs
-    where the context processor does not bring it.
+    typed and is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's
+    frame needs where the context processor does not bring it.
     """
     try:
         products = bulk.chosen_products(wanted)

@@ -38,10 +38,14 @@ from imports.queries.review import (
     FLAGS,
     MAX_PAGE_SIZE,
     PAGE_SIZE,
+    PERCENT_MAX_LENGTH,
     SORTS,
     NoReview,
     read_page,
     shown,
+)
+from imports.queries.review import (
+    TEXT_MAX_LENGTH as TEXT_LIMIT,
 )
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
@@ -101,6 +105,9 @@ class FormFlag(Flag):
     """True or false in a form, where it is a word; a field that was left empty is false."""
 
 
+RULES_MAX_LENGTH = 2_000_000  # characters: a table of values may have 10,000 words
+
+
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class RulesField(serializers.JSONField):
     """Rules as JSON; in a form, its text."""
@@ -112,9 +119,18 @@ class RulesField(serializers.JSONField):
             raise serializers.ValidationError(error.problems) from error
 
 
-@extend_schema_field({"type": "string", "contentMediaType": "application/json"})
+@extend_schema_field(
+    {"type": "string", "contentMediaType": "application/json", "maxLength": RULES_MAX_LENGTH}
+)
 class FormRules(RulesField):
     """Rules in a form."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str) and len(data) > RULES_MAX_LENGTH:
+            raise serializers.ValidationError(
+                f"Rules of more than {RULES_MAX_LENGTH:,} characters are not taken."
+            )
+        return super().to_internal_value(data)
 
 
 class FormatField(serializers.CharField):
@@ -323,8 +339,16 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
                 "field", str, enum=list(FILTERED), description="updates of this field"
             ),
             OpenApiParameter("flag", str, enum=list(FLAGS), description="what looks suspicious"),
-            OpenApiParameter("more_than", str, description="prices that move by more per cent"),
-            OpenApiParameter("q", str, description="in the SKU or the name, in any case"),
+            OpenApiParameter(
+                "more_than",
+                {"type": "string", "maxLength": PERCENT_MAX_LENGTH},
+                description="prices that move by more per cent",
+            ),
+            OpenApiParameter(
+                "q",
+                {"type": "string", "maxLength": TEXT_LIMIT},
+                description="in the SKU or the name, in any case",
+            ),
             OpenApiParameter("left_out", str, enum=["yes", "no"], description="somebody did"),
             OpenApiParameter(
                 "sort", str, enum=list(SORTS), description="by the change, those of prices only"

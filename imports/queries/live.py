@@ -30,11 +30,6 @@ class Live:
         return bool(self.running_jobs or self.running_acts)
 
 
-def waiting_for_people() -> int:
-    """How many imports somebody has to decide about."""
-    return ImportJob.objects.filter(status=ImportJob.Status.AWAITING_REVIEW).count()
-
-
 def live(
     *, followed: Collection[int] = (), except_job: int | None = None, except_act: int | None = None
 ) -> Live:
@@ -44,7 +39,7 @@ def live(
     state = ImportJob.objects.aggregate(
         newest=Max("pk"),
         moved=Max("progress_at"),
-        waiting=Count("pk", filter=Q(status=ImportJob.Status.AWAITING_REVIEW)),
+        waiting=Count("pk", filter=Q(status__in=ImportJob.AWAITING)),
         left_out=Max("review_version"),
     )
     return Live(

@@ -21,7 +21,9 @@ from imports.sql import review as sql
 __all__ = [
     "FLAGS",
     "MAX_PAGE_SIZE",
+    "PERCENT_MAX_LENGTH",
     "SORTS",
+    "TEXT_MAX_LENGTH",
     "NoReview",
     "ReviewPage",
     "filters_of",
@@ -31,6 +33,8 @@ __all__ = [
 ]
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
+TEXT_MAX_LENGTH = 1_000  # of what a SKU or a name is to contain
+PERCENT_MAX_LENGTH = 20
 ACTIONS = {"created": compare.CREATED, "updated": compare.UPDATED}
 FLAGS = {
     "tenfold": compare.FLAG_TENFOLD,
@@ -140,12 +144,19 @@ def filters_of(given: Mapping[str, str]) -> sql.Filters:
     if field and action == "created":
         raise BadFilter({"field": "A field is updated; leave out “action=created”."})
     left_out = _choice(given, "left_out", ("yes", "no"))
+    text = given.get("q", "").replace("\0", "").strip()
+    if len(text) > TEXT_MAX_LENGTH:
+        raise BadFilter(
+            {
+                "q": f"The text has {len(text):,} characters; at most {TEXT_MAX_LENGTH:,} are allowed."
+            }
+        )
     return sql.Filters(
         action=ACTIONS.get(action, ""),
         fields=Change.Field[field.upper()] if field else 0,
         flags=FLAGS.get(flag, 0),
         more_than=_percent(given.get("more_than", "")),
-        text=given.get("q", "").replace("\0", "").strip()[:200],
+        text=text,
         left_out=left_out == "yes" if left_out else None,
     )
 
@@ -155,7 +166,7 @@ def _percent(text: str) -> Decimal | None:
     if not text:
         return None
     try:
-        percent = Decimal(text)
+        percent = Decimal(text[:PERCENT_MAX_LENGTH])
     except InvalidOperation:
         percent = Decimal(-1)
     if not percent.is_finite() or not 0 <= percent < 10**9:

@@ -8,8 +8,9 @@ from django.templatetags.static import static
 
 from catalog.queries.products import unfinished_bulk_acts
 from imports.models import ImportJob
-from imports.queries import live
 from product_importer.web.finder import KEYS
+
+JOBS_AT_MOST = 100  # that a page counts: beyond that, its badge says 100
 
 
 def stylesheet(request: HttpRequest) -> str:
@@ -50,7 +51,17 @@ def waiting_for_people(request: HttpRequest) -> int | str:
     user = getattr(request, "user", None)
     if user is None or not user.has_perm("imports.view_importjob"):
         return ""
-    return live.waiting_for_people() or ""
+    return sum(job.status in ImportJob.AWAITING for job in _jobs(request)) or ""
+
+
+def _jobs(request: HttpRequest) -> list[ImportJob]:
+    """The jobs that run or wait for somebody, the newest first: asked once for a whole page."""
+    found: list[ImportJob] | None = getattr(request, "shell_jobs", None)
+    if found is None:
+        moving = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, *ImportJob.AWAITING))
+        found = list(moving.order_by("-pk")[:JOBS_AT_MOST])
+        request.shell_jobs = found  # type: ignore[attr-defined]
+    return found
 
 
 def may_see_fields(request: HttpRequest) -> bool:
@@ -74,7 +85,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]
     if user.is_authenticated and not request.headers.get("HX-Request"):
         if user.has_perm("imports.view_importjob"):
-            context["running_jobs"] = ImportJob.unfinished()[:3]
+            running = [job for job in _jobs(request) if job.status in ImportJob.ACTIVE]
+            context["running_jobs"] = running[:3]
         if user.has_perm("catalog.view_changeset"):
             context["running_acts"] = unfinished_bulk_acts()[:3]
     return context

@@ -64,7 +64,7 @@ def away(*args: Any, **options: Any) -> Any:
 @pytest.fixture
 def lenient(page: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client that is given what an error becomes, on a site whose products cannot be read."""
-    monkeypatch.setattr("catalog.views.products.filtered_products", away)
+    monkeypatch.setattr("catalog.views.product_list.filtered_products", away)
     monkeypatch.setattr("catalog.api.products.filtered_products", away)
     page.raise_request_exception = False
     return page
@@ -103,7 +103,7 @@ def test_other_errors_stay_errors(lenient: Client, monkeypatch: pytest.MonkeyPat
     def broken(*args: Any) -> Any:
         raise ValueError("a mistake of ours")
 
-    monkeypatch.setattr("catalog.views.products.filtered_products", broken)
+    monkeypatch.setattr("catalog.views.product_list.filtered_products", broken)
     assert lenient.get("/products/").status_code == 500
 
 

@@ -7,6 +7,7 @@ from axes.models import AccessAttempt
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 
 from conftest import PASSWORD
 from product_importer.accounts.tokens import make_token
@@ -134,6 +135,6 @@ def test_the_admin_and_everybodys_menu_lead_to_the_one_page(page: Client) -> Non
 
 def test_somebody_without_the_admin_can_log_out_by_the_menu(page: Client) -> None:
     """Unfold's menu asks the admin for it, which is for staff."""
-    assert 'action="/admin/logout/"' in page.get("/tokens/").content.decode()
+    assert f'action="{reverse("logout")}"' in page.get("/tokens/").content.decode()
     assert page.post("/admin/logout/").headers["Location"] == "/login/"
     assert page.get("/tokens/").headers["Location"].startswith("/login/")
