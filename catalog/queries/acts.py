@@ -31,6 +31,7 @@ _VERBS = {
     "activate": ("Activated", "Activating"),
     "deactivate": ("Deactivated", "Deactivating"),
     "price": ("Changed the price of", "Changing the price of"),
+    "field": ("Changed a field of", "Changing a field of"),
 }
 _TEXT_SHOWN = 60  # characters of a value in a line
 
@@ -95,6 +96,7 @@ def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:
         "filters": F("request__filters"),
         "active": F("request__active"),
         "price": F("request__price"),
+        "own_field": F("request__own_field"),
         "sku": F("request__sku"),
     }
     found: list[dict[str, Any]] = [dict(row) for row in rows.values("pk", **names)]
@@ -148,6 +150,9 @@ def _bulk_sentence(one: ChangeSet, asked: dict[str, Any]) -> str:
     elif filters:
         which += " " + filters_in_words(filters)
     sentence = f"{_VERBS[act][0 if one.is_final else 1]} {which}"
+    if act == "field":
+        key, value = asked["own_field"]
+        return f"{sentence}: {key} {'cleared' if value is None else f'→ {value_text(value)}'}"
     return f"{sentence}: {price_in_words(asked['price'])}" if act == "price" else sentence
 
 
@@ -155,6 +160,8 @@ def bulk_act(asked: dict[str, Any]) -> str:
     """The name of the act that a bulk edit is, by what it was asked for."""
     if asked.get("price"):
         return "price"
+    if asked.get("own_field"):
+        return "field"
     return "activate" if asked.get("active") else "deactivate"
 
 

@@ -4,7 +4,7 @@
 of a text in any case, ``__gte`` and ``__lte`` from and up to, ``__isblank`` whether there is none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -134,3 +134,25 @@ _CONDITIONS: dict[str, Callable[[Definition, str], Any]] = {
     "lte": _range(LessThanOrEqual),
     "isblank": _is_blank,
 }
+
+
+_WORDS = {
+    "": "",
+    "in": " is one of",
+    "contains": " contains",
+    "gte": " from",
+    "lte": " to",
+    "isblank": " is blank",
+}
+
+
+def own_labels(given: Iterable[str]) -> dict[str, str]:
+    """What filters by own fields are called, those of fields that there are not by their names."""
+    own = [name for name in given if name.startswith(OWN_PREFIX)]
+    known = definitions() if own else {}
+    labels = {}
+    for name in own:
+        key, _, how = name.removeprefix(OWN_PREFIX).partition("__")
+        label = known[key].label if key in known else key
+        labels[name] = label[:100] + _WORDS.get(how, "")
+    return labels

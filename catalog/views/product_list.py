@@ -17,6 +17,7 @@ from catalog.operations import personal
 from catalog.queries import products as queries
 from catalog.queries.acts import FILTER_LABELS
 from catalog.queries.filters import FILTERS, BadFilter, active_filters, filtered_products
+from catalog.queries.own_filters import own_labels
 from catalog.queries.pagination import LAST, check_ordering, get_page
 from catalog.queries.personal import settings_of
 from catalog.views.bulk_confirm import refused
@@ -77,6 +78,7 @@ def shown_state(given: QueryDict, own: PersonSettings) -> dict[str, Any]:
     What it does not say of columns and rows is as the person has set it.
     """
     filters = active_filters(given)
+    labels = FILTER_LABELS | own_labels(filters)
     size = given.get("page_size", "")
     columns = [name for name in given.getlist("column") if name in COLUMNS]
     kept: dict[str, Any] = dict(filters)
@@ -103,7 +105,7 @@ def shown_state(given: QueryDict, own: PersonSettings) -> dict[str, Any]:
         "filter_query": urlencode(filters),
         "chips": [
             {
-                "label": FILTER_LABELS[name],
+                "label": labels[name],
                 "value": _CHIP_WORDS.get((name, text), text),
                 "without": _query(kept, **{name: None}),
             }

@@ -17,6 +17,7 @@ from catalog.queries import products as queries
 from catalog.queries.personal import settings_of
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
 from catalog.views.endings import list_place, list_url, tell_done
+from catalog.views.own_inputs import own_inputs, typed_own
 from catalog.views.product_list import EDITABLE, may_see, shown_state
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
@@ -81,10 +82,12 @@ def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
                 messages.success(request, "Nothing had changed.")
             return redirect(_page(pk, place))
         context, status = answer, answer["status"]
+    own = own_inputs(context["product"], typed_own(request.POST), context["field_errors"])
     return render(
         request,
         "catalog/product.html",
         {
+            "own_inputs": own,
             "title": product.sku,
             "place": place,
             "back": list_url(place),
@@ -190,6 +193,7 @@ def product_new(request: HttpRequest) -> HttpResponse:
         else:
             tell_done(request, f"{product.sku} was created.", product.changed_in)
             return redirect(_page(product.pk, place))
+    context["own_inputs"] = own_inputs(None, typed_own(request.POST), context["field_errors"])
     return render(request, "catalog/new.html", {"title": "New product", **context}, status=status)
 
 
@@ -312,6 +316,8 @@ def _typed(request: HttpRequest) -> dict[str, Any]:
         if name in request.POST
     }
     data["active"] = request.POST.get("active") == "true"
+    if own := typed_own(request.POST):
+        data["fields"] = own
     return data
 
 

@@ -146,11 +146,7 @@ def filters_of(given: Mapping[str, str]) -> sql.Filters:
     left_out = _choice(given, "left_out", ("yes", "no"))
     text = given.get("q", "").replace("\0", "").strip()
     if len(text) > TEXT_MAX_LENGTH:
-        raise BadFilter(
-            {
-                "q": f"The text has {len(text):,} characters; at most {TEXT_MAX_LENGTH:,} are allowed."
-            }
-        )
+        raise BadFilter({"q": f"The text may have {TEXT_MAX_LENGTH:,} characters at most."})
     return sql.Filters(
         action=ACTIONS.get(action, ""),
         fields=Change.Field[field.upper()] if field else 0,

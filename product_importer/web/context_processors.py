@@ -10,6 +10,8 @@ from catalog.queries.products import unfinished_bulk_acts
 from imports.models import ImportJob
 from product_importer.web.finder import KEYS
 
+# What the bar on top of every page shows of a job.
+BAR = ("status", "stage", "file_name", "processed_records", "total_records")
 JOBS_AT_MOST = 100  # that a page counts: beyond that, its badge says 100
 
 
@@ -58,8 +60,8 @@ def _jobs(request: HttpRequest) -> list[ImportJob]:
     """The jobs that run or wait for somebody, the newest first: asked once for a whole page."""
     found: list[ImportJob] | None = getattr(request, "shell_jobs", None)
     if found is None:
-        moving = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, *ImportJob.AWAITING))
-        found = list(moving.order_by("-pk")[:JOBS_AT_MOST])
+        moving = ImportJob.objects.filter(status__in=(*ImportJob.ACTIVE, *ImportJob.AWAITING))
+        found = list(moving.only(*BAR).order_by("-pk")[:JOBS_AT_MOST])
         request.shell_jobs = found  # type: ignore[attr-defined]
     return found
 

@@ -72,3 +72,36 @@ def test_deleting_a_field_asks_with_how_many_values_go(manager: Client) -> None:
 def test_an_editor_does_not_define_fields(client: Client, make_user: Callable[..., User]) -> None:
     client.force_login(make_user("edda", role="editor"))
     assert client.get("/fields/").status_code == 403
+
+
+def test_own_fields_stand_in_the_form_of_a_product_and_are_saved(manager: Client) -> None:
+    fields.create_field(data={"label": "Brand", "type": "text", "help": "As on the pack"})
+    sizes = {"choices": ["S", "M", "L"]}
+    fields.create_field(data={"label": "Sizes", "type": "choices", "options": sizes})
+    data = {"sku": "A", "name": "A", "fields": {"brand": "Acme", "sizes": ["S", "M"]}}
+    product = products.create_product(actor=None, data=data)
+    here = f"/products/{product.pk}/"
+    page = manager.get(here).content.decode()
+    assert 'name="field_brand" dir="auto" value="Acme"' in page
+    assert '<option value="M" selected>' in page
+    form = {"sku": "A", "name": "A", "price": "", "active": "true", "version": "1"}
+    sent = {**form, "field_brand": "Bolt", "field_sizes": ["", "L"]}
+    assert manager.post(here, sent).status_code == 302
+    product.refresh_from_db()
+    assert product.own_fields == {"brand": "Bolt", "sizes": ["L"]}
+    wrong = manager.post(here, {**form, "version": "2", "field_sizes": "XL", "field_brand": "B"})
+    text = wrong.content.decode()
+    assert wrong.status_code == 422
+    assert "“XL” is not in the list" in text
+    assert 'value="B"' in text
+
+
+def test_the_list_is_filtered_by_an_own_field_and_says_so(manager: Client) -> None:
+    fields.create_field(data={"label": "Brand", "type": "text"})
+    for sku, brand in (("A-1", "Acme"), ("B-1", "Bolt")):
+        data = {"sku": sku, "name": sku, "fields": {"brand": brand}}
+        products.create_product(actor=None, data=data)
+    page = manager.get("/products/", {"fields.brand__contains": "bol"}).content.decode()
+    assert "Brand contains: <b>bol</b>" in page
+    assert "B-1" in page
+    assert "A-1" not in page

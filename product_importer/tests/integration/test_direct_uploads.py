@@ -212,7 +212,7 @@ def test_the_same_file_again_is_held_for_review_once_a_worker_has_read_it(
     messages.run_all()
     again.refresh_from_db()
     assert (again.status, again.same_as, again.change_set) == ("awaiting_review", first, None)
-    assert f"import {first.pk}" in again.warnings[0]
+    assert f"as {first.file_name}" in again.warnings[0]
     assert ChangeSet.objects.count() == 1  # its place in the queue is free
 
 
@@ -225,7 +225,7 @@ def test_the_same_file_again_goes_through_with_a_warning_unless_it_was_to_be_hel
     messages.run_all()
     again.refresh_from_db()
     assert (again.status, again.unchanged, again.same_as) == ("completed", ROWS, first)
-    assert f"import {first.pk}" in again.warnings[0]
+    assert f"as {first.file_name}" in again.warnings[0]
 
 
 def test_a_file_without_a_hash_yet_is_nobodys_same_file(person: Client, messages: Messages) -> None:

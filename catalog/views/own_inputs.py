@@ -1,0 +1,56 @@
+"""The fields of one's own in a product's form: what stands in each, and what was typed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import QueryDict
+
+from catalog import field_values
+from catalog.models import Field, Product
+
+PREFIX = "field_"  # before a field's key, in a form
+
+
+def typed_own(posted: QueryDict) -> dict[str, str]:
+    """What was typed, by key; a form without such fields has none."""
+    return {
+        name.removeprefix(PREFIX): "|".join(one for one in posted.getlist(name) if one)
+        for name in posted
+        if name.startswith(PREFIX)
+    }
+
+
+def own_inputs(
+    product: Product | None, typed: Mapping[str, str], errors: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The inputs in the fields' order: what was typed goes before what is stored."""
+    stored = (product.own_fields if product else None) or {}
+    inputs = []
+    for field in Field.objects.filter(retired=False):
+        definition = field.definition
+        value = typed.get(field.key, field_values.as_text(definition, stored.get(field.key)))
+        inputs.append(
+            {
+                "field": field,
+                "name": PREFIX + field.key,
+                "value": value,
+                "choices": _choices(field, value),
+                "several": field.type == Field.Type.CHOICES,
+                "long": field.type == Field.Type.LONG_TEXT,
+                "error": errors.get(f"fields.{field.key}", ""),
+            }
+        )
+    return inputs
+
+
+def _choices(field: Field, value: str) -> list[tuple[str, str, bool]]:
+    """The options of a select: value, label, whether it is chosen."""
+    if field.type == Field.Type.BOOLEAN:
+        words = [("", "not said"), ("true", "yes"), ("false", "no")]
+        return [(one, label, one == value) for one, label in words]
+    if field.type not in (Field.Type.CHOICE, Field.Type.CHOICES):
+        return []
+    chosen = set(value.split(field_values.SEPARATOR))
+    options = [(one, one, one in chosen) for one in field.options.get("choices", ())]
+    none = [] if field.type == Field.Type.CHOICES else [("", "none", not value)]
+    return [*none, *options]
