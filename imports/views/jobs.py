@@ -39,20 +39,25 @@ CHAIR-100,Garden chair,"Oak, folds flat",59.00,false
 """
 
 
+OPEN_JOBS = 100  # that run or wait for somebody: as many as the navigation's badge counts
+
+
 @require_GET
 @may_see
 def home(request: HttpRequest) -> HttpResponse:
-    context = {**_home_context(), "formats": _formats(request)}
+    context = {**_home_context(request), "formats": _formats(request)}
     return render(request, "imports/home.html", context)
 
 
-def _home_context() -> dict[str, Any]:
+def _home_context(request: HttpRequest) -> dict[str, Any]:
     view = glance()
     awaiting = ImportJob.AWAITING
     open_jobs = ImportJob.listed().filter(status__in=(*ImportJob.ACTIVE, *awaiting))
     ended = ImportJob.listed().filter(status__in=ImportJob.FINAL)
-    jobs = tell_undone(open_jobs[:10].union(ended[:5], all=True).order_by("-id"))
-    running = _with_progress([job for job in jobs if not job.is_final])
+    jobs = tell_undone(open_jobs[:OPEN_JOBS].union(ended[:5], all=True).order_by("-id"))
+    unfinished = [job for job in jobs if not job.is_final]
+    request.shell_jobs = unfinished  # type: ignore[attr-defined]  # the page's frame shows them too
+    running = _with_progress(unfinished[:10])
     recent = [job for job in jobs if job.is_final]
     return {
         "title": "Home",
@@ -150,7 +155,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
 
 def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpResponse:
     return render(
-        request, "imports/home.html", {**_home_context(), "upload_error": message}, status=status
+        request, "imports/home.html", {**_home_context(request), "upload_error": message}, status=status
     )
 
 

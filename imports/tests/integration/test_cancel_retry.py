@@ -307,7 +307,7 @@ def test_a_file_that_was_imported_before_is_recognised(
     again = upload(FILE, file_name="renamed.csv", review_if_known=True)
     assert again.same_as == first
     assert again.review
-    assert f"import {first.pk}" in again.warnings[0]
+    assert f"as {first.file_name}" in again.warnings[0]
     assert "by mara" in again.warnings[0]
     messages.run_all()
     again.refresh_from_db()
