@@ -13,7 +13,7 @@ urlpatterns = [
     path("imports/<int:pk>/rejected/", mending.job_rejected, name="job-rejected"),
     path("imports/<int:pk>/mend/", mending.job_mend, name="job-mend"),
     path("imports/<int:pk>/mend/import/", mending.job_import_mended, name="job-import-mended"),
-    path("imports/<int:pk>/rejects.csv", jobs.job_rejects_csv, name="job-rejects-csv"),
+    path("imports/<int:pk>/rejects.csv", mending.job_rejects_csv, name="job-rejects-csv"),
     path("imports/<int:pk>/superseded/", jobs.job_superseded, name="job-superseded"),
     path("imports/<int:pk>/mapping/", mapping.job_mapping, name="job-mapping"),
     path(

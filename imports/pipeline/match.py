@@ -55,6 +55,9 @@ def match_columns(job: ImportJob, file: BinaryIO) -> Found:
     if not settled and (questions or job.on_unclear == OnUnclear.ALWAYS):
         dialect = {name: getattr(found.dialect, name) for name in DIALECT}
         ask(job, questions, found={"rules": rules_as_json(replace(rules, **dialect))})
+    if settled and "notes" in job.found:  # it is read once more, by the very same rules
+        matched = replace(found.matched, notes=job.found["notes"])
+        return replace(found, matched=matched)
     return found
 
 
@@ -101,7 +104,8 @@ def await_mapping(job: ImportJob, values: dict[str, Any]) -> None:
 
 def rules_to_keep(job: ImportJob, found: Found) -> dict[str, Any]:
     """What a job's row keeps of how its file is read, whatever becomes of the format."""
-    kept: dict[str, Any] = {"rules": rules_as_json(found.rules), "found": {}}
+    notes = {"notes": found.matched.notes}
+    kept: dict[str, Any] = {"rules": rules_as_json(found.rules), "found": notes}
     if found.format is not None:
         kept |= {
             "format": found.format.pk,

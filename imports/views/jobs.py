@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.db.models import Count, Min
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
@@ -24,10 +24,9 @@ from imports.queries.live import live
 from imports.queries.mending import in_words, mended_of
 from imports.queries.outcomes import tell_undone
 from imports.queries.progress import Progress, progress_of
-from imports.queries.rejects import NotKept, check_kept, rejects_response
+from imports.queries.rejects import NotKept, check_kept
 from imports.queries.review import review_context
 from product_importer.common.actor import actor_of
-from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 from product_importer.common.parsing import page_number, whole_number
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
@@ -155,7 +154,10 @@ def _upload(request: HttpRequest) -> HttpResponse:
 
 def _refused(request: HttpRequest, message: str, *, status: int = 400) -> HttpResponse:
     return render(
-        request, "imports/home.html", {**_home_context(request), "upload_error": message}, status=status
+        request,
+        "imports/home.html",
+        {**_home_context(request), "upload_error": message},
+        status=status,
     )
 
 
@@ -240,18 +242,6 @@ def job_superseded(request: HttpRequest, pk: int) -> HttpResponse:
         },
         status=410 if job.details_expired_at else 200,
     )
-
-
-@require_GET
-@may_see
-def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
-    job = _job(pk)
-    try:
-        return rejects_response(job, user_id=request.user.pk)
-    except NotKept:
-        return redirect("job-rejected", pk)  # the page says so
-    except TooManyDownloads as error:
-        return too_many_downloads(error)
 
 
 def not_kept(job: ImportJob) -> str:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -20,9 +20,11 @@ from imports.queries.mending import (
     mended_of,
     open_errors,
 )
+from imports.queries.rejects import NotKept, rejects_response
 from imports.views.jobs import may_see, not_kept
 from imports.views.review import may_import
 from product_importer.common.actor import actor_of
+from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 from product_importer.common.parsing import page_number, whole_number
 
 PAGE_ROWS = 50  # a form may have 1,000 fields
@@ -137,3 +139,15 @@ def job_import_mended(request: HttpRequest, pk: int) -> HttpResponse:
     except jobs.Refused as error:
         return rejected_page(request, job, refusal=str(error))
     return redirect("job-detail", new.pk)
+
+
+@require_GET
+@may_see
+def job_rejects_csv(request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+    job = get_object_or_404(ImportJob, pk=pk)
+    try:
+        return rejects_response(job, user_id=request.user.pk)
+    except NotKept:
+        return job_rejected(request, pk)  # the page says so
+    except TooManyDownloads as error:
+        return too_many_downloads(error)

@@ -55,7 +55,7 @@ def test_a_product_is_created_with_its_change_set_and_event(program: APIClient) 
     product = Product.objects.get()
     assert answer.json() == {
         "id": product.pk, "sku": "A-1", "name": "Lamp", "description": "Steel", "price": "12.50",
-        "active": True, "version": 1, "created_at": answer.json()["created_at"],
+        "active": True, "fields": {}, "version": 1, "created_at": answer.json()["created_at"],
         "updated_at": answer.json()["updated_at"],
     }  # fmt: skip
     change_set = ChangeSet.objects.get()

@@ -36,7 +36,7 @@ def begin(upload: Callable[..., ImportJob]) -> Begin:
     """Upload a file, and begin to read it by these rules."""
 
     def start(content: str, rules: dict[str, Any], **values: Any) -> ImportJob:
-        job = upload(content, **values)
+        job = upload(content, **{"checks": "warn", **values})  # however unusual it is
         first = content.partition("\n")[0]
         header = first.split(";")
         parsed = parse_rules(rules)
