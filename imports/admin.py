@@ -90,7 +90,7 @@ class RowErrorAdmin(ReadOnlyAdmin):
     list_display = ["line", "column", "code", "message", "page"]
     list_filter = ["code"]
     list_select_related = ["job"]
-    not_listed = ("record", *(f"job__{name}" for name in LONG))
+    not_listed = ("record", "mended", *(f"job__{name}" for name in LONG))
     search_fields = ["=job__id"]
     search_help_text = "Number of the import"
     show_full_result_count = False
@@ -130,6 +130,7 @@ class FormatVersionInline(TabularInline):
 class FormatAdmin(ReadOnlyAdmin):
     list_display = ["name", "supplier", "version", "ready_made", "last_used_at"]
     list_filter = ["ready_made"]
+    not_listed = ("rules", "columns")
     list_select_related = ["supplier"]
     search_fields = ["name", "supplier__name"]
     inlines = [FormatVersionInline]

@@ -101,7 +101,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     list_display = ["id", "delivery", "at", "response_status", "error", "latency_ms", "address"]
     list_filter = ["error", "at"]
     list_select_related = ["delivery"]
-    not_listed = ("response_headers", "response_body")
+    not_listed = ("request_headers", "response_headers", "response_body")
     search_fields = ["=delivery__id", "=endpoint__id"]
     search_help_text = "Number of the delivery or of the endpoint"
     show_full_result_count = False

@@ -30,6 +30,8 @@ JOB_FIELDS = {
     "format_version",
     "mode",
     "review",
+    "checks",
+    "mends",
     "total_records",
     "processed_records",
     "created",
@@ -214,7 +216,7 @@ def test_products_are_read_filtered_and_paged(
     assert page["count"] == 120
     assert len(page["results"]) == 50
     assert page["results"][0].keys() == {
-        "id", "sku", "name", "description", "price", "active", "version",
+        "id", "sku", "name", "description", "price", "active", "fields", "version",
         "created_at", "updated_at",
     }  # fmt: skip
     seen = [product["sku"] for product in page["results"]]

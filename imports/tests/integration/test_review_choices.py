@@ -4,10 +4,12 @@ import csv
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
+from django.http import StreamingHttpResponse
 from django.test import Client
 
 from catalog.models import Product
@@ -202,7 +204,11 @@ def test_a_review_made_anew_leaves_nothing_out(review: ImportJob, messages: Mess
 
 def test_the_list_is_a_csv_with_the_filters_of_the_page(review: ImportJob, page: Client) -> None:
     answer = page.get(f"/imports/{review.pk}/review.csv?more_than=18")
-    text = b"".join(answer.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+
+    async def body() -> bytes:
+        return b"".join([bytes(piece) async for piece in cast(StreamingHttpResponse, answer)])
+
+    text = async_to_sync(body)().decode("utf-8-sig")
     lines = list(csv.DictReader(text.splitlines()))
     assert [line["sku"] for line in lines] == ["S-07", "S-19", "S-20"]
     assert lines[0]["price_before"] == "100.00"

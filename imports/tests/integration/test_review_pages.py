@@ -129,7 +129,7 @@ def test_the_same_file_again_is_held_back_and_says_by_whom_it_was_imported(
     first, again = upload_page(), upload_page()
     assert first.status != again.status == "awaiting_review"
     text = text_of(page, f"/imports/{again.pk}/")
-    assert "This very file was uploaded before" in text
+    assert "This is the very same file as p.csv" in text
     assert "by mara" in text
     assert "Nothing would be created or updated" in text
     assert "Awaiting review" in text_of(page, "/")
@@ -279,8 +279,8 @@ def test_the_api_takes_the_same_file_again_and_says_so(
     first = post(page, "imports/", 202, file=SimpleUploadedFile("p.csv", FILE))
     messages.run_all()
     again = post(page, "imports/", 202, file=SimpleUploadedFile("p.csv", FILE))
-    assert f"import {first['id']}" in again["warnings"][0]
+    assert f"as {first['file_name']}" in again["warnings"][0]
     messages.run_all()
     done = get(page, f"imports/{again['id']}/")
     assert (done["status"], done["unchanged"]) == ("completed", 2)
-    assert f"import {first['id']}" in done["warnings"][0]
+    assert f"as {first['file_name']}" in done["warnings"][0]
