@@ -56,7 +56,7 @@ def test_a_program_imports_a_file_and_reads_the_list(
     api: Browserless, run: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     (tmp_path / "products.csv").write_text("sku,name,price\nA-1,Desk lamp,1.50\nB-1,x,1;5\n")
-    reads, imports = examples("python")
+    reads, imports, *_ = examples("python")
     told = run("python", imports)
     assert "{'created': 1, 'updated': 0, 'unchanged': 0, 'rejected': 1}" in told
     assert "\n3 price “1;5” is not a price." in told
