@@ -220,7 +220,7 @@
   function followState() {
     reopen();
     if (!results()) return;
-    results().closest("main").dataset.live = "";
+    results().closest("main").dataset.scripted = "";
     document.getElementById("product-ordering").value = results().dataset.ordering;
     for (const field of document.querySelectorAll("[data-place-field]")) field.value = results().dataset.place;
     showSelection();
