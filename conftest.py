@@ -40,9 +40,9 @@ from product_importer.local.processes import free_port, wait_until
 from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
 from product_importer.local.stack import Stack
 
-BROWSER_SECONDS = 30  # for what a page is to show
+BROWSER_SECONDS = 120  # for what a page is to show
 PASSWORD = "a-password-for-tests-1"
-WAIT_SECONDS = 40  # a machine may be slow; what does not come, does not come sooner
+WAIT_SECONDS = 300  # a machine may be slow; what does not come, does not come sooner
 
 
 # What is dear to start, and started by each process of a run that has a test with it.

@@ -244,6 +244,8 @@ _CLEANERS: dict[str, Any] = {
     "active": values.clean_active,
 }
 
+_CENT = Decimal("0.01")
+
 
 def _clean_value(field: str, value: Any, typed: bool) -> Any:
     if isinstance(value, bool) and field == "active":
@@ -262,7 +264,9 @@ def _clean_value(field: str, value: Any, typed: bool) -> Any:
         raise ValueError("The text contains half a character. Type it again.")
     by_hand = typed and field == "price"
     cleaned = values.clean_typed_price(value) if by_hand else _CLEANERS[field](value)
-    return Decimal(cleaned) if field == "price" and cleaned is not None else cleaned
+    if field == "price" and cleaned is not None:
+        return Decimal(cleaned).quantize(_CENT)  # as it is read back
+    return cleaned
 
 
 @transaction.atomic

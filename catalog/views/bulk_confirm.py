@@ -53,7 +53,7 @@ def ask(
         "catalog/bulk.html",
         {
             **(shell or {}),
-            "title": f"{ACTS[act][1]} {count:,} product{'' if count == 1 else 's'}?",
+            "title": f"{ACTS[act][1]} products",
             "act": act,
             "word": ACTS[act][1],
             "count": count,

@@ -92,6 +92,11 @@
     }
   });
 
+  /* Sent once, whichever way: the swap that follows takes the focus out of the form. */
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("form.pi-cell")) event.target.dataset.sent = "true";
+  }, true);
+
   /* Who goes elsewhere has ended the cell: it is saved, and the focus stays where it went. */
   document.addEventListener("focusout", (event) => {
     const form = event.target instanceof Element && event.target.closest("form.pi-cell");

@@ -273,7 +273,7 @@
      data-live="always" has it do so each time. Hidden tabs ask nothing. */
   function follow(box) {
     const followed = new Set();
-    let version = null;
+    let version = document.getElementById("pi-live")?.dataset.version; /* as the page was made */
     let timer = null;
 
     function showBar(text) {
@@ -326,7 +326,7 @@
         const state = answer.ok && !answer.redirected ? showBar(await answer.text()) : null;
         const always = document.querySelector("[data-live=always]");
         if (state) {
-          if (always || (version !== null && version !== state.version)) await refreshParts();
+          if (always || version !== state.version) await refreshParts();
           version = state.version;
           if (always || state.moving === "true" || document.querySelector("[data-live]")) wait = seconds(2);
         }

@@ -168,6 +168,7 @@ def test_the_log_out_is_reached_by_keyboard(open_page: Callable[..., Page], widt
     assert places == sorted(places), reached
     assert places[0] >= 0, reached
     page.keyboard.press("Enter")
+    expect(page.locator("#pi-user-menu")).to_be_visible()
     for name in ("Light", "Dark", "System", "Change password", "Keys", "Log out"):
         page.keyboard.press("Tab")
         expect(page.locator("#pi-user-menu").get_by_text(name, exact=True)).to_be_focused()

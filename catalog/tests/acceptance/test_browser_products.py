@@ -53,7 +53,7 @@ def test_a_product_is_created_found_and_deleted(open_page: Callable[..., Page]) 
     page.get_by_role("link", name="NEW-1", exact=True).click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete the product").click()
-    page.wait_for_url("**/products/")
+    page.wait_for_url("**/products/?q=desk")  # the list as it was
     assert not Product.objects.exists()
 
 
@@ -282,8 +282,6 @@ def test_an_export_imports_back_without_a_change(
         page.goto("/")
         page.set_input_files("#pi-file", file)
         page.wait_for_url("**/imports/*/")
-        if link != "CSV":  # no cell had to be guarded: it is the very same file, and the page asks
-            page.get_by_role("button", name="Apply 0 changes").click()
         job = finished(wait_for(lambda: ImportJob.objects.order_by("-id").first()))
         assert (job.status, job.unchanged, job.total_records) == ("completed", 130, 130)
         page.goto("/products/")

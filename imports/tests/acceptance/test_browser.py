@@ -31,7 +31,7 @@ def test_a_file_is_dropped_and_watched_until_its_products_are_there(
     page = open_page()
     page.set_input_files("#pi-file", file.path)
     page.wait_for_url("**/imports/*/")
-    expect(page.get_by_role("heading", name="supplier.csv")).to_be_visible()
+    expect(page.get_by_role("heading", name="supplier.csv", exact=True)).to_be_visible()
     the_job_completes(page)
     job = ImportJob.objects.get()
     expect(tile(page, "created")).to_have_text(f"{job.created:,}")

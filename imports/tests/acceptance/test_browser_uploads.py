@@ -401,7 +401,7 @@ def test_the_same_file_again_is_held_for_review(
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
     expect(page.locator("#job-panel .pi-status").first).to_have_text("Awaiting review")
-    expect(page.get_by_text("This very file was uploaded before")).to_be_visible()
+    expect(page.get_by_text("This is the very same file as")).to_be_visible()
 
 
 def test_a_file_over_the_limit_is_refused_on_the_page(

@@ -119,7 +119,8 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     first = upload("sku,name\n" + ROWS.format(*["Lamp"] * 60))
     messages.run_all(until=lambda: ImportJob.objects.get(pk=first.pk).is_final)
     first_event = Event.objects.get()  # it is due, and not delivered when the dump is made
-    running = upload("sku,name\n" + ROWS.format(*["Chair"] * 60) + "B-1,\n")
+    text = "sku,name\n" + ROWS.format(*["Chair"] * 60) + "B-1,\n"
+    running = upload(text, checks="warn")  # half of the names change, and that is meant
     waiting = upload("sku,name\nC-1,Table\n")
     messages.run_all(until=lambda: ImportJob.objects.get(pk=running.pk).stage == "applying")
     while not ImportJob.objects.get(pk=running.pk).updated:
