@@ -145,24 +145,31 @@ def _waiting(job: ImportJob, now: datetime) -> str:
 
 
 def _steps(job: ImportJob) -> list[Step]:
-    names = ["Upload", "Read", "Check duplicates", "Apply"]
-    looking = job.stage == Stage.COMPARING and job.is_to_compare
-    if job.review or looking:
-        names.insert(3, "Review")
+    looks = job.stage == Stage.COMPARING and job.is_to_compare
+    unpacks = job.stage == Stage.UNPACKING and job.bytes_read > 0
+    has = {
+        "Unpack": bool(job.table) or unpacks,
+        "Match columns": bool(job.unclear_at or job.mapped_at),  # where somebody is, or was, asked
+        "Review": job.review or looks,
+    }
+    every = ("Upload", "Unpack", "Match columns", "Read", "Check duplicates", "Review", "Apply")
+    names = [name for name in every if has.get(name, True)]
+    current = names.index(_current_step(job, looks=looks, unpacks=unpacks))
     if job.status == Status.COMPLETED:
         current = len(names)
-    elif job.stage in (Stage.APPLYING, Stage.FINISHING):
-        current = len(names) - 1
-    elif job.stage == Stage.COMPARING:
-        current = 3 if looking else len(names) - 1
-    elif job.stage == Stage.RESOLVING:
-        current = 2
-    else:
-        current = 1
-    if job.table or (job.stage == Stage.UNPACKING and job.bytes_read):
-        names.insert(1, "Unpack")
-        current += job.stage != Stage.UNPACKING
     return [
         Step(name, "done" if i < current else "current" if i == current else "ahead")
         for i, name in enumerate(names)
     ]
+
+
+def _current_step(job: ImportJob, *, looks: bool, unpacks: bool) -> str:
+    if job.unclear_at:
+        return "Match columns"
+    if unpacks:
+        return "Unpack"
+    if job.stage == Stage.RESOLVING:
+        return "Check duplicates"
+    if looks:
+        return "Review"
+    return "Apply" if job.stage in (Stage.COMPARING, Stage.APPLYING, Stage.FINISHING) else "Read"

@@ -26,6 +26,7 @@ from imports.pipeline import stage
 from imports.pipeline.finish import sweep_leftovers
 from imports.queries.formats import find_format
 from imports.queries.mapping import look, mapping_of
+from imports.queries.progress import progress_of
 
 GERMAN = "Artikel-Nr.;Kurztext;Preis A;Lager\nA1;Lampe;1.299,00;3\nA2;Stuhl;12,50;4\n"
 RULES = {
@@ -210,6 +211,24 @@ def test_rules_that_are_wrong_or_leave_something_open_are_named_and_the_job_wait
     assert job.status == "awaiting_mapping"
     columns[1]["decimal"] = "."
     assert save(job, {"columns": columns}).status == "processing"
+
+
+def test_the_bar_has_a_step_for_the_columns_of_one_that_was_asked_about(
+    waiting: Callable[..., ImportJob], messages: Messages
+) -> None:
+    def steps(job: ImportJob) -> list[tuple[str, str]]:
+        return [(step.name, step.state) for step in progress_of(job, timezone.now()).steps]
+
+    job = waiting()
+    asked = ("Match columns", "current")
+    assert steps(job)[:3] == [("Upload", "done"), asked, ("Read", "ahead")]
+    save(job, RULES)
+    job.refresh_from_db()
+    answered = [("Upload", "done"), ("Match columns", "done"), ("Read", "current")]
+    assert steps(job)[:3] == answered
+    messages.run_all()
+    job.refresh_from_db()
+    assert {state for _, state in steps(job)} == {"done"}
 
 
 def test_of_two_people_the_second_is_told(waiting: Callable[..., ImportJob], user: User) -> None:
