@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from kombu import Queue
 
+from product_importer import __version__
 from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
 from product_importer.ops import logging as logs
 from product_importer.web.csp import bucket_origins, content_security_policy
@@ -435,6 +436,7 @@ UNFOLD = {
             "950": "oklch(24% .045 215)",
         },
     },
+    "SITE_SUBHEADER": __version__,
     "SITE_URL": "/",
     "SITE_FAVICONS": [
         {

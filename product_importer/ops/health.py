@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from catalog.models import ChangeSet
 from catalog.operations.products import whose_turn
 from imports.models import ImportJob
+from product_importer import __version__
 from product_importer.celery import BEAT_KEY, WORKER_KEY_PREFIX
 from product_importer.common.downloads import open_downloads
 from product_importer.ops.probes import BROKER, DATABASE, SECONDS, own_connection
@@ -32,8 +33,8 @@ SILENT = "does not answer"
 @login_not_required
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers; nothing else is looked at."""
-    return HttpResponse("ok", content_type="text/plain")
+    """The process answers, and tells which version it runs; nothing else is looked at."""
+    return HttpResponse("ok", content_type="text/plain", headers={"X-Version": __version__})
 
 
 @login_not_required

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from conftest import PASSWORD
+from product_importer import __version__
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
@@ -79,3 +80,9 @@ def test_single_keys_are_switched_off_for_a_person(client: Client, user: User) -
     assert answer["Location"] == "/products/?q=x"
     assert 'data-on="false"' in client.get("/products/").content.decode()
     assert client.post("/keys/", {"on": "1", "there": "//evil.example"})["Location"] == "/"
+
+
+def test_the_version_stands_in_the_shell_and_in_what_a_probe_gets(page: Client) -> None:
+    assert __version__ in page.get("/").content.decode()
+    alive = Client().get("/healthz")
+    assert (alive.content, alive["X-Version"]) == (b"ok", __version__)
