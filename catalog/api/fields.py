@@ -51,7 +51,7 @@ class FieldSerializer(serializers.ModelSerializer[Field]):
         return dict(field.options)
 
 
-_BODY = {
+_BODY: dict[str, Any] = {
     "application/json": {
         "type": "object",
         "properties": {
@@ -69,6 +69,7 @@ _BODY = {
         },
     }
 }
+_NEW_BODY = {"application/json": {**_BODY["application/json"], "required": ["label", "type"]}}
 _REFUSED = {409: ErrorSerializer}
 
 
@@ -93,7 +94,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
         "destroy": "catalog.delete_field",
     }
 
-    @extend_schema(summary="Define a field", request=_BODY)
+    @extend_schema(summary="Define a field", request=_NEW_BODY)
     def create(self, request: Request) -> Response:
         try:
             field = fields.create_field(data=_object(request))

@@ -315,7 +315,12 @@ class RawFormRenderer(BrowsableAPIRenderer):
 
 
 _TEXT = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
-_DAY = {"type": "string", "format": "date", "maxLength": 10}
+_DAY: dict[str, Any] = {  # an empty filter filters nothing, as a form sends it
+    "anyOf": [
+        {"type": "string", "format": "date", "maxLength": 10},
+        {"type": "string", "maxLength": 0},
+    ]
+}
 _FILTERS = [
     OpenApiParameter("q", _TEXT, description="SKU, name or description contains this, in any case"),
     OpenApiParameter("sku", _TEXT, description="contains this, in any case"),

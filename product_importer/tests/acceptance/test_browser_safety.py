@@ -161,7 +161,7 @@ def test_after_a_log_out_back_shows_nothing_and_nothing_stays_stored(
     page.get_by_label("Select SECRET-1").check()
     page.evaluate("localStorage.setItem('pi-upload:secret.csv:1:1', 'an id')")
     assert "secret" in _stored(page)
-    page.get_by_text("mara", exact=True).click()  # the user's menu
+    page.get_by_role("button", name="Your account: mara").click()  # the user's menu
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     assert "secret" not in _stored(page).lower()
@@ -173,7 +173,7 @@ def test_after_a_log_out_back_shows_nothing_and_nothing_stays_stored(
 def test_a_password_is_changed_by_the_menu(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.goto("/products/")
-    page.get_by_text("mara", exact=True).click()
+    page.get_by_role("button", name="Your account: mara").click()
     page.get_by_role("link", name="Change password").click()
     expect(page.get_by_label("Old password")).to_be_focused()
     page.keyboard.type("wrong")
