@@ -7,7 +7,7 @@ as 14 digits. No value is ``None``.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -37,6 +37,7 @@ _integer = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.0+)?").fullmatch
 _decimal = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.[0-9]+)?").fullmatch
 _iso_date = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?").fullmatch
 _dotted_date = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})").fullmatch
+_short_date = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}").fullmatch
 _slashed_date = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})").fullmatch
 _several = re.compile(r"[|;\n]")
 
@@ -198,6 +199,10 @@ def _date(definition: Definition, text: str) -> str:
         day, month, year = map(int, found.groups())
     elif _slashed_date(text):
         raise ValueError(f"“{text[:40]}” may mean two days. Write the year first, like 2026-03-02.")
+    elif _short_date(text):
+        raise ValueError(
+            f"“{text[:40]}” has a year of two digits. Write all four, like 2026-03-02."
+        )
     else:
         raise ValueError(
             f"“{text[:40]}” is not a date. Write it with the year first, like 2026-03-02."
@@ -222,8 +227,27 @@ def _chosen(definition: Definition, texts: list[str]) -> list[str] | None:
     return [choice for choice in definition.choices if choice in found] or None
 
 
+def split_several(text: str) -> list[str]:
+    """The words of several of a list, as a file has them."""
+    return _several.split(text)
+
+
 def _choices(definition: Definition, text: str) -> list[str] | None:
-    return _chosen(definition, _several.split(text))
+    return _chosen(definition, split_several(text))
+
+
+def check_choices(choices: Sequence[str], type: str) -> None:
+    """Raise ``ValueError`` with a sentence for what cannot be the choices of a list."""
+    if not choices or not all(choices):
+        raise ValueError("A list needs at least one choice, and none may be blank.")
+    if len(choices) > CHOICES_AT_MOST:
+        raise ValueError(f"A list has at most {CHOICES_AT_MOST} choices.")
+    if any(len(one) > CHOICE_MAX_LENGTH or "\0" in one for one in choices):
+        raise ValueError(f"A choice has at most {CHOICE_MAX_LENGTH} characters.")
+    if len({one.casefold() for one in choices}) < len(choices):
+        raise ValueError("Two choices are the same but for case.")
+    if type == "choices" and any(set(one) & set("|;\n") for one in choices):
+        raise ValueError("A choice of several must not have | or ; in it: files separate by them.")
 
 
 def _link(definition: Definition, text: str) -> str:

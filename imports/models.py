@@ -10,7 +10,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from catalog.models import ChangeSet
-from imports.mapping.rules import layout_keeps
+from imports.mapping.rules import layout_keeps, layout_key
 from product_importer.common import request_id as origin
 
 # What only the work itself and the page of one job need: a header alone may be a megabyte.
@@ -485,6 +485,25 @@ class ImportJob(models.Model):
     def has_own(self) -> bool:
         """Whether its file has columns for fields of one's own."""
         return bool(self.layout.get("own"))
+
+    @property
+    def found_by(self) -> str:
+        """The key of the own field that its products are found by; blank where that is the SKU."""
+        return layout_key(self.layout)[0]
+
+    @property
+    def creates_unmatched(self) -> bool:
+        """Whether a record whose key no product has may become a new one (or is skipped, by mode)."""
+        return layout_key(self.layout)[1] == "create"
+
+    @property
+    def may_create(self) -> bool:
+        """Whether a product may be made of a record that none is found for.
+
+        Where such are refused, none is made either of what somebody deletes in the meantime.
+        """
+        refused = bool(self.found_by) and not self.creates_unmatched
+        return self.mode != self.Mode.UPDATE_ONLY and not refused
 
     @property
     def accounted_records(self) -> int:

@@ -4,7 +4,7 @@ What a field's definition may be is checked here for pages, API and admin alike.
 changed by change sets alone: deleting a field clears them in one, which can be undone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -115,6 +115,26 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
         with connection.cursor() as cursor:
             sql_fields.drop_unique_index(cursor, field.pk)
     return field
+
+
+@transaction.atomic
+def add_choices(*, key: str, words: Iterable[str]) -> dict[str, str]:
+    """Add the words that a list lacks; return how it spells each of those that it writes otherwise.
+
+    Raises ``ValueError`` with a sentence where they are too many. A field that is no list (any
+    more) stays as it is.
+    """
+    field = Field.objects.select_for_update(of=("self",)).order_by("pk").filter(key=key).first()
+    if field is None or field.type not in ("choice", "choices"):
+        return {}
+    choices = {one.casefold(): one for one in field.options["choices"]}
+    known = len(choices)
+    spelling = {word: choices.setdefault(word.casefold(), word) for word in words}
+    if len(choices) > known:
+        field_values.check_choices(list(choices.values()), field.type)
+        field.options = {"choices": list(choices.values())}
+        field.save(update_fields=["options"])
+    return {word: stored for word, stored in spelling.items() if word != stored}
 
 
 @transaction.atomic
@@ -236,16 +256,7 @@ def _choices(given: Any, type: str) -> list[str]:
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise ValueError("Send the list of choices as texts.")
     choices = [one.strip() for one in given]
-    if not choices or not all(choices):
-        raise ValueError("A list needs at least one choice, and none may be blank.")
-    if len(choices) > field_values.CHOICES_AT_MOST:
-        raise ValueError(f"A list has at most {field_values.CHOICES_AT_MOST} choices.")
-    if any(len(one) > field_values.CHOICE_MAX_LENGTH or "\0" in one for one in choices):
-        raise ValueError(f"A choice has at most {field_values.CHOICE_MAX_LENGTH} characters.")
-    if len({one.casefold() for one in choices}) < len(choices):
-        raise ValueError("Two choices are the same but for case.")
-    if type == "choices" and any(set(one) & set("|;\n") for one in choices):
-        raise ValueError("A choice of several must not have | or ; in it: files separate by them.")
+    field_values.check_choices(choices, type)
     return choices
 
 

@@ -1,12 +1,14 @@
 """The fields of one's own, as reads ask for them."""
 
+from collections.abc import Iterable
+
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import QuerySet
 
 from catalog.field_values import Definition
 from catalog.models import Field, Product
-from catalog.sql.fields import count_values
+from catalog.sql.fields import count_values, products_by_value
 
 
 def definitions() -> dict[str, Definition]:
@@ -40,3 +42,17 @@ def there_are() -> set[str]:
 def unique_keys() -> list[str]:
     """The keys of the fields that no two products share a value of, the retired ones too."""
     return list(Field.objects.filter(unique=True).values_list("key", flat=True))
+
+
+def names_taken() -> list[tuple[str, str]]:
+    """The keys and labels of all fields, whatever has become of them."""
+    return list(Field.objects.values_list("key", "label"))
+
+
+def skus_by_value(key: str, values: Iterable[object]) -> dict[str, list[str]]:
+    """The SKUs of the products that have these values under a key, by the values as texts."""
+    found: dict[str, list[str]] = {}
+    with connection.cursor() as cursor:
+        for value, sku in products_by_value(cursor, key, sorted(map(str, values))):
+            found.setdefault(value, []).append(sku)
+    return found

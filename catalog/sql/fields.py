@@ -66,6 +66,23 @@ def distinct_values(cursor: CursorWrapper, key: str) -> Iterator[tuple[Any, int,
             yield json.loads(text), count, sku
 
 
+def products_by_value(
+    cursor: CursorWrapper, key: str, values: list[str], *, limit: int = 1_000
+) -> list[tuple[str, str]]:
+    """The products that have one of some values under a key: value and SKU, by SKU."""
+    cursor.execute(
+        sql.SQL(
+            "SELECT own_fields ->> {key} AS value, sku FROM catalog_product"
+            " WHERE own_fields ->> {key} IS NOT NULL AND own_fields ->> {key} = ANY (%s)"
+            " ORDER BY lower(sku) LIMIT %s"
+        )
+        .format(key=sql.Literal(key))
+        .as_string(),
+        [values, limit],
+    )
+    return list(cursor.fetchall())
+
+
 # The values of a product under one key are taken away, or written anew in the form of another
 # type; old and new are arrays of JSON texts in step.
 _SET_VALUE = """

@@ -56,6 +56,16 @@ class SuggestionSerializer(serializers.Serializer[Any]):
     score = serializers.FloatField(help_text="from 0 to 1")
 
 
+class ProposedFieldSerializer(serializers.Serializer[Any]):
+    """A field that could be made of a column: ``fields/`` takes it as it is."""
+
+    label = serializers.CharField()
+    key = serializers.CharField()
+    type = serializers.CharField()
+    options = serializers.DictField()
+    unique = serializers.BooleanField()
+
+
 class ColumnSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(help_text="from 1")
     name = serializers.CharField()
@@ -63,6 +73,9 @@ class ColumnSerializer(serializers.Serializer[Any]):
     field = serializers.CharField(help_text="blank for a column that is left out")
     because = serializers.CharField(help_text="why")
     suggestions = SuggestionSerializer(many=True)
+    proposed_field = ProposedFieldSerializer(
+        allow_null=True, help_text="of a column that is left out: what to post to fields/"
+    )
 
 
 class QuestionSerializer(serializers.Serializer[Any]):

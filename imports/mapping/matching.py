@@ -7,14 +7,14 @@ values alone look like a field, are suggested and never taken unasked.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from catalog.values import FIELDS
 from imports.mapping.aliases import bare_key_of, key_of
 from imports.mapping.choosing import Choice, ask_for_sku, because_of, choose
 from imports.mapping.questions import Question
-from imports.mapping.rules import ColumnRule, Rules, resolve_columns
+from imports.mapping.rules import ColumnRule, Rules, own_key, resolve_columns
 from imports.mapping.settling import settle
 from imports.mapping.table import Memory, Rank, Table, reference
 from imports.mapping.telling import Column, columns_of, notes_of
@@ -54,7 +54,9 @@ def match(
 
 def _find(table: Table, rules: Rules) -> Matched:
     choices = [choose(table, name) for name in (*FIELDS, *table.memory.own.fields)]
-    questions: list[Question] = []
+    questions = _ask_for_key(table, rules, {c.field for c in choices if c.claim is not None})
+    if own_key(rules):  # what is no SKU for sure, is none: none is needed
+        choices = [choice for choice in choices if choice.field != "sku" or choice.claim]
     chosen: list[ColumnRule] = []
     because: dict[int, str] = {}
     for choice in choices:
@@ -75,6 +77,18 @@ def _find(table: Table, rules: Rules) -> Matched:
         questions=questions,
         notes=notes_of(table, matched, fields, tell=not own or not _are_plain(chosen)),
     )
+
+
+def _ask_for_key(table: Table, rules: Rules, found: Collection[str]) -> list[Question]:
+    """Ask where no column is the own field that products are to be found by."""
+    if not own_key(rules) or rules.key in found:
+        return []
+    label = table.memory.own.label(rules.key)
+    message = (
+        f"Products are to be found by their {label}, and no column is it. Say which one is, or "
+        "find them by another field."
+    )
+    return [Question("no_key", "", message)]
 
 
 def _are_plain(rules: Sequence[ColumnRule]) -> bool:
@@ -98,7 +112,8 @@ def follow(
             rule, asked = settle(table, rule, places[0], Rank.OWN_NAME if own else Rank.ALIAS)
             questions += asked
         settled.append(rule)
-    if "sku" not in resolved:
+    questions += _ask_for_key(table, rules, resolved)
+    if "sku" not in resolved and not own_key(rules):
         choice = Choice("sku")
         ask_for_sku(table, choice, table.claims["sku"])
         questions = [*choice.questions, *questions]

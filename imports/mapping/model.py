@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from imports.mapping.dates import Order
+
 AUTO = "auto"
 
 OWN_PREFIX = "fields."  # before the key of a field of one's own
@@ -31,7 +33,10 @@ class Value:
 
 # What a blank cell, or a cell that a table does not know, does to the stored value.
 Blank = Literal["keep", "clear", "refuse"] | Value
-Otherwise = Literal["keep", "refuse"] | Value
+Otherwise = Literal["keep", "refuse", "add"] | Value
+
+# What becomes of a record whose key no product has.
+NoMatch = Literal["refuse", "create"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class ColumnRule:
 
     ``decimal`` and ``group`` are the signs in a price (``None``: plain digits; every well-formed
     group sign). ``round`` is a step (``0.01``) or an ending (``.99``). ``values`` turns a cell's
-    words into the field's own; without ``otherwise`` others are read as if there was no table.
+    words into the field's own; without ``otherwise`` others are read as if there was no table, and
+    with ``add`` they become choices of an own field. ``date`` is the order of its numbers.
     """
 
     field: str
@@ -61,6 +67,7 @@ class ColumnRule:
     currency: str | None = None
     factor: Decimal | None = None
     round: str | None = None
+    date: Order | None = None
     values: Mapping[str, str] = dataclasses.field(default_factory=dict)
     otherwise: Otherwise | None = None
     prefix: str = ""
@@ -70,7 +77,11 @@ class ColumnRule:
 
 @dataclass(frozen=True)
 class Rules:
-    """All rules of a file. ``columns`` may be empty: then names decide."""
+    """All rules of a file. ``columns`` may be empty: then names decide.
+
+    ``key`` is the field that products are found by: the SKU, or an own one (``fields.gtin``).
+    ``no_match`` is for records whose key no product has; for the SKU the import's mode decides.
+    """
 
     encoding: str = AUTO
     delimiter: str = AUTO
@@ -78,6 +89,8 @@ class Rules:
     header_line: int | str = AUTO
     sheet: Column = AUTO
     member: str = AUTO
+    key: str = "sku"
+    no_match: NoMatch = "refuse"
     blank: Mapping[str, Blank] = dataclasses.field(default_factory=dict)
     only_if: tuple[Condition, ...] = ()
     columns: tuple[ColumnRule, ...] = ()
@@ -96,6 +109,11 @@ DEFAULT_BLANK: dict[str, Blank] = {
 def blank_of(rules: Rules, name: str) -> Blank:
     """What a blank cell does to a field."""
     return rules.blank.get(name, DEFAULT_BLANK.get(name, "clear"))
+
+
+def own_key(rules: Rules) -> str:
+    """The key of the own field that products are found by; blank where that is the SKU."""
+    return rules.key.removeprefix(OWN_PREFIX) if rules.key.startswith(OWN_PREFIX) else ""
 
 
 def may_keep(rules: Rules) -> bool:
@@ -118,6 +136,8 @@ def folded(word: str) -> str:
 
 def rules_as_json(rules: Rules) -> dict[str, Any]:
     """Rules as JSON; ``parse_rules`` gives the same ones back."""
+    # What is not in use is left out, and known to any release.
+    by_key = {"key": rules.key, "no_match": rules.no_match} if own_key(rules) else {}
     return {
         "encoding": rules.encoding,
         "delimiter": rules.delimiter,
@@ -125,6 +145,7 @@ def rules_as_json(rules: Rules) -> dict[str, Any]:
         "header_line": rules.header_line,
         "sheet": rules.sheet,
         "member": rules.member,
+        **by_key,
         "blank": {name: _outcome(blank) for name, blank in rules.blank.items()},
         "only_if": [_condition_as_json(condition) for condition in rules.only_if],
         "columns": [_rule_as_json(rule) for rule in rules.columns],
@@ -149,7 +170,7 @@ def _rule_as_json(rule: ColumnRule) -> dict[str, Any]:
     else:
         data["columns"] = list(rule.columns)
         data["separator"] = rule.separator
-    for name in ("decimal", "group", "currency", "round"):
+    for name in ("decimal", "group", "currency", "round", "date"):
         if (value := getattr(rule, name)) is not None:
             data[name] = value
     if rule.factor is not None:

@@ -6,13 +6,14 @@ forms of the values).
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog import field_values
 from catalog.field_values import Definition
 from imports.mapping.amounts import is_currency, plain_number, split_amount
 from imports.mapping.cells import CellProblem, Refused, check_no_error, says_nothing, unguarded
+from imports.mapping.dates import read_date
 from imports.mapping.html_text import text_of
 from imports.mapping.model import (
     OWN_PREFIX,
@@ -22,9 +23,12 @@ from imports.mapping.model import (
     Value,
     blank_of,
     folded,
+    own_key,
 )
 
 NUMBERS = ("integer", "decimal", "money")
+LISTS = ("choice", "choices")
+KEYS = ("text", "integer", "link", "image", "gtin", "choice", "decimal", "money", "date")
 _REMEMBERED = 5_000  # values of a column: those of most come again and again
 _LONGEST = 200  # characters of a cell that is remembered
 
@@ -35,10 +39,13 @@ class _Kept(Exception):
 
 @dataclass
 class OwnPlan:
-    """How the own fields of a file are read: ``takers`` give a value's JSON text by key."""
+    """How the own fields of a file are read: ``takers`` give a value's JSON text by key.
+
+    ``may_be_refused``: the catalogue may refuse a record for one of them, or find no product by it.
+    """
 
     takers: list[tuple[str, int, Callable[[list[str]], str]]]
-    unique: tuple[str, ...] = ()
+    may_be_refused: bool = False
     _known: list[tuple[str, int, Callable[[list[str]], str], dict[str, str]]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +91,7 @@ def own_plan(
     Raises ``RulesError`` for fields that there are not. Each taker reads one column, or what is
     remembered would not be the cell's alone: joined ones go by their first and are not quick.
     """
-    takers, problems = [], []
+    takers, problems = [], _misfits_of_key(rules, definitions)
     for number, rule in enumerate(rules.columns):
         if not rule.field.startswith(OWN_PREFIX):
             continue
@@ -104,8 +111,26 @@ def own_plan(
         raise RulesError(problems)
     if not takers:
         return None
-    unique = tuple(key for key, _, _ in takers if definitions[key].unique)
-    return OwnPlan(takers, unique)
+    unique = any(definitions[key].unique for key, _, _ in takers)
+    return OwnPlan(takers, may_be_refused=unique or bool(own_key(rules)))
+
+
+def _misfits_of_key(rules: Rules, definitions: Mapping[str, Definition]) -> list[str]:
+    """What keeps products from being found by the field that the rules name."""
+    key = own_key(rules)
+    if not key:
+        return []
+    definition = definitions.get(key)
+    if definition is None:
+        return [f"key: There is no field “{rules.key}”."]
+    if definition.type not in KEYS:
+        return [f"key: Products cannot be found by {definition.label}: too many may share a value."]
+    rule = next((rule for rule in rules.columns if rule.field == rules.key), None)
+    if rule is None:
+        return [f"key: No column is {definition.label}, which products are to be found by."]
+    if rule.constant is not None:
+        return [f"key: {definition.label} is the same in all records: it tells none apart."]
+    return []
 
 
 def _misfits(place: str, rule: ColumnRule, definition: Definition) -> list[str]:
@@ -115,14 +140,50 @@ def _misfits(place: str, rule: ColumnRule, definition: Definition) -> list[str]:
         found = [name for name in ("decimal", "group", "currency") if getattr(rule, name)]
     if rule.clean_html and definition.type not in ("text", "long_text"):
         found.append("clean_html")
+    if rule.date and definition.type != "date":
+        found.append("date")
+    if rule.otherwise == "add" and definition.type not in LISTS:
+        found.append("otherwise")
     wrong = [f"{place}.{name}: {definition.label} cannot have this rule." for name in found]
     fixed = [rule.constant] if rule.constant is not None else []
+    clean = _cleaner(rule, definition)
     for text in [*fixed, *rule.values.values()]:
         try:
-            field_values.clean(definition, text)
+            clean(text)
         except ValueError as error:
             wrong.append(f"{place}: {error}")
     return wrong
+
+
+def _cleaner(rule: ColumnRule, definition: Definition) -> Callable[[str], Any]:
+    """From a text to the value to keep, by the rules that are about the field's type."""
+    if rule.date is not None:
+        order = rule.date
+        return lambda text: field_values.clean(definition, text and read_date(text, order))
+    if rule.otherwise == "add":
+        return _Adding(definition)
+    return lambda text: field_values.clean(definition, text)
+
+
+class _Adding:
+    """Reads the words of a list, and takes those that are not in it: the first spelling counts."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+
+    def __call__(self, text: str) -> Any:
+        words = [text] if self.definition.type == "choice" else field_values.split_several(text)
+        known = {choice.casefold() for choice in self.definition.choices}
+        new: dict[str, str] = {}
+        for word in filter(None, map(str.strip, words)):
+            if word.casefold() not in known:
+                new.setdefault(word.casefold(), word)
+        if new:
+            # What a list may hold is checked as where somebody defines one.
+            choices = (*self.definition.choices, *new.values())
+            field_values.check_choices(choices, self.definition.type)
+            self.definition = replace(self.definition, choices=choices)
+        return field_values.clean(self.definition, text)
 
 
 def _json(value: Any) -> str:
@@ -133,12 +194,13 @@ def _taker(
     rules: Rules, rule: ColumnRule, columns: tuple[int, ...], definition: Definition
 ) -> Callable[[list[str]], str]:
     """From a record's cells to the JSON of a value: the order is that of the five's rules."""
+    clean = _cleaner(rule, definition)
     if rule.constant is not None:
-        constant = _json(field_values.clean(definition, rule.constant))
+        constant = _json(clean(rule.constant))
         return lambda cells: constant
     known = {folded(word): value for word, value in rule.values.items()}
     blank = blank_of(rules, rule.field)
-    if definition.required and blank == "clear":
+    if (definition.required and blank == "clear") or rule.field == rules.key:
         blank = "refuse"
     is_number = definition.type in NUMBERS
 
@@ -152,7 +214,7 @@ def _taker(
 
     def decided(outcome: Any) -> str:
         if isinstance(outcome, Value):
-            return _json(field_values.clean(definition, outcome.value))
+            return _json(clean(outcome.value))
         if outcome == "keep":
             raise _Kept
         if outcome == "refuse":
@@ -165,8 +227,8 @@ def _taker(
         check_no_error(text)
         word = folded(text)
         if word in known:
-            return _json(field_values.clean(definition, known[word]))
-        if word and known and rule.otherwise is not None:
+            return _json(clean(known[word]))
+        if word and known and rule.otherwise not in (None, "add"):
             if rule.otherwise == "refuse":
                 raise Refused(
                     "invalid_field",
@@ -177,7 +239,7 @@ def _taker(
         if not word or says_nothing(text):
             return decided(blank)
         text = _plain(rule, text) if is_number else unguarded(text)
-        return _json(field_values.clean(definition, text))
+        return _json(clean(text))
 
     return take
 

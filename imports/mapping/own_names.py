@@ -112,6 +112,15 @@ class OwnNames:
         return _first(self._usual, name)
 
 
+_READY_MADE = {key_of(key): key for key in _ALIASES}
+_READY_MADE |= {name: key for key, names in _BY_KEY.items() for name in names}
+
+
+def ready_made_key(name: str) -> str:
+    """The key of the ready-made field that a column's name usually means, or blank."""
+    return _first(_READY_MADE, name)
+
+
 def _first(known: Mapping[str, str], name: str) -> str:
     keys: Iterable[str] = (key_of(name), bare_key_of(name))
     return next((known[key] for key in keys if key and key in known), "")

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 from catalog.field_values import KEY_MAX_LENGTH
 from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
 from imports.mapping.cells import CLEANERS
+from imports.mapping.dates import ORDERS, Order
 from imports.mapping.model import (
     AUTO,
     DEFAULT_BLANK,
@@ -23,6 +24,7 @@ from imports.mapping.model import (
     Column,
     ColumnRule,
     Condition,
+    NoMatch,
     Otherwise,
     Rules,
     RulesError,
@@ -30,6 +32,7 @@ from imports.mapping.model import (
     blank_of,
     folded,
     may_keep,
+    own_key,
     rules_as_json,
 )
 
@@ -47,8 +50,10 @@ __all__ = [
     "Value",
     "blank_of",
     "folded",
+    "layout_key",
     "layout_keeps",
     "may_keep",
+    "own_key",
     "parse_rules",
     "resolve_columns",
     "rules_as_json",
@@ -80,9 +85,10 @@ _ONLY_FOR = {
     "round": ("price",),
     "prefix": ("sku",),
     "clean_html": TEXT_FIELDS,
+    "date": (),
 }
 
-_ALSO_OWN = ("decimal", "group", "currency", "clean_html")
+_ALSO_OWN = ("decimal", "group", "currency", "clean_html", "date")
 
 _own = re.compile(rf"{re.escape(OWN_PREFIX)}[a-z][a-z0-9_]{{0,{KEY_MAX_LENGTH - 1}}}").fullmatch
 _step = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?").fullmatch
@@ -110,6 +116,15 @@ def layout_keeps(layout: Mapping[str, Any]) -> bool:
     return bool(rules) and may_keep(parse_rules(rules))
 
 
+def layout_key(layout: Mapping[str, Any]) -> tuple[str, NoMatch]:
+    """The key of the own field that products of such a file are found by, or blank, and what
+    becomes of records without a product."""
+    rules = layout.get("rules") or {}
+    if "key" not in rules:
+        return "", "refuse"
+    return own_key(Rules(key=rules["key"])), rules["no_match"]
+
+
 class _Reader:
     """Reads rules, and collects what is wrong; what it returns then is of no use."""
 
@@ -135,10 +150,25 @@ class _Reader:
             header_line=self.header_line(known.get("header_line", AUTO)),
             sheet=self.column("sheet", known.get("sheet", AUTO)),
             member=self.text("member", known.get("member", AUTO)),
+            key=self.key(known.get("key", "sku")),
+            no_match=self.no_match(known.get("no_match", "refuse"), known.get("key", "sku")),
             blank=blank,
             only_if=only_if,
             columns=columns,
         )
+
+    def key(self, value: object) -> str:
+        if value != "sku" and not _is_own(value):
+            self.wrong("key", f"It has to be “sku”, or a field of your own: {OWN_PREFIX}KEY.")
+            return "sku"
+        return str(value)
+
+    def no_match(self, value: object, key: object) -> NoMatch:
+        if value not in ("refuse", "create"):
+            self.wrong("no_match", "It has to be “refuse” or “create”.")
+        elif value == "create" and key == "sku":
+            self.wrong("no_match", "Where the SKU is the key, the import's mode says it.")
+        return "create" if value == "create" else "refuse"
 
     def blanks(self, data: object) -> dict[str, Any]:
         own = tuple(name for name in data if _is_own(name)) if isinstance(data, dict) else ()
@@ -201,7 +231,8 @@ class _Reader:
             return ColumnRule("")
         for key, fields in _ONLY_FOR.items():
             if key in known and name not in fields and not (_is_own(name) and key in _ALSO_OWN):
-                self.wrong(f"{place}.{key}", f"Only {' and '.join(fields)} can have this rule.")
+                those = " and ".join(fields) or "own fields of dates"
+                self.wrong(f"{place}.{key}", f"Only {those} can have this rule.")
         if sum(key in known for key in ("column", "columns", "constant")) != 1:
             self.wrong(place, "It needs one of “column”, “columns” and “constant”.")
         constant = None
@@ -221,8 +252,15 @@ class _Reader:
             prefix=self.prefix(f"{place}.prefix", known.get("prefix", "")),
             fill_down=self.flag(f"{place}.fill_down", known.get("fill_down", False)),
             clean_html=self.flag(f"{place}.clean_html", known.get("clean_html", False)),
+            date=self.order(f"{place}.date", known.get("date")),
             **self.price_rules(place, known),
         )
+
+    def order(self, place: str, value: object) -> Order | None:
+        if value is not None and value not in ORDERS:
+            self.wrong(place, f"It has to be one of {', '.join(ORDERS)}.")
+            return None
+        return cast(Order | None, value)
 
     def columns_of(self, place: str, known: dict[str, Any]) -> tuple[Column, ...]:
         if "column" in known:
@@ -318,6 +356,8 @@ class _Reader:
         place, value = f"{place}.otherwise", known.get("otherwise")
         if value is None:
             return None
+        if value == "add" and _is_own(name):
+            return "add"
         if not known.get("values"):
             self.wrong(place, "It needs “values” beside it.")
         if value == "refuse" or (value == "keep" and name != "sku"):

@@ -4,8 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from catalog.field_values import Definition, clean
 from catalog.values import clean_price
 from imports.mapping.amounts import plain_number, split_amount
+from imports.mapping.dates import orders_of, read_date
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule
@@ -21,9 +23,51 @@ def settle(
     definition = table.memory.own.definition(rule.field)
     if definition is not None and definition.type in NUMBERS:
         return _settle_number(table, rule, place)
+    if definition is not None and definition.type == "date":
+        return _settle_date(table, rule, place)
     if rule.field == "active":
         return _settle_active(table, rule, place, rank)
     return rule, []
+
+
+def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule, list[Question]]:
+    """The order of day, month and year, where the values do not read without it.
+
+    A day beyond the twelfth settles it. Years of two digits are refused by their lines.
+    """
+    if rule.date is not None or rule.values:
+        return rule, []
+    unsure = [value for value in table.values(place) if value.strip() and not _is_clear(value)]
+    orders = {value: orders_of([value]) for value in unsure}
+    settled = {found[0] for found in orders.values() if len(found) == 1}
+    left_open = [value for value, found in orders.items() if len(found) > 1]
+    if len(settled) == 1:
+        return replace(rule, date=settled.pop()), []
+    if not settled and not left_open:
+        return rule, []
+    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    if settled:
+        message = f"{where} writes its dates in several orders: {table.examples(place, 4)}."
+    else:
+        first = left_open[0]
+        days = " or ".join(dict.fromkeys(read_date(first, order) for order in orders[first]))
+        message = (
+            f"{where} leaves it open which day is meant: “{first.strip()[:40]}” may be {days}."
+        )
+    message += " Say in which order day, month and year stand."
+    return rule, [Question("unclear_date", table.header[place], message)]
+
+
+_ONE_DAY = Definition("", "", "date")
+
+
+def _is_clear(value: str) -> bool:
+    """Whether a date reads without a rule."""
+    try:
+        clean(_ONE_DAY, value)
+    except ValueError:
+        return False
+    return True
 
 
 def _settle_price(

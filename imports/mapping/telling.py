@@ -8,6 +8,7 @@ from rapidfuzz import fuzz, process
 from catalog.values import FIELDS
 from imports.mapping.aliases import STRONG, WEAK, bare_key_of
 from imports.mapping.choosing import LOOKED_AT, NAMED
+from imports.mapping.dates import WRITTEN
 from imports.mapping.evidence import look_at
 from imports.mapping.rules import Rules
 from imports.mapping.table import OWN_COLUMNS, Rank, Table
@@ -157,6 +158,8 @@ def _told(rules: Rules, name: str) -> str:
         said.append("decimal comma" if rule.decimal == "," else "decimal point")
     if rule.currency:
         said.append(f"in {rule.currency}")
+    if rule.date:
+        said.append(WRITTEN[rule.date])
     if rule.values:
         said.append(", ".join(f"{a[:20]} = {b[:20]}" for a, b in list(rule.values.items())[:6]))
     return f" ({'; '.join(said)})" if said else ""

@@ -31,6 +31,7 @@ from imports.mapping.rules import (
     blank_of,
     folded,
     may_keep,
+    own_key,
     resolve_columns,
 )
 
@@ -82,6 +83,8 @@ class Plan:
     escapes: bool = False
     columns: frozenset[int] = frozenset()
     own: OwnPlan | None = None
+    # The file has no SKU: what is wrong with the key's cell, the key says.
+    sku_is_key: bool = False
     # By column: the last cell that was not blank; ``None`` where it could not be read.
     above: dict[int, str | None] = field(default_factory=dict)
     _takers: list[tuple[str, int, Callable[[list[str]], str]]] = field(default_factory=list)
@@ -127,6 +130,8 @@ class Plan:
         own = ""
         if self.own is not None:
             own, wrong = self.own.clean(self._given(cells, filled))
+            if self.sku_is_key and wrong:
+                problems = [one for one in problems if not one.code.endswith("_sku")]
             problems += wrong
         return Cleaned(values, problems, kept, nothings, own=own)
 
@@ -173,6 +178,13 @@ def compile_plan(
     """
     found = resolve_columns(rules, header)
     own = own_plan(rules, found.fields, definitions or {})
+    if own is not None and own_key(rules) and "sku" not in found.fields:
+        # The product that is found gives its SKU later; until then the key stands for it.
+        key = next(rule for rule in rules.columns if rule.field == rules.key)
+        sku = ColumnRule("sku", key.columns, key.separator, fill_down=key.fill_down)
+        rules = replace(rules, columns=(sku, *rules.columns))
+        plan = _with_own(rules, header, {"sku": found.fields[key.field], **found.fields}, own)
+        return replace(plan, sku_is_key=True)
     if own is not None:
         return _with_own(rules, header, found.fields, own)
     return _plan_of_five(rules, header)

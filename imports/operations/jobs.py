@@ -32,7 +32,7 @@ from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Format, ImportJob
 from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
-from imports.pipeline.finish import end_cancelled, sweep_leftovers
+from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN
 from product_importer.common.enqueue import kick_after_commit
@@ -196,7 +196,11 @@ def _begin_next(job: ImportJob) -> bool:
         if job.stage == Stage.RESOLVING and not caution.look(job):
             return False
     if not job.is_to_compare:
-        apply.begin_applying(job)
+        try:
+            apply.begin_applying(job)
+        except ValueError as error:
+            fail_import(job.pk, str(error), hopeless=True)
+            return False
     elif job.stage == Stage.RESOLVING:
         compare.begin_comparing(job)
     return True

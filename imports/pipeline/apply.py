@@ -10,15 +10,16 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.models import ChangeSet
+from catalog.operations import fields
 from catalog.operations import products as catalog
 from catalog.queries.fields import unique_keys
 from catalog.sql.compare import differing_skus
 from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
-from imports.pipeline.compare import comparison, source_of
+from imports.pipeline.compare import comparison, source_of, unmatched_of
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import stage_again
-from imports.readers.csv.cells import nameless, taken
+from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
 from product_importer.common import counters
 
@@ -47,7 +48,8 @@ def take_turn(job: ImportJob) -> bool:
 
 
 def begin_applying(job: ImportJob) -> None:
-    """Start to write. The job has its turn."""
+    """Start to write. The job has its turn. Raises ``ValueError`` for what its words cannot be."""
+    _add_choices(job)
     now = timezone.now()
     ImportJob.objects.filter(
         pk=job.pk,
@@ -61,6 +63,21 @@ def begin_applying(job: ImportJob) -> None:
         progress_at=now,
     )
     job.refresh_from_db()
+
+
+def _add_choices(job: ImportJob) -> None:
+    """Have the lists of own fields take the new words of a file whose rules say so."""
+    rules = job.layout.get("rules", {}).get("columns", ())
+    keys = [
+        rule["field"].removeprefix("fields.") for rule in rules if rule.get("otherwise") == "add"
+    ]
+    for key in keys:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if not staging.holds_rows(cursor, job.pk):
+                return  # found out again where they are applied
+            spelling = fields.add_choices(key=key, words=staging.own_words(cursor, job.pk, key))
+            if spelling:
+                staging.respell(cursor, job.pk, key, spelling)
 
 
 def apply_chunk(chunk: ImportChunk) -> None:
@@ -98,11 +115,13 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
             return {}
         differing = _differing(job, chunk)
         result = _upsert(job, chunk, chunk.first_key, chunk.end_key)
+        unmatched_rows = unmatched_of(cursor, job, chunk)
         if result.created or result.updated:
             catalog.tell_changed(
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
             )
-    left_out = _keep_refused(job, result)
+    refused = result.refused + len(unmatched_rows)
+    left_out = _keep_refused(job, result, unmatched_rows)
     seconds = time.monotonic() - started
     mine.update(done_at=timezone.now(), seconds=seconds, error="", refused_lines=left_out)
     # Last, because from here to the commit the other workers' chunks wait for these rows.
@@ -114,8 +133,8 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         unchanged=F("unchanged") + result.unchanged,
         superseded=F("superseded") + result.superseded,
         skipped=F("skipped") + result.skipped,
-        rejected=F("rejected") + result.refused,
-        processed_records=F("processed_records") + result.rows,
+        rejected=F("rejected") + refused,
+        processed_records=F("processed_records") + result.rows + len(unmatched_rows),
         differing=F("differing") + len(differing),
         progress_at=timezone.now(),
     )
@@ -139,7 +158,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         "unchanged": result.unchanged,
         "superseded": result.superseded,
         "skipped": result.skipped,
-        "rejected": result.refused,
+        "rejected": refused,
     }
     records = {f"records|{outcome}": count for outcome, count in counts.items()}
     counters.add({**records, **counters.CHUNK_SECONDS.counts([seconds])})
@@ -163,7 +182,7 @@ def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | N
             change_set_id=cast(int, job.change_set_id),
             first_key=first_key,
             end_key=end_key,
-            may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
+            may_create=job.may_create,
             may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
             may_keep=job.may_keep,
             unique=unique_keys() if job.has_own else (),
@@ -184,17 +203,27 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
         return differing_skus(cursor, **compared, against=against)
 
 
-def _keep_refused(job: ImportJob, result: Upserted) -> list[int] | None:
+def _keep_refused(
+    job: ImportJob, result: Upserted, unmatched_rows: list[tuple[int, list[str], str, str]]
+) -> list[int] | None:
     """Keep the refused records of a chunk; return the lines of those there was no room for."""
-    if not result.nameless and not result.taken:
+    if not result.nameless and not result.taken and not unmatched_rows:
         return None
     has_column = "name" in job.layout["fields"]
     problems = [nameless(line, cells, has_column=has_column) for line, cells in result.nameless]
     labels = {one["key"]: one["label"] for one in job.layout.get("own", ())}
-    for line, cells, key, value in result.taken:
+
+    def told(key: str, value: str) -> dict[str, str]:
         place = job.layout["fields"][f"fields.{key}"]
         column = job.layout["header"][place] if place >= 0 else ""
-        problems.append(taken(line, cells, label=labels[key], value=value, column=column))
+        return {"label": labels[key], "value": value, "column": column}
+
+    for line, cells, key, value in result.taken:
+        problems.append(taken(line, cells, **told(key, value)))
+    for line, cells, value, reason in unmatched_rows:
+        why, _, skus = reason.partition(":")
+        key = job.found_by
+        problems.append(unmatched(line, cells, **told(key, value), why=why, skus=skus))
     problems.sort(key=lambda problem: problem.line)
     width = len(job.layout["header"])
     with connection.cursor() as cursor:

@@ -51,7 +51,7 @@ def look(job: ImportJob) -> bool:
                 cursor,
                 table=staging.staging_table(job.pk),
                 fields=job.layout["fields"].keys(),
-                may_create=job.mode != ImportJob.Mode.UPDATE_ONLY,
+                may_create=job.may_create,
                 may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
             )
         )

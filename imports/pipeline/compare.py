@@ -7,6 +7,7 @@ It is kept for a week after the job's end.
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F, Q
 from django.utils import timezone
 from structlog import get_logger
@@ -91,6 +92,8 @@ def _compare_chunk(chunk: ImportChunk) -> int:
             **comparison(job, chunk),
             into=review.review_table(job.pk),
         )
+        counts["unmatched"] = len(unmatched_of(cursor, job, chunk))
+        counts["total"] += counts["unmatched"]
     mine.update(compared=counts, error="")
     moved = ImportJob.objects.filter(
         pk=job.pk, status=Status.PROCESSING, stage=Stage.COMPARING
@@ -105,7 +108,22 @@ def source_of(job: ImportJob) -> str:
     if not job.has_own:
         return staging.chunk_source(job.pk, may_keep=job.may_keep)
     gone = {one["key"] for one in job.layout["own"]} - there_are()
-    return staging.chunk_source(job.pk, may_keep=job.may_keep, has_own=True, gone=sorted(gone))
+    return staging.chunk_source(
+        job.pk,
+        may_keep=job.may_keep,
+        has_own=True,
+        gone=sorted(gone),
+        by_key=bool(job.found_by),
+    )
+
+
+def unmatched_of(
+    cursor: CursorWrapper, job: ImportJob, chunk: ImportChunk
+) -> list[tuple[int, list[str], str, str]]:
+    """The records of a chunk that no product is found for, where products are found by a key."""
+    if not job.found_by:
+        return []
+    return staging.unmatched_rows(cursor, job.pk, job.found_by, chunk.first_key, chunk.end_key)
 
 
 def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
@@ -116,7 +134,7 @@ def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
         "fields": job.layout["fields"].keys(),
         "first_key": chunk.first_key,
         "end_key": chunk.end_key,
-        "may_create": job.mode != ImportJob.Mode.UPDATE_ONLY,
+        "may_create": job.may_create,
         "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
         "may_keep": job.may_keep,
         "unique": unique_keys() if job.has_own else (),
@@ -184,7 +202,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "unchanged": sums["unchanged"],
             "superseded": sums["superseded"],
             "skipped": job.skipped + sums["skipped"],
-            "rejected": job.rejected + sums["nameless"] + sums["taken"],
+            "rejected": job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"],
         },
         "fields": {
             name: sums[name] for name in (*FIELDS, *(("own_fields",) if job.has_own else ()))
@@ -197,7 +215,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
 def _sums(job: ImportJob) -> dict[str, int]:
     names = (
         *("total", "superseded", "created", "updated", "unchanged", "skipped", "nameless"),
-        *("taken", "own_fields"),
+        *("taken", "unmatched", "own_fields"),
         *("existing", "priced", "tenfold", "scientific", "decimal", "date", "wiped", *FIELDS),
     )
     parts = [counts for counts in job.chunks.values_list("compared", flat=True) if counts]

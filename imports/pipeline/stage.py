@@ -11,10 +11,12 @@ from typing import Any, BinaryIO, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.db import Error, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
+from catalog.queries.fields import there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
@@ -295,6 +297,8 @@ def resolve(job: ImportJob) -> bool:
         if job.staged_records and not staging.holds_rows(cursor, job.pk):
             stage_again(job)
             return False
+        if job.found_by and not staging.is_matched(cursor, job.pk):
+            _match_by_key(job, cursor)
         staging.index_staging(cursor, job.pk)
         if job.chunks.exists():
             job.chunks.filter(done_at=None).update(claimed_at=None)
@@ -332,6 +336,23 @@ def resolve(job: ImportJob) -> bool:
             raise Overtaken(f"job {job.pk} is no longer processed")
     logger.info("file_read", records=job.total_records, rejected=job.rejected)
     return True
+
+
+def _match_by_key(job: ImportJob, cursor: CursorWrapper) -> None:
+    """Find the products of the staged records by an own field. Raises ``UnreadableFile``."""
+    definition = next(one for one in job.layout["own"] if one["key"] == job.found_by)
+    if job.found_by not in there_are():
+        raise UnreadableFile(
+            f"The field {definition['label']}, by which products were to be found, is deleted."
+        )
+    staging.match_by_key(
+        cursor,
+        job.pk,
+        job.found_by,
+        create=job.creates_unmatched,
+        has_sku=any(rule["field"] == "sku" for rule in job.layout["rules"]["columns"]),
+        is_gtin=definition["type"] == "gtin",
+    )
 
 
 def _told_of_reading(job: ImportJob) -> list[str]:

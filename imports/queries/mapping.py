@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
-from catalog.field_values import Definition
+from catalog.field_values import Definition, as_text
+from catalog.operations.fields import READY_MADE
+from catalog.queries.fields import names_taken, skus_by_value
 from imports.mapping.formats import read_as, under
 from imports.mapping.matching import Matched, match
 from imports.mapping.model import OWN_PREFIX
+from imports.mapping.proposing import propose
 from imports.mapping.questions import Question
-from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
+from imports.mapping.rules import AUTO, Rules, RulesError, own_key, parse_rules, rules_as_json
+from imports.mapping.table import OWN_COLUMNS
 from imports.mapping.values import compile_plan
 from imports.models import Format, ImportJob
 from imports.queries.formats import known, memory_of, most_alike, recognise
@@ -25,6 +29,7 @@ from imports.readers.unpack import NeedsChoice, peek
 
 COLUMN_NAME_MAX_LENGTH = 1_000
 PREVIEW_RECORDS = 50
+PROPOSED_BY = 200  # values of a column that say what field it could be
 CELL_SHOWN = 500  # characters of a cell in a preview
 DIALECT = ("encoding", "delimiter", "quote", "header_line")
 
@@ -73,6 +78,26 @@ def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
     They go before those of the job's format, or of the one that the columns belong to. Raises
     ``RulesError`` for rules that do not fit to the file.
     """
+    return _within_rights(job, _look(job, file, rules))
+
+
+def _within_rights(job: ImportJob, found: Found) -> Found:
+    """Without the rules that add words to lists, where the job's user may not change fields."""
+    adding = [rule for rule in found.matched.rules.columns if rule.otherwise == "add"]
+    user = job.mapped_by or job.created_by
+    if not adding or user is None or user.has_perm("catalog.change_field"):
+        return found
+    columns = [
+        replace(rule, otherwise=None) if rule in adding else rule
+        for rule in found.matched.rules.columns
+    ]
+    note = f"Words that a list does not have are refused: {user} may not change fields."
+    rules = replace(found.matched.rules, columns=tuple(columns))
+    matched = replace(found.matched, rules=rules, notes=[*found.matched.notes, note])
+    return replace(found, matched=matched)
+
+
+def _look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
     named = job.format if not rules.columns else None
     if named is not None:
         rules = under(rules, known(named).rules)
@@ -220,7 +245,30 @@ def format_as_json(found: Format | None) -> dict[str, Any] | None:
 
 
 def columns_as_json(found: Found) -> list[dict[str, Any]]:
-    return [{**asdict(column), "samples": list(column.samples)} for column in found.matched.columns]
+    proposed = _proposed(found)
+    return [
+        {
+            **asdict(column),
+            "samples": list(column.samples),
+            "proposed_field": proposed.get(column.index),
+        }
+        for column in found.matched.columns
+    ]
+
+
+def _proposed(found: Found) -> dict[int, dict[str, Any]]:
+    """What fields of one's own could be made of the columns that nothing reads, by number."""
+    taken = {text.casefold() for pair in names_taken() for text in pair}
+    proposed = {}
+    for column in found.matched.columns:
+        place = column.index - 1
+        values = [record.cells[place] for record in found.records if place < len(record.cells)]
+        if column.field or column.name in OWN_COLUMNS or not any(map(str.strip, values)):
+            continue
+        one = propose(column.name, values[:PROPOSED_BY], taken, READY_MADE)
+        taken |= {one.label.casefold(), one.key}
+        proposed[column.index] = one.as_json()
+    return proposed
 
 
 def _preview(found: Found) -> list[dict[str, Any]]:
@@ -228,10 +276,10 @@ def _preview(found: Found) -> list[dict[str, Any]]:
     header = found.dialect.header
     rules = found.matched.rules
     named = {rule.field for rule in rules.columns}
-    if "sku" not in named:
+    if rules.key not in named:
         return []  # nothing says what a record is
     plan = compile_plan(rules, header, found.own)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for line, cells in found.records[:PREVIEW_RECORDS]:
         filled = [*cells, *[""] * (len(header) - len(cells))]
         cleaned = plan.clean(filled)
@@ -254,7 +302,35 @@ def _preview(found: Found) -> list[dict[str, Any]]:
                 "skipped": cleaned.left_out,
             }
         )
+    if own_key(rules):
+        _find_products(found, rows, header[plan.fields[rules.key]])
     return rows
+
+
+def _find_products(found: Found, rows: list[dict[str, Any]], column: str) -> None:
+    """Tell the SKUs of the products that the first records are about, as their key says."""
+    rules, key = found.matched.rules, own_key(found.matched.rules)
+    has_sku = any(rule.field == "sku" for rule in rules.columns)
+    values = {row["values"].get(rules.key) for row in rows} - {None}
+    skus = skus_by_value(key, values)
+    for row in rows:
+        value = row["values"].get(rules.key)
+        if row["problems"] or row["skipped"] or value is None:
+            continue
+        of_it = skus.get(str(value), [])
+        if len(of_it) == 1:
+            row["values"]["sku"] = of_it[0]
+        elif of_it:
+            row["problems"].append(_unmatched(column, "several_match", ", ".join(of_it[:5])))
+        elif rules.no_match == "refuse":
+            row["problems"].append(_unmatched(column, "no_match"))
+        elif not has_sku:
+            row["values"]["sku"] = as_text(found.own[key], value)
+
+
+def _unmatched(column: str, code: str, skus: str = "") -> dict[str, str]:
+    message = f"Several products have this value: {skus}." if skus else "No product has this value."
+    return {"column": column, "code": code, "message": message}
 
 
 def _own_shown(text: str) -> dict[str, Any]:

@@ -98,6 +98,9 @@ def _refused(job: ImportJob, line: int, cells: list[str]) -> Problem:
     error = job.errors.filter(line=line, while_applying=True).first()
     if error is not None:
         return Problem(line, error.column, error.code, error.message, cells)
+    if job.found_by:
+        message = "No single product was found for it by its key, or it could not be written."
+        return Problem(line, "", "no_match", message, cells)
     if any(one["unique"] for one in job.layout.get("own", ())):
         return taken(line, cells)
     return nameless(line, cells, has_column="name" in job.layout["fields"])

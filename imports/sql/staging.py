@@ -98,6 +98,7 @@ def count_staged(cursor: CursorWrapper, job_id: int) -> int:
 DETAILS = ("imports_rowerror", "imports_supersededrecord", "imports_leftoutrecord")
 # How much of each, per job: a file of 2 MB may have a million records to refuse.
 DETAILS_ROWS = 10_000
+SKUS_SHOWN = 5  # of the products that share a value
 DETAILS_BYTES = 32 << 20  # of refused records, as they are stored
 PARTLY_KEPT = (
     f"Not every refused record is listed (at most {DETAILS_ROWS:,} are). rejects.csv has all of "
@@ -195,6 +196,129 @@ def index_staging(cursor: CursorWrapper, job_id: int) -> None:
     cursor.execute(f"CREATE INDEX {table}_key ON {table} (lower(sku), line)")
 
 
+# Why no product is found for a record: what "unmatched" begins with, before the SKUs it is about.
+NONE, SEVERAL, SKU_TAKEN = "none", "several", "taken"
+
+# Gives each record the SKU of the product that has its value of an own field. Of the records with
+# one value the last says the SKU of a new product. As it stands on a pack, a GTIN is no longer
+# than it has to be (catalog.field_values.shown_gtin).
+_MATCH = """
+WITH valued AS MATERIALIZED (
+    SELECT own_fields ->> {key} AS value, max(line) AS line FROM {table} GROUP BY 1
+), found AS MATERIALIZED (
+    SELECT value, count(*) AS products, min(product.sku) AS sku,
+           (array_agg(product.sku ORDER BY lower(product.sku)))[1:{shown}] AS skus
+    FROM valued JOIN catalog_product AS product ON product.own_fields ->> {key} = value
+    GROUP BY value
+), told AS MATERIALIZED (
+    SELECT value, found.products, COALESCE(found.sku, {new_sku}) AS sku, found.skus
+    FROM valued LEFT JOIN found USING (value) JOIN {table} AS last USING (line)
+), judged AS MATERIALIZED (
+    SELECT told.value, told.sku, CASE
+        WHEN products > 1 THEN '{several}:' || array_to_string(skus, ', ')
+            || CASE WHEN products > {shown} THEN ' …' ELSE '' END
+        WHEN products IS NULL AND NOT %(create)s THEN '{none}:'
+        WHEN products IS NULL AND other.id IS NOT NULL THEN '{taken}:' || other.sku
+    END AS unmatched
+    FROM told LEFT JOIN catalog_product AS other
+        ON products IS NULL AND %(create)s AND lower(other.sku) = lower(told.sku)
+)
+UPDATE {table} AS staged SET sku = judged.sku, unmatched = judged.unmatched
+FROM judged WHERE staged.own_fields ->> {key} = judged.value
+  AND (staged.sku <> judged.sku OR judged.unmatched IS NOT NULL)
+"""
+_SHOWN_GTIN = """lpad(ltrim(value, '0'), CASE WHEN length(ltrim(value, '0')) <= 8 THEN 8
+        WHEN length(ltrim(value, '0')) <= 12 THEN 12
+        WHEN length(ltrim(value, '0')) <= 13 THEN 13 ELSE 14 END, '0')"""
+
+
+def match_by_key(
+    cursor: CursorWrapper, job_id: int, key: str, *, create: bool, has_sku: bool, is_gtin: bool
+) -> None:
+    """Give the staged records the SKUs of the products that have their values of an own field.
+
+    ``unmatched`` then says of those that have none, or several, or (with ``create``) whose SKU for
+    a new product another one has, why they cannot be written. ``has_sku``: the file has SKUs for
+    new products; else the value itself is theirs.
+    """
+    table = staging_table(job_id)
+    cursor.execute(f"ALTER TABLE {table} ADD COLUMN unmatched text")
+    new_sku = "last.sku" if has_sku else _SHOWN_GTIN if is_gtin else "value"
+    statement = _MATCH.format(
+        table=table,
+        key=sql.Literal(key).as_string().replace("%", "%%"),
+        shown=SKUS_SHOWN,
+        new_sku=new_sku,
+        none=NONE,
+        several=SEVERAL,
+        taken=SKU_TAKEN,
+    )
+    cursor.execute("SET LOCAL work_mem = '256MB'")
+    cursor.execute(statement, {"create": create})
+
+
+def is_matched(cursor: CursorWrapper, job_id: int) -> bool:
+    """Whether ``match_by_key`` was here already."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s)"
+        " AND attname = 'unmatched')",
+        [staging_table(job_id)],
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def unmatched_rows(
+    cursor: CursorWrapper, job_id: int, key: str, first_key: str, end_key: str | None
+) -> list[tuple[int, list[str], str, str]]:
+    """The records of a chunk that no product is found for: line, cells, value, ``unmatched``."""
+    cursor.execute(
+        f"""
+        SELECT line, record, own_fields ->> %(key)s, unmatched FROM {staging_table(job_id)}
+        WHERE unmatched IS NOT NULL AND lower(sku) >= %(first_key)s
+          AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+        ORDER BY line
+        """,
+        {"key": key, "first_key": first_key, "end_key": end_key},
+    )
+    return list(cursor.fetchall())
+
+
+def own_words(cursor: CursorWrapper, job_id: int, key: str) -> list[str]:
+    """The different words of a list's field that the staged records have."""
+    cursor.execute(
+        f"""
+        SELECT DISTINCT word FROM {staging_table(job_id)},
+            LATERAL jsonb_array_elements_text(CASE jsonb_typeof(own_fields -> %(key)s)
+                WHEN 'array' THEN own_fields -> %(key)s
+                WHEN 'string' THEN jsonb_build_array(own_fields -> %(key)s)
+                ELSE '[]' END) AS word
+        ORDER BY word
+        """,
+        {"key": key},
+    )
+    return [word for (word,) in cursor]
+
+
+def respell(cursor: CursorWrapper, job_id: int, key: str, spelling: dict[str, str]) -> None:
+    """Write words of a list's field as the list has them."""
+    cursor.execute(
+        f"""
+        UPDATE {staging_table(job_id)} SET own_fields = own_fields || jsonb_build_object(
+            %(key)s::text, CASE jsonb_typeof(own_fields -> %(key)s)
+                WHEN 'array' THEN (
+                    SELECT jsonb_agg(COALESCE(%(spelling)s::jsonb ->> word, word) ORDER BY place)
+                    FROM jsonb_array_elements_text(own_fields -> %(key)s)
+                        WITH ORDINALITY AS one (word, place))
+                ELSE %(spelling)s::jsonb -> (own_fields ->> %(key)s) END)
+        WHERE (jsonb_typeof(own_fields -> %(key)s) = 'string'
+               AND %(spelling)s::jsonb -> (own_fields ->> %(key)s) IS NOT NULL)
+           OR (jsonb_typeof(own_fields -> %(key)s) = 'array'
+               AND own_fields -> %(key)s ?| %(words)s)
+        """,
+        {"key": key, "spelling": json.dumps(spelling), "words": list(spelling)},
+    )
+
+
 def chunk_bounds(cursor: CursorWrapper, job_id: int, *, rows: int, chunk_rows: int) -> list[str]:
     """Keys that cut the staged records into chunks of about ``chunk_rows``.
 
@@ -234,23 +358,30 @@ def chunk_keys(
 
 
 def chunk_source(
-    job_id: int, *, may_keep: bool = False, has_own: bool = False, gone: Sequence[str] = ()
+    job_id: int,
+    *,
+    may_keep: bool = False,
+    has_own: bool = False,
+    gone: Sequence[str] = (),
+    by_key: bool = False,
 ) -> str:
     """The staged records of a chunk. Of those with one key, the last line's has no next line.
 
-    ``gone`` are the keys of own fields that were deleted since the file was read.
+    ``gone`` are the keys of own fields that were deleted since the file was read. ``by_key``: their
+    products were looked for (``match_by_key``), and only those that can be written count.
     """
     kept = ", kept" if may_keep else ""
     if has_own:
         without = "".join(f" - {sql.Literal(key).as_string()}" for key in gone)
         kept += f", own_fields{without} AS own_fields"
+    matched = " AND unmatched IS NULL" if by_key else ""
     return f"""
     SELECT lower(sku) AS key, line,
            lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,
            record, sku, name, description, price, active{kept}
     FROM {staging_table(job_id)}
     WHERE lower(sku) >= %(first_key)s
-      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s){matched}
     """
 
 

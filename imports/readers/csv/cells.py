@@ -6,7 +6,7 @@ from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
 __all__ = ["CellProblem", "Problem", "Row", "clean_cells", "guarded", "nameless", "row_of"]
-__all__ += ["showable", "taken", "unguarded"]
+__all__ += ["showable", "taken", "unguarded", "unmatched"]
 
 # One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
 # name, description, price, active ("t", "f"), record; where a record may keep stored values, which
@@ -60,6 +60,22 @@ def taken(
     what = f"the {label} “{value[:60]}”" if label else "a value of a unique field"
     message = f"Another product has {what}, and no two may share one. Mend the one that is wrong."
     return Problem(line, column, "value_taken", message, cells)
+
+
+def unmatched(
+    line: int, cells: list[str], *, label: str, value: str, column: str, why: str, skus: str
+) -> Problem:
+    """A record whose key no product has (``why``: none), or several, or whose SKU is taken."""
+    what = f"the {label} “{value[:60]}”"
+    message = {
+        "none": f"No product has {what}. Mend it, or create the product first.",
+        "several": f"Several products have {what}: {skus}. Nobody knows which one is meant.",
+        "taken": f"No product has {what}, and a new one cannot be made: its SKU is another "
+        f"product's, {skus}.",
+    }[why]
+    return Problem(
+        line, column, "no_match" if why != "several" else "several_match", message, cells
+    )
 
 
 def nameless(line: int, cells: list[str], *, has_column: bool = False) -> Problem:

@@ -263,7 +263,7 @@ class _Parser:
         has_name = "name" in plan.fields
         unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
         plain_rows = has_name and not (self.escapes or plan.escapes)
-        keeps_record = not has_name or (own is not None and bool(own.unique))
+        keeps_record = not has_name or (own is not None and own.may_be_refused)
         first_line = self.line + position + 1
         start = 0
         try:
@@ -405,7 +405,7 @@ class _Parser:
         kept = (str(cleaned.kept),) if self.plan.may_keep else ()
         plan = self.plan
         # The catalogue may refuse it: for its name, or for a value that another product has.
-        may_be_refused = not has_name or (plan.own is not None and bool(plan.own.unique))
+        may_be_refused = not has_name or (plan.own is not None and plan.own.may_be_refused)
         record = json.dumps(cells) if may_be_refused else ""
         values = (cleaned.values.get(name, "") for name in FIELDS)
         own = (cleaned.own,) if plan.own is not None else ()
