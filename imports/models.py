@@ -493,7 +493,7 @@ class ImportJob(models.Model):
 
     @property
     def creates_unmatched(self) -> bool:
-        """Whether a record whose key no product has may become a new one (or is skipped, by mode)."""
+        """Whether a record whose key no product has may become a new one, if its mode lets it."""
         return layout_key(self.layout)[1] == "create"
 
     @property

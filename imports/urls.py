@@ -21,6 +21,7 @@ urlpatterns = [
         mapping.job_mapping_preview,
         name="job-mapping-preview",
     ),
+    path("imports/<int:pk>/mapping/fields/", mapping.job_mapping_fields, name="job-mapping-fields"),
     path("imports/<int:pk>/review/", review.job_review, name="job-review"),
     path("imports/<int:pk>/review.csv", review.job_review_csv, name="job-review-csv"),
     path("imports/<int:pk>/leave-out/", review.job_leave_out, name="job-leave-out"),

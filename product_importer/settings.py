@@ -341,6 +341,8 @@ STORAGES: dict[str, Any] = {
 # On the same disk as the uploads: a received file is renamed into place, not copied.
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+# Of a form; most has the matching page of 500 columns and 200 own fields, each with its rules.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000
 FILE_UPLOAD_HANDLERS = ["imports.files.temp.UploadHandler"]
 IMPORT_MAX_FILE_SIZE = env.integer("IMPORT_MAX_FILE_SIZE", 1024**3)
 IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)

@@ -59,7 +59,7 @@ class SuggestionSerializer(serializers.Serializer[Any]):
 class ProposedFieldSerializer(serializers.Serializer[Any]):
     """A field that could be made of a column: ``fields/`` takes it as it is."""
 
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     key = serializers.CharField()
     type = serializers.CharField()
     options = serializers.DictField()

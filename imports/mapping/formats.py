@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from imports.mapping.aliases import key_of
 from imports.mapping.choosing import choose
 from imports.mapping.matching import Matched, follow
+from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import (
-    AUTO,
     Column,
     ColumnRule,
     Condition,
@@ -40,10 +40,11 @@ class _Fitted:
 
 def under(rules: Rules, format_: Rules) -> Rules:
     """Rules that were given, and those of a format for everything that they leave open."""
+    nothing = Rules()
     given = {
         name: value
         for name in Rules.__dataclass_fields__
-        if (value := getattr(rules, name)) not in (AUTO, (), {})
+        if (value := getattr(rules, name)) != getattr(nothing, name)
     }
     return replace(format_, **given)
 
@@ -61,6 +62,8 @@ def read_as(
     memory: Memory,
 ) -> Matched:
     """Match a file's columns as a format says, and ask for what has changed about them alone."""
+    rules, unfit = fitting(known.rules, memory.own.definitions)
+    known = replace(known, rules=rules)
     fitted = _fit(known, header)
     added = _added(known, header)
     rules = fitted.rules
@@ -71,7 +74,7 @@ def read_as(
     if known.lenient:
         rules = _with_own(header, records, rules, memory)
     matched = follow(header, records, rules, memory)
-    notes = [f"Read as {known.title}."]
+    notes = [f"Read as {known.title}.", *unfit]
     here = set(map(key_of, header))
     gone = (
         [] if known.lenient else [n for n in known.columns if n.strip() and key_of(n) not in here]

@@ -83,11 +83,16 @@ def _ask_for_key(table: Table, rules: Rules, found: Collection[str]) -> list[Que
     """Ask where no column is the own field that products are to be found by."""
     if not own_key(rules) or rules.key in found:
         return []
-    label = table.memory.own.label(rules.key)
-    message = (
-        f"Products are to be found by their {label}, and no column is it. Say which one is, or "
-        "find them by another field."
-    )
+    if table.memory.own.definition(rules.key) is None:
+        message = (
+            f"Products are to be found by “{rules.key}”, which is retired or deleted. Say what "
+            "they are found by now."
+        )
+    else:
+        message = (
+            f"Products are to be found by their {table.memory.own.label(rules.key)}, and no column "
+            "is it. Say which one is, or find them by another field."
+        )
     return [Question("no_key", "", message)]
 
 

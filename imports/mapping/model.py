@@ -152,7 +152,7 @@ def rules_as_json(rules: Rules) -> dict[str, Any]:
     }
 
 
-def _outcome(blank: Blank) -> object:
+def _outcome(blank: Blank | Otherwise) -> object:
     return {"value": blank.value} if isinstance(blank, Value) else blank
 
 

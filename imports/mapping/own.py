@@ -115,6 +115,29 @@ def own_plan(
     return OwnPlan(takers, may_be_refused=unique or bool(own_key(rules)))
 
 
+def fitting(rules: Rules, definitions: Mapping[str, Definition]) -> tuple[Rules, list[str]]:
+    """Rules that were kept, without what own fields as they are today cannot have.
+
+    A field may be retired, deleted or of another type since. What is left out is told in a
+    sentence each; the key stays, as nobody knows what to find products by instead.
+    """
+    columns, told = [], []
+    for rule in rules.columns:
+        definition = definitions.get(rule.field.removeprefix(OWN_PREFIX))
+        if not rule.field.startswith(OWN_PREFIX):
+            columns.append(rule)
+        elif definition is None:
+            told.append(f"The field “{rule.field}” is retired or deleted: it is not read any more.")
+        elif _misfits("", rule, definition):
+            told.append(
+                f"{definition.label} has changed since: how its column is read is found anew."
+            )
+            columns += [ColumnRule(rule.field, columns=rule.columns)] if rule.columns else []
+        else:
+            columns.append(rule)
+    return (replace(rules, columns=tuple(columns)), told) if told else (rules, [])
+
+
 def _misfits_of_key(rules: Rules, definitions: Mapping[str, Definition]) -> list[str]:
     """What keeps products from being found by the field that the rules name."""
     key = own_key(rules)

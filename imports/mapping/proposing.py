@@ -54,9 +54,9 @@ def propose(
     filled = [unguarded(v).strip() for v in values if v.strip() and not says_nothing(v)]
     meant = ready_made_key(name)
     for one in ready_made:
-        if one["key"] == meant and not {meant, one["label"].casefold()} & set(taken):
-            if found := _as_ready_made(one, filled):
-                return found
+        free = not {one["key"], one["label"].casefold()} & set(taken)
+        if one["key"] == meant and free and (found := _as_ready_made(one, filled)):
+            return found
     label = " ".join(name.split())[: field_values.LABEL_MAX_LENGTH] or "Column"
     type_, options = _type_of(name, filled)
     return Proposal(_free(label, taken), _free_key(label, taken), type_, options)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, cast
+from typing import Any
 
 from catalog.field_values import KEY_MAX_LENGTH
 from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
@@ -50,8 +50,8 @@ __all__ = [
     "Value",
     "blank_of",
     "folded",
-    "layout_key",
     "layout_keeps",
+    "layout_key",
     "may_keep",
     "own_key",
     "parse_rules",
@@ -260,7 +260,7 @@ class _Reader:
         if value is not None and value not in ORDERS:
             self.wrong(place, f"It has to be one of {', '.join(ORDERS)}.")
             return None
-        return cast(Order | None, value)
+        return value
 
     def columns_of(self, place: str, known: dict[str, Any]) -> tuple[Column, ...]:
         if "column" in known:

@@ -25,6 +25,7 @@ from imports.mapping.rules import (
     Blank,
     ColumnRule,
     Condition,
+    Otherwise,
     Rules,
     RulesError,
     Value,
@@ -334,7 +335,7 @@ def _outcome(name: str, value: str) -> str:
     return CLEANERS[name](value) if value.strip() else ""
 
 
-def _decided(outcome: Blank, name: str, refusal: Callable[[], ValueError]) -> str:
+def _decided(outcome: Blank | Otherwise, name: str, refusal: Callable[[], ValueError]) -> str:
     if isinstance(outcome, Value):
         return CLEANERS[name](outcome.value)
     if outcome == "refuse":

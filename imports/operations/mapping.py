@@ -1,6 +1,6 @@
 """What people decide about a file's columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import ChangeSet
+from catalog.models import ChangeSet, Field
+from catalog.operations import fields
 from catalog.operations import products as catalog
 from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 from imports.models import ImportJob, uploads
@@ -19,6 +20,32 @@ from imports.queries.mapping import DIALECT, Found, look_at_job, needs_unpacking
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
+
+
+class NotMade(Exception):
+    """Fields that cannot be made; ``problems`` has a sentence for each, and none was made."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+@transaction.atomic
+def make_fields(wanted: Sequence[Mapping[str, Any]]) -> list[Field]:
+    """Define fields of one's own for a file's columns, all of them or none. Raises ``NotMade``."""
+    made: list[Field] = []
+    problems: list[str] = []
+    for data in wanted:
+        try:
+            with transaction.atomic():
+                made.append(fields.create_field(data=data))
+        except fields.FieldInUse as error:
+            problems.append(f"{data['label']}: {error}")
+        except catalog.Invalid as error:
+            problems += [f"{data['label']}: {what}" for _, what in error.errors.values()]
+    if problems:
+        raise NotMade(problems)
+    return made
 
 
 def save_mapping(
@@ -37,6 +64,7 @@ def save_mapping(
     """
     job = ImportJob.objects.select_related("mapped_by", "format", "supplier").get(pk=job_id)
     _check_waits(job)
+    job.mapped_by = user or job.mapped_by  # whose rights what the rules do is within
     found = look_at_job(job, rules)
     if found.questions:
         raise RulesError([question.message for question in found.questions])

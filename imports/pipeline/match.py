@@ -8,6 +8,8 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.operations import products as catalog
+from catalog.queries.fields import definitions
+from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import ImportJob
@@ -41,6 +43,10 @@ def match_columns(job: ImportJob, file: BinaryIO) -> Found:
     """
     rules = parse_rules(job.rules)
     questions: list[Question] = []
+    settled = job.mapped_at is not None or (job.stage == Stage.STAGING and bool(job.rules))
+    unfit: list[str] = []
+    if settled:
+        rules, unfit = fitting(rules, definitions())
     try:
         found = look(job, file, rules)
     except RulesError as error:
@@ -51,14 +57,14 @@ def match_columns(job: ImportJob, file: BinaryIO) -> Found:
         rules = replace(rules, columns=(), only_if=(), blank={})
         found = look(job, file, rules)
     questions += found.questions
-    settled = job.mapped_at is not None or (job.stage == Stage.STAGING and bool(job.rules))
     if not settled and (questions or job.on_unclear == OnUnclear.ALWAYS):
         dialect = {name: getattr(found.dialect, name) for name in DIALECT}
         ask(job, questions, found={"rules": rules_as_json(replace(rules, **dialect))})
-    if settled and "notes" in job.found:  # it is read once more, by the very same rules
-        matched = replace(found.matched, notes=job.found["notes"])
-        return replace(found, matched=matched)
-    return found
+    if not settled:
+        return found
+    # Read once more by the very same rules, it says the very same.
+    notes = [*unfit, *job.found.get("notes", found.matched.notes)]
+    return replace(found, matched=replace(found.matched, notes=notes))
 
 
 def ask(

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
-from catalog.field_values import Definition, as_text
+from catalog.field_values import FIELDS_AT_MOST, Definition, as_text
 from catalog.operations.fields import READY_MADE
-from catalog.queries.fields import names_taken, skus_by_value
+from catalog.queries.fields import definitions, names_taken, skus_by_value
 from imports.mapping.formats import read_as, under
 from imports.mapping.matching import Matched, match
 from imports.mapping.model import OWN_PREFIX
+from imports.mapping.own import fitting
 from imports.mapping.proposing import propose
 from imports.mapping.questions import Question
 from imports.mapping.rules import AUTO, Rules, RulesError, own_key, parse_rules, rules_as_json
@@ -172,15 +173,22 @@ def mapping_of(job: ImportJob) -> dict[str, Any]:
         raise NoMapping("A worker has still to look at the file. Ask again in a moment.")
     if job.status == Status.AWAITING_MAPPING:
         return _as_found(job)
-    return preview(job, parse_rules(job.rules))
+    return _by_kept_rules(job, job.rules)
 
 
 def _as_found(job: ImportJob) -> dict[str, Any]:
     """Of a job that waits: by the dialect that was found, with the questions as they were asked."""
     if job.unpacked and not job.table:  # nobody has said yet which of its tables is meant
         return {**_EMPTY, **_packing(job), **job.found}
-    shown = preview(job, parse_rules(job.found["rules"]))
+    shown = _by_kept_rules(job, job.found["rules"])
     return {**shown, "questions": job.found["questions"]}
+
+
+def _by_kept_rules(job: ImportJob, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """By rules of before: own fields may have been retired, deleted or changed since."""
+    rules, unfit = fitting(parse_rules(kept), definitions())
+    shown = preview(job, rules)
+    return {**shown, "notes": [*unfit, *shown["notes"]]}
 
 
 _EMPTY: dict[str, Any] = {"columns": [], "notes": [], "preview": [], "format": None}
@@ -257,10 +265,16 @@ def columns_as_json(found: Found) -> list[dict[str, Any]]:
 
 
 def _proposed(found: Found) -> dict[int, dict[str, Any]]:
-    """What fields of one's own could be made of the columns that nothing reads, by number."""
-    taken = {text.casefold() for pair in names_taken() for text in pair}
-    proposed = {}
+    """What fields of one's own could be made of the columns that nothing reads, by number.
+
+    No more than the catalogue has room for.
+    """
+    fields = names_taken()
+    taken = {text.casefold() for pair in fields for text in pair}
+    proposed: dict[int, dict[str, Any]] = {}
     for column in found.matched.columns:
+        if len(fields) + len(proposed) >= FIELDS_AT_MOST:
+            break
         place = column.index - 1
         values = [record.cells[place] for record in found.records if place < len(record.cells)]
         if column.field or column.name in OWN_COLUMNS or not any(map(str.strip, values)):

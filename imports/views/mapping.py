@@ -1,6 +1,7 @@
 """The matching page: how a file's columns are read, what of it is unclear, its first records."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import permission_required
@@ -9,16 +10,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from catalog.queries.fields import definitions
+from imports.mapping.model import OWN_PREFIX
+from imports.mapping.own import LISTS
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import Format, ImportJob
 from imports.operations.jobs import Refused
-from imports.operations.mapping import save_mapping
+from imports.operations.mapping import NotMade, make_fields, save_mapping
 from imports.operations.suppliers import Invalid
 from imports.queries.mapping import NoMapping, mapping_of, preview
 from imports.readers.csv import UnreadableFile
 from imports.views import jobs as job_views
 from imports.views.mapping_asking import ask_which, first_places, kept_rules
-from imports.views.mapping_form import LABELS, Posted, hash_of, named
+from imports.views.mapping_form import Posted, hash_of, named
+from imports.views.mapping_new import NewField
 from imports.views.mapping_page import Page, numbered
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
@@ -50,12 +55,49 @@ def job_mapping_preview(request: HttpRequest, pk: int) -> HttpResponse:
         if not part:
             return redirect("job-detail", pk)
         return render(request, "imports/_mapping_gone.html", {"job": job}, status=409)
-    return _render(request, _recompute(job, Posted(request.POST)), part=part)
+    return _render(request, _recompute(job, _posted(request)), part=part)
+
+
+@require_POST
+@may_import
+@permission_required("catalog.add_field", raise_exception=True)
+def job_mapping_fields(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make fields of the column that ``make`` numbers, or of all that are ticked; then the page."""
+    job = _job(pk)
+    part = bool(request.headers.get("HX-Request"))
+    if job.status != ImportJob.Status.AWAITING_MAPPING:
+        return _late(request, job)
+    posted = _posted(request)
+    page = _recompute(job, posted)
+    number = whole_number(posted.text("make"))
+    columns = {column["index"]: column for column in page.shown.get("columns", ())}
+    if number is None:
+        page.may_add_fields = True
+        chosen = [new for new in page.to_keep() if new.ticked]
+    else:
+        chosen = [NewField.of(columns[number], posted)] if number in columns else []
+    try:
+        made = make_fields([new.data() for new in chosen])
+    except NotMade as error:
+        page.errors = [*error.problems, *page.errors]
+        return _render(request, page, part=part, status=400)
+    data = request.POST.dict()
+    for new, field in zip(chosen, made, strict=True):
+        name = OWN_PREFIX + field.key
+        data[f"field-{new.number}"] = name
+        if new.type in LISTS:  # the first values are not all: others become choices as well
+            data |= {f"otherwise-{name}": "add", f"blank-{name}": ""}
+    return _render(request, _recompute(job, Posted(data, definitions())), part=part)
+
+
+def _posted(request: HttpRequest) -> Posted:
+    return Posted(request.POST.dict(), definitions())
 
 
 def _render(
     request: HttpRequest, page: Page, *, part: bool = False, status: int = 200
 ) -> HttpResponse:
+    page.may_add_fields = request.user.has_perm("catalog.add_field")
     template = "imports/_mapping.html" if part else "imports/mapping.html"
     return render(request, template, page.context(), status=status)
 
@@ -68,14 +110,14 @@ def _job(pk: int) -> ImportJob:
 
 def _as_found(job: ImportJob) -> Page:
     try:
-        return _fresh(job, mapping_of(job), Posted({}))
+        return _fresh(job, mapping_of(job), Posted({}, definitions()))
     except (NoMapping, UnreadableFile, RulesError) as error:
-        return _without_columns(job, Posted({}), [str(error)])
+        return _without_columns(job, Posted({}, definitions()), [str(error)])
 
 
 def _fresh(job: ImportJob, shown: dict[str, Any], posted: Posted) -> Page:
     """The page of columns that nobody has chosen anything for yet."""
-    asked = ask_which(shown, job)
+    asked = ask_which(shown, job, posted.labels)
     header = [column["name"] for column in shown["columns"]]
     return Page(
         job=job,
@@ -105,6 +147,16 @@ def _without_columns(job: ImportJob, posted: Posted, errors: list[str]) -> Page:
 
 def _recompute(job: ImportJob, posted: Posted) -> Page:
     """The page under what was posted; with the reasons where that cannot be followed."""
+    page = _under(job, posted)
+    page.errors += [
+        f"The field “{name.removeprefix(OWN_PREFIX)[:40]}” is retired or deleted meanwhile: look "
+        "what becomes of its column."
+        for name in posted.gone
+    ]
+    return page
+
+
+def _under(job: ImportJob, posted: Posted) -> Page:
     try:
         if (chosen := posted.chosen_format) is not None:
             job.format = Format.objects.select_related("supplier").filter(pk=chosen).first()
@@ -113,7 +165,7 @@ def _recompute(job: ImportJob, posted: Posted) -> Page:
             return _read_anew(job, posted)
         return _followed(job, posted)
     except RulesError as error:
-        return _without_columns(job, posted, _told(error.problems, []))
+        return _without_columns(job, posted, _told(error.problems, [], posted.labels))
     except (NoMapping, UnreadableFile) as error:
         return _without_columns(job, posted, [str(error)])
 
@@ -134,7 +186,7 @@ def _followed(job: ImportJob, posted: Posted) -> Page:
     try:
         shown = preview(job, parse_rules(data))
     except RulesError as error:
-        errors = _told(error.problems, data["columns"])
+        errors = _told(error.problems, data["columns"], posted.labels)
         shown = preview(job, parse_rules(posted.bare_rules()))
         shown = {**shown, "preview": []}
         settled = data
@@ -146,7 +198,7 @@ def _followed(job: ImportJob, posted: Posted) -> Page:
         job=job,
         shown=shown,
         rules=settled,
-        asked=posted.asked,
+        asked=[one for one in posted.asked if one.field != "sku" or not posted.key],
         posted=posted,
         first=list(dict.fromkeys([*first, *places])),
         errors=errors,
@@ -154,7 +206,7 @@ def _followed(job: ImportJob, posted: Posted) -> Page:
 
 
 def _save(request: HttpRequest, job: ImportJob) -> HttpResponse:
-    posted = Posted(request.POST)
+    posted = _posted(request)
     if job.status != ImportJob.Status.AWAITING_MAPPING:
         return _late(request, job)
     page = _recompute(job, posted)
@@ -173,7 +225,7 @@ def _save(request: HttpRequest, job: ImportJob) -> HttpResponse:
     except Refused:
         return _late(request, _job(job.pk))
     except RulesError as error:
-        page.errors = _told(error.problems, page.rules["columns"])
+        page.errors = _told(error.problems, page.rules["columns"], posted.labels)
     except Invalid as error:
         page.errors = [f"Remember: {text}" for _, text in error.errors.values()]
     except (NoMapping, UnreadableFile) as error:
@@ -195,14 +247,14 @@ _place = re.compile(r"^(columns|only_if)\[(\d+)\](?:\.(\w+))?")
 _NAMES = {"fill_down": "fill down", "clean_html": "HTML", "round": "rounding"}
 
 
-def _told(problems: list[str], rules: list[dict[str, Any]]) -> list[str]:
+def _told(problems: list[str], rules: list[dict[str, Any]], labels: Mapping[str, str]) -> list[str]:
     """What is wrong with rules in a person's words: by field, not by place in the JSON."""
     told = []
     for problem in problems:
         place = _place.match(problem)
         rest = problem[place.end() :] if place else ""
         if place and place[1] == "columns" and int(place[2]) < len(rules):
-            label = LABELS.get(rules[int(place[2])]["field"], "")
+            label = labels.get(rules[int(place[2])]["field"], "")
             part = f", {_NAMES.get(place[3], place[3])}" if place[3] else ""
             told.append(f"{label}{part}{rest}")
         elif place and place[1] == "only_if":

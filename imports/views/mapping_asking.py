@@ -18,9 +18,9 @@ def field_of(question: Mapping[str, Any], shown: Mapping[str, Any], job: ImportJ
     code, column = question["code"], question["column"]
     if code in WHICH:
         return WHICH[code]
-    if code == "unclear_decimal":
-        return "price"
     columns = [one for one in shown.get("columns", ()) if one["name"] == column]
+    if code in ("unclear_decimal", "unclear_date"):
+        return next((one["field"] for one in columns if one["field"]), "price")
     if code == "two_columns":
         return next((one["field"] for one in columns if one["field"]), "price")
     if code == "changed_columns":
@@ -55,13 +55,13 @@ def is_which(question: Mapping[str, Any]) -> bool:
     return question["code"] in WHICH or question["code"] in ("two_columns", "changed_columns")
 
 
-def ask_which(shown: Mapping[str, Any], job: ImportJob) -> list[Asked]:
+def ask_which(shown: Mapping[str, Any], job: ImportJob, labels: Mapping[str, str]) -> list[Asked]:
     """The questions about which column a field comes from, one for each field."""
     asked: dict[str, Asked] = {}
     for question in shown.get("questions", ()):
         name = field_of(question, shown, job)
         if name and is_which(question):
-            one = asked.setdefault(name, Asked(name, []))
+            one = asked.setdefault(name, Asked(name, [], label=labels.get(name, name)))
             one.messages.append(question["message"])
     for name, one in asked.items():
         for column in shown.get("columns", ()):

@@ -1,8 +1,8 @@
 """The form of the matching page: what is posted -> rules, and what of it has just been changed.
 
 Columns are posted by number (``field-3`` is the field of the third column), and a field's rules by
-its name (``decimal-price``). ``had`` tells what the form showed before, so that the one choice that
-was changed is told from those that were there.
+its name (``decimal-price``, ``decimal-fields.stock``). ``had`` tells what the form showed before,
+so that the one choice that was changed is told from those that were there.
 """
 
 import dataclasses
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from catalog.field_values import Definition
 from catalog.values import FIELDS
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.rules import AUTO, COLUMN_LIMIT
 from imports.mapping.table import reference
 from imports.mapping.words import ACTIVE_TABLES
@@ -31,7 +33,9 @@ CONDITIONS = 20  # that a page can hold
 WORDS = 40  # of a table that are rows of their own; more are lines of a text
 # What tells how a column is written: it goes when the field moves to another one.
 WRITTEN = {"price": ("decimal", "group", "currency"), "active": ("values",)}
+WRITTEN_OWN = ("decimal", "group", "currency", "date", "values")
 NONE = "none"  # no column has this field
+NEW = "new"  # a field is to be made of this column
 
 
 @dataclass
@@ -45,12 +49,13 @@ class Asked:
     messages: list[str]
     candidates: list[int] = dataclasses.field(default_factory=list)
     answer: str = ""
+    label: str = ""
 
     @property
     def title(self) -> str:
         if self.field == "active":
             return "Which column says what is active?"
-        return f"Which column is the {LABELS[self.field]}?"
+        return f"Which column is the {self.label or LABELS[self.field]}?"
 
     def as_json(self) -> dict[str, Any]:
         return {"field": self.field, "messages": self.messages, "candidates": self.candidates}
@@ -58,9 +63,25 @@ class Asked:
 
 @dataclass
 class Posted:
-    """The form as it was sent. Nothing of it is trusted: what is odd is left out."""
+    """The form as it was sent. Nothing of it is trusted: what is odd is left out.
+
+    ``own`` are the own fields that there are, by key.
+    """
 
     data: Mapping[str, str]
+    own: Mapping[str, Definition] = dataclasses.field(default_factory=dict)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """All fields that a column may be: their names in rules, and what people call them."""
+        return labels_of(self.own)
+
+    @property
+    def gone(self) -> list[str]:
+        """Own fields that were chosen, and that have been retired or deleted meanwhile."""
+        chosen = (v for k, v in self.data.items() if k == "key" or k.startswith("field-"))
+        own = (str(value) for value in chosen if str(value).startswith(OWN_PREFIX))
+        return list(dict.fromkeys(name for name in own if name not in self.labels))
 
     def text(self, name: str) -> str:
         return str(self.data.get(name, ""))
@@ -118,12 +139,13 @@ class Posted:
         """The questions of the page, with what is answered by now."""
         found = []
         for one in self.had.get("asked") or ():
-            if isinstance(one, dict) and one.get("field") in FIELDS:
+            if isinstance(one, dict) and one.get("field") in self.labels:
                 name = str(one["field"])
                 given = Asked(
                     name,
                     [str(text) for text in one.get("messages") or ()][:20],
                     [n for n in one.get("candidates") or () if isinstance(n, int)][:COLUMN_LIMIT],
+                    label=self.labels[name],
                 )
                 places = self.places[name]
                 if places:
@@ -141,12 +163,12 @@ class Posted:
             for name, places in self._part("fields").items()
             if isinstance(places, list)
         }
-        now: dict[str, list[int]] = {name: [] for name in FIELDS}
+        now: dict[str, list[int]] = {name: [] for name in self.labels}
         for key, value in self.data.items():
             number = whole_number(key.removeprefix("field-")) if key.startswith("field-") else None
             if number is not None and value in now:
                 now[str(value)].append(number)
-        for name in FIELDS:
+        for name in self.labels:
             shown = before.get(name, [])
             new = [n for n in now[name] if n not in shown]
             now[name] = new[-1:] or [n for n in shown if n in now[name]]
@@ -174,10 +196,12 @@ class Posted:
 
     def rules(self) -> dict[str, Any]:
         """The rules as JSON, columns by number; what is wrong with them, parsing says."""
-        columns = [self._rule(name) for name in FIELDS]
+        columns = [self._rule(name) for name in self.labels]
+        blanks = ((name, self._blank(name)) for name in self.labels)
         return {
             **self.dialect,
-            "blank": {name: value for name in FIELDS if (value := self._blank(name)) is not None},
+            **self.key,
+            "blank": {name: value for name, value in blanks if value is not None},
             "only_if": self._conditions(),
             "columns": [rule for rule in columns if rule],
         }
@@ -185,7 +209,21 @@ class Posted:
     def bare_rules(self) -> dict[str, Any]:
         """Only which column is which field."""
         columns = [{"field": n, "columns": places} for n, places in self.places.items() if places]
-        return {**self.dialect, "columns": columns}
+        return {**self.dialect, **self.key, "columns": columns}
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Which field products are found by, and what becomes of those that are not found."""
+        key = self.text("key")
+        if key not in self.labels or key in FIELDS:
+            return {}
+        return {"key": key, "no_match": self.text("no_match") or "refuse"}
+
+    @property
+    def new(self) -> list[int]:
+        """The columns, from 1, that a field is to be made of."""
+        numbers = (whole_number(k.removeprefix("field-")) for k, v in self.data.items() if v == NEW)
+        return [number for number in numbers if number]
 
     def _rule(self, name: str) -> dict[str, Any] | None:
         places, constant = self.places[name], self.text(f"constant-{name}")
@@ -195,21 +233,23 @@ class Posted:
         if f"blank-{name}" not in self.data:  # none of its rules was shown
             kept = self._part("kept").get(name)
             return {**kept, **rule} if isinstance(kept, dict) else rule
-        moved = name in WRITTEN and places != self._part("fields").get(name)
+        written = WRITTEN_OWN if name not in FIELDS else WRITTEN.get(name, ())
+        moved = bool(written) and places != self._part("fields").get(name)
         if len(places) > 1 and f"separator-{name}" in self.data:
             rule["separator"] = self.text(f"separator-{name}")
-        for key in ("decimal", "group", "currency", "factor", "round", "prefix"):
-            if moved and key in WRITTEN[name]:
+        for key in ("decimal", "group", "currency", "factor", "round", "prefix", "date"):
+            if moved and key in written:
                 continue
             if (value := self.text(f"{key}-{name}")).strip():
                 rule[key] = value if key in ("prefix", "group") else value.strip()
         for key in ("fill_down", "clean_html"):
             if self.text(f"{key}-{name}"):
                 rule[key] = True
-        if values := {} if moved and "values" in WRITTEN[name] else self._table(name):
+        otherwise = self._outcome(f"otherwise-{name}")
+        if values := {} if moved and "values" in written else self._table(name):
             rule["values"] = values
-            if (otherwise := self._outcome(f"otherwise-{name}")) is not None:
-                rule["otherwise"] = otherwise
+        if otherwise is not None and (values or otherwise == "add"):
+            rule["otherwise"] = otherwise
         return rule
 
     def _blank(self, name: str) -> Any:
@@ -239,6 +279,11 @@ class Posted:
                 text = self.text(f"only-words-{number}").replace("\r", "")
                 found.append({"column": column, kind: text.rstrip("\n").split("\n")})
         return found
+
+
+def labels_of(own: Mapping[str, Definition]) -> dict[str, str]:
+    """All fields that there are: their names in rules, and what people call them."""
+    return {**LABELS, **{OWN_PREFIX + key: one.label for key, one in own.items()}}
 
 
 def named(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:

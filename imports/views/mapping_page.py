@@ -10,7 +10,10 @@ from typing import Any
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
+from catalog.field_values import as_text
 from catalog.values import FIELDS
+from imports.mapping.model import OWN_PREFIX
+from imports.mapping.own import KEYS
 from imports.mapping.rules import AUTO, folded
 from imports.mapping.words import ACTIVE_TABLES
 from imports.models import ImportJob, Supplier
@@ -19,13 +22,14 @@ from imports.views.mapping_asking import TOLD, field_of, is_which
 from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import (
     CONDITIONS,
-    LABELS,
+    NEW,
     NONE,
     WORDS,
     Asked,
     Posted,
     hash_of,
 )
+from imports.views.mapping_new import NewField
 
 ENCODINGS = [
     ("utf-8", "UTF-8"),
@@ -52,18 +56,6 @@ ACTIVE_MEANINGS = [
     ("blank", "as a blank cell"),
 ]
 HEADER_LINES = 12  # that are offered, and the one that was found
-# The fields to choose from, by the one that is chosen: made once, as there may be 500 lists.
-OPTIONS = {
-    chosen: format_html_join(
-        "",
-        '<option value="{}"{}>{}</option>',
-        (
-            (name, mark_safe(" selected") if name == chosen else "", label)
-            for name, label in (("", "leave out"), *LABELS.items())
-        ),
-    )
-    for chosen in ("", *LABELS)
-}
 CHOSEN = "It was chosen."
 SHORT = {
     "It has the field's own name.": "same name",
@@ -71,6 +63,7 @@ SHORT = {
     "It is a usual name for it.": "a usual name for it",
     "It was chosen before for another file.": "as in another file",
 }
+WRITTEN_ASKED = ("unclear_decimal", "unclear_date")
 MANY = 60  # columns from which on those that hardly say anything are folded away
 LIKELY = 0.6  # a suggestion's score: its name says so
 SAMPLES = 3
@@ -115,6 +108,12 @@ class Page:
     first: list[int]
     errors: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
+    may_add_fields: bool = False
+    _options_made: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.posted.labels
 
     def context(self) -> dict[str, Any]:
         rows = self.records()
@@ -143,7 +142,11 @@ class Page:
             "constants": self.constants(fields),
             "conditions": conditions,
             "records": rows,
-            "read_fields": [LABELS[name] for name in self._read()],
+            "read_fields": [self.labels.get(name, name) for name in self._read()],
+            "keys": self._keys(),
+            "key": self.rules.get("key", "sku"),
+            "no_match": self.rules.get("no_match", "refuse"),
+            "to_keep": self.to_keep(),
             "well": len(rows) - refused - left_out,
             "refused": refused,
             "left_out": left_out,
@@ -165,6 +168,7 @@ class Page:
                 "asked": [one.as_json() for one in self.asked],
                 "header": hash_of(self.header),
                 "because": self._reasons(fields),
+                "keep": [new.number for new in self.to_keep()],
                 "kept": self.kept or self.posted.had.get("kept", {}),
             }
         )
@@ -183,7 +187,40 @@ class Page:
         return next((rule for rule in self.rules["columns"] if rule["field"] == name), {})
 
     def _read(self) -> list[str]:
-        return [name for name in FIELDS if self._rule(name)]
+        by_key = self.rules.get("key", "sku") != "sku"
+        return [n for n in self.labels if self._rule(n) or (n == "sku" and by_key)]
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """The fields that products may be found by; none where the SKU is the only one."""
+        own = [
+            (OWN_PREFIX + k, one.label) for k, one in self.posted.own.items() if one.type in KEYS
+        ]
+        return [("sku", "SKU"), *own] if own else []
+
+    def _field_options(self, chosen: str) -> Any:
+        """The fields to choose from, by the one that is chosen: there may be 500 such lists."""
+        if chosen not in self._options_made:
+            new = [(NEW, "New field …")] if self.may_add_fields else []
+            listed = (("", "leave out"), *self.labels.items(), *new)
+            self._options_made[chosen] = format_html_join(
+                "",
+                '<option value="{}"{}>{}</option>',
+                ((n, mark_safe(" selected") if n == chosen else "", text) for n, text in listed),
+            )
+        return self._options_made[chosen]
+
+    def to_keep(self) -> list[NewField]:
+        """The columns that nothing reads, as the fields that could be made of them."""
+        if not self.may_add_fields:
+            return []
+        new = self.posted.new
+        columns = self.shown.get("columns", ())
+        taken = {number for places in self.places().values() for number in places}
+        return [
+            NewField.of(column, self.posted)
+            for column in columns
+            if column.get("proposed_field") and column["index"] not in (*new, *taken)
+        ]
 
     # The file
 
@@ -280,6 +317,7 @@ class Page:
     def columns(self, fields: dict[str, list[int]]) -> dict[str, Any]:
         of = {number: name for name, places in fields.items() for number in places}
         asks = {question["place"] for question in self.other_questions()}
+        new = self.posted.new if self.may_add_fields else []
         rows = []
         for column in self.shown.get("columns", ()):
             number = column["index"]
@@ -291,9 +329,12 @@ class Page:
                     "name": name_of(number, column["name"])[:COLUMN_SHOWN],
                     "samples": column["samples"][:SAMPLES],
                     "field": chosen,
-                    "options": OPTIONS[chosen],
+                    "options": self._field_options(NEW if not chosen and number in new else chosen),
+                    "new": NewField.of(column, self.posted)
+                    if not chosen and number in new
+                    else None,
                     "because": self._because(column, chosen),
-                    "suggestion": _suggestion(column) if not chosen else "",
+                    "suggestion": self._suggestion(column) if not chosen else "",
                     "likely": any(one["score"] >= LIKELY for one in column["suggestions"]),
                     "editor": self.editor(chosen) if main else None,
                     "asks": number in asks,
@@ -336,9 +377,24 @@ class Page:
             rule,
             self.rules.get("blank", {}).get(name),
             words=self._words(name, rule) if name == "active" else [],
-            label=LABELS[name],
+            label=self.labels.get(name, name),
             joinable=[pair for pair in self._names() if pair[0] not in taken],
+            own=self.posted.own.get(name.removeprefix(OWN_PREFIX)),
+            is_key=name == self.rules.get("key"),
+            asks=any(
+                question["field"] == name and question["code"] in WRITTEN_ASKED
+                for question in self.other_questions()
+            ),
         )
+
+    def _suggestion(self, column: Mapping[str, Any]) -> str:
+        best = next(iter(column["suggestions"]), None)
+        if best is None:
+            return ""
+        name = best["field"]
+        if name == "active":
+            return "may say what is active"
+        return f"may be the {self.labels.get(name, name)}"
 
     def _words(self, name: str, rule: Mapping[str, Any]) -> list[tuple[str, str]]:
         """The words of a column, and what each means: those of the table, and others it has."""
@@ -355,9 +411,10 @@ class Page:
         return words[: WORDS - 1]
 
     def constants(self, fields: dict[str, list[int]]) -> list[dict[str, str]]:
+        names = [n for n in self.labels if n in FIELDS or "constant" in self._rule(n)]
         return [
-            {"name": n, "label": LABELS[n], "value": str(self._rule(n).get("constant") or "")}
-            for n in FIELDS
+            {"name": n, "label": self.labels[n], "value": str(self._rule(n).get("constant") or "")}
+            for n in names
             if n != "sku" and not fields.get(n)
         ]
 
@@ -390,13 +447,21 @@ class Page:
             cells = [
                 Cell(
                     record["raw"].get(name, ""),
-                    value_as_text(name, record["values"].get(name)),
+                    self._as_text(name, record["values"].get(name)),
                     problems.get(name, ""),
                 )
                 for name in fields
             ]
             rows.append(Row(record["line"], cells, record["skipped"]))
         return rows
+
+    def _as_text(self, name: str, value: Any) -> str:
+        definition = self.posted.own.get(name.removeprefix(OWN_PREFIX))
+        if definition is None:
+            return value_as_text(name, value)
+        if isinstance(value, bool):
+            return "Yes" if value else "No"
+        return as_text(definition, value)
 
     # Remembering
 
@@ -458,11 +523,3 @@ def format_name(file_name: str) -> str:
     stem = file_name.rsplit("/")[-1].split(".")[0]
     words = re.sub(r"[\W\d_]+", " ", stem).strip()
     return words[:60] or "price list"
-
-
-def _suggestion(column: Mapping[str, Any]) -> str:
-    best = next(iter(column["suggestions"]), None)
-    if best is None:
-        return ""
-    name = best["field"]
-    return "may say what is active" if name == "active" else f"may be the {LABELS[name]}"

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from catalog.queries.fields import definitions
 from catalog.values import FIELDS
 from imports.mapping.exchange import format_from_file
 from imports.mapping.rules import RulesError
@@ -20,7 +21,7 @@ from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers as operations
 from imports.queries.formats import as_file
 from imports.views.mapping_editor import Editor
-from imports.views.mapping_form import LABELS
+from imports.views.mapping_form import labels_of
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import page_number, whole_number
 
@@ -200,20 +201,24 @@ def _in_words(rules: dict[str, Any]) -> list[dict[str, Any]]:
     """Each field with its columns and its rules as chips."""
     told = []
     by_field = {rule["field"]: rule for rule in rules.get("columns", ())}
-    for name in FIELDS:
-        if (rule := by_field.get(name)) is None:
-            continue
+    labels = labels_of(definitions())
+    for name, rule in sorted(by_field.items(), key=lambda item: _place(item[0])):
         columns = [rule["column"]] if "column" in rule else rule.get("columns", [])
         editor = Editor(name, {**rule, "columns": columns}, rules.get("blank", {}).get(name))
         source = [f"column {one}" if isinstance(one, int) else one for one in columns]
         told.append(
             {
-                "label": LABELS[name],
+                "label": labels.get(name, name),
                 "columns": source or [f"always “{rule.get('constant', '')}”"],
                 "chips": editor.chips,
             }
         )
     return told
+
+
+def _place(name: str) -> int:
+    """Where a field stands: the five in their order, and its own ones behind them."""
+    return FIELDS.index(name) if name in FIELDS else len(FIELDS)
 
 
 @require_GET

@@ -78,7 +78,8 @@
     return box;
   }
 
-  async function recompute() {
+  /* A button that makes something first has its own address; the page that follows is the same. */
+  async function recompute(button) {
     clearTimeout(timer);
     timer = null;
     asked?.abort();
@@ -86,9 +87,11 @@
     asked = mine;
     form().setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(form().dataset.previewUrl, {
+      const body = new FormData(form());
+      if (button) body.set(button.name, button.value);
+      const answer = await fetch(button ? button.formAction : form().dataset.previewUrl, {
         method: "POST",
-        body: new FormData(form()),
+        body,
         headers: { "HX-Request": "true" },
         signal: mine.signal,
       });
@@ -141,6 +144,13 @@
   });
   window.addEventListener("beforeunload", (event) => {
     if (unsaved) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("#mapping button[name=make]");
+    if (!button) return;
+    event.preventDefault();
+    unsaved = true;
+    recompute(button);
   });
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest('#map-asked a[href^="#"]');

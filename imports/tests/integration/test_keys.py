@@ -43,9 +43,9 @@ def run(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., I
     """Import a text, found by a key, to its end."""
 
     def imported(text: str, key: str = "fields.gtin", **options: Any) -> ImportJob:
-        chosen = {name: options.pop(name) for name in ("no_match", "columns") if name in options}
+        more = {name: options.pop(name) for name in ("no_match", "columns") if name in options}
         options = {"checks": "warn", **options}
-        job = upload(text, rules=parse_rules({"key": key, **chosen}), **options)
+        job = upload(text, rules=parse_rules({"key": key} | more), **options)
         messages.run_all()
         job.refresh_from_db()
         return job

@@ -56,6 +56,7 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "job-retry": IMPORT,
     "job-mapping": {"get": SEE_JOBS, "post": IMPORT},
     "job-mapping-preview": IMPORT,
+    "job-mapping-fields": "catalog.add_field",
     "supplier-list": {"get": SEE_JOBS, "post": IMPORT},
     "supplier-detail": {"get": SEE_JOBS, "post": IMPORT},
     "supplier-delete": IMPORT,
