@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 
 OWN = ("encoding", "member")
+KEPT = ("key", "no_match", "blank", "only_if", "columns")
 
 
 class FormatFile(NamedTuple):
@@ -43,7 +44,7 @@ def format_as_file(
         **{key: data[key] for key in OWN if data[key] != AUTO},
         "dialect": dialect,
         "columns": list(columns),
-        "rules": {key: data[key] for key in ("blank", "only_if", "columns")},
+        "rules": {key: data[key] for key in KEPT if key in data},
     }
 
 

@@ -12,7 +12,7 @@ from imports.mapping.dates import are_dates
 from imports.mapping.evidence import look_at
 from imports.mapping.own_names import ready_made_key
 
-CHOICES_AT_MOST = 12  # words that are a list; more are a text
+CHOICES_AT_MOST = 12  # words that are a list; more are a text, and one alone tells nothing
 REPEATED = 4  # times that each of them comes on average
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".svg")
 
@@ -100,7 +100,7 @@ def _type_of(name: str, filled: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if max(map(len, filled)) > TEXT_MAX_LENGTH // 2 or look_at(filled).html > 0.2:
         return "long_text", {}
     words = list(dict.fromkeys(filled))
-    few = len(words) <= CHOICES_AT_MOST and len(filled) >= REPEATED * len(words)
+    few = 1 < len(words) <= CHOICES_AT_MOST and len(filled) >= REPEATED * len(words)
     if few and _are_choices(words):
         return "choice", {"choices": sorted(words)}
     return "text", {}

@@ -10,7 +10,7 @@ from imports.mapping.aliases import STRONG, WEAK, bare_key_of
 from imports.mapping.choosing import LOOKED_AT, NAMED
 from imports.mapping.dates import WRITTEN
 from imports.mapping.evidence import look_at
-from imports.mapping.rules import Rules
+from imports.mapping.rules import Rules, own_key
 from imports.mapping.table import OWN_COLUMNS, Rank, Table
 
 SAMPLES_SHOWN = 5
@@ -153,7 +153,7 @@ def notes_of(table: Table, rules: Rules, fields: Mapping[int, str], *, tell: boo
 def _told(rules: Rules, name: str) -> str:
     """How a field's values are read, in brackets, where it is not as they stand."""
     rule = next(one for one in rules.columns if one.field == name)
-    said = []
+    said = ["products are found by it"] if name == rules.key and own_key(rules) else []
     if rule.decimal:
         said.append("decimal comma" if rule.decimal == "," else "decimal point")
     if rule.currency:

@@ -175,6 +175,7 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
     number = whole_number(request.GET.get("version", ""))
     old = found.versions.filter(number=number).first() if number is not None else None
     shown = old or found
+    labels = labels_of(definitions())
     return render(
         request,
         "imports/format.html",
@@ -183,7 +184,9 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "format": found,
             "versions": versions,
             "shown": old.number if old else found.version,
-            "read": _in_words(shown.rules),
+            "read": _in_words(shown.rules, labels),
+            "found_by": labels.get(key, key) if (key := shown.rules.get("key", "")) else "",
+            "creates": shown.rules.get("no_match") == "create",
             "conditions": [
                 {"column": one["column"], "none": "is_not" in one, "words": words}
                 for one in shown.rules.get("only_if", ())
@@ -197,11 +200,10 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _in_words(rules: dict[str, Any]) -> list[dict[str, Any]]:
+def _in_words(rules: dict[str, Any], labels: dict[str, str]) -> list[dict[str, Any]]:
     """Each field with its columns and its rules as chips."""
     told = []
     by_field = {rule["field"]: rule for rule in rules.get("columns", ())}
-    labels = labels_of(definitions())
     for name, rule in sorted(by_field.items(), key=lambda item: _place(item[0])):
         columns = [rule["column"]] if "column" in rule else rule.get("columns", [])
         editor = Editor(name, {**rule, "columns": columns}, rules.get("blank", {}).get(name))

@@ -112,7 +112,6 @@
   function setUp() {
     const button = document.getElementById("map-show"); /* each choice shows what follows from it */
     button.hidden = true;
-    button.type = "button"; /* Enter means the next one that submits */
   }
 
   const remembered = (element) => ["supplier", "format_name"].includes(element.name);
@@ -131,9 +130,10 @@
   });
   document.addEventListener("keydown", (event) => {
     const field = event.target;
-    if (event.key !== "Enter" || !form()?.contains(field) || !field.matches("input") || remembered(field)) return;
-    event.preventDefault(); /* a rule is written, and the import does not go on by that */
-    recompute();
+    if (event.key !== "Enter" || !form()?.contains(field) || !field.matches("input")) return;
+    event.preventDefault();
+    if (remembered(field)) document.getElementById("map-continue").click();
+    else recompute(); /* a rule is written, and the import does not go on by that */
   });
   document.addEventListener("focusout", (event) => {
     if (!form()?.contains(event.target)) return;

@@ -325,3 +325,45 @@ def test_a_field_that_is_deleted_after_matching_and_before_reading_gets_no_value
     assert (job.status, job.error) == ("completed", "")
     assert Product.objects.get(sku="A").own_fields is None
     assert page.get(f"/api/v1/imports/{job.pk}/mapping/").status_code == 200
+
+
+def test_a_remembered_format_finds_the_next_files_products_by_its_key(
+    page: Client, waits: Waits, upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    gtin = fields.create_field(data={"label": "GTIN", "type": "gtin", "unique": True})
+    values: dict[str, Any] = {"sku": "A-1", "name": "Old", "fields": {"gtin": "4006381333931"}}
+    catalog.create_product(actor=None, data=values)
+    text = "EAN;Bezeichnung;Art\n4006381333931;Lamp;x\n"
+    job = waits(text, checks="warn")
+    form = shown(page, job, open_form(page, job), key="fields.gtin", no_match="create")
+    assert go_on(page, job, form, supplier="Acme", format_name="list").status_code == 302
+    kept = Format.objects.get(supplier__name="Acme")
+    assert (kept.rules["key"], kept.rules["no_match"]) == ("fields.gtin", "create")
+    told = page.get(f"/suppliers/formats/{kept.pk}/").content.decode()
+    assert "Products are found by <b>GTIN</b>; a record whose value no product has becomes" in told
+    by_itself = upload(text.replace("Lamp", "Desk") + "73513537;Mug;y\n", on_unclear="wait")
+    messages.run_all()
+    by_itself.refresh_from_db()
+    assert (by_itself.status, by_itself.error) == ("completed", "")
+    assert (by_itself.updated, by_itself.created) == (1, 1)
+    assert Product.objects.get(sku="A-1").name == "Desk"
+    assert any("as GTIN (products are found by it)" in one for one in by_itself.warnings)
+    fields.update_field(field_id=gtin.pk, data={"retired": True})
+    stops = upload(text.replace("Lamp", "Pan"), on_unclear="wait")
+    messages.run_all()
+    stops.refresh_from_db()
+    assert stops.status == "awaiting_mapping"
+    assert "Say what they are found by now" in text_of(open_form(page, stops))
+
+
+def test_a_form_of_as_many_own_fields_as_there_may_be_is_taken(page: Client, waits: Waits) -> None:
+    Field.objects.bulk_create(
+        Field(key=f"own_{n}", label=f"Own {n}", type="decimal", position=n) for n in range(200)
+    )
+    names = [f"Own {n}" for n in range(200)]
+    job = waits(",".join(["sku", "name", *names]) + "\n" + ",".join(["1"] * 202) + "\n")
+    form = open_form(page, job)
+    assert form.fields["field-202"] == "fields.own_199"
+    form = shown(page, job, form, **{"field-202": ""})
+    assert form.fields["field-201"] == "fields.own_198"
+    assert "Keep every column" not in form.page  # there is no room for more

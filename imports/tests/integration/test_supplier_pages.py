@@ -181,6 +181,7 @@ def test_a_ready_made_format_is_listed_and_stays(page: Client) -> None:
         {"header_line": 0, "quote": "'", "columns": [{"field": "sku", "column": 1}]},
         {"quote": "", "sheet": 2, "member": "a/b.csv"},
         {"sheet": "Tabelle 1", "delimiter": "\t"},
+        {"key": "fields.gtin", "no_match": "create"},
     ],
 )
 def test_every_rule_survives_the_file(rules: dict[str, Any]) -> None:
