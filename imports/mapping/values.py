@@ -200,19 +200,18 @@ def _with_own(
     plan = _plan_of_five(replace(rules, columns=tuple(five), blank=blank), header)
     fields = {name: (*places[name], -1)[0] for name in places}
     used = {place for columns in places.values() for place in columns}
-    filled = {
-        place: {rule.field for rule in rules.columns if rule.fill_down and place in columns}
-        for columns in places.values()
-        for place in columns
-    }
+    filled: dict[int, set[str]] = {}
+    for rule in rules.columns:
+        for place in places[rule.field] if rule.fill_down else ():
+            filled.setdefault(place, set()).add(rule.field)
     return replace(
         plan,
         fields=fields,
         columns=plan.columns | used,
         own=own,
-        quick=None if any(filled.values()) else plan.quick,
-        is_plain=plan.is_plain and not any(filled.values()),
-        _filled={place: names for place, names in filled.items() if names},
+        quick=None if filled else plan.quick,
+        is_plain=plan.is_plain and not filled,
+        _filled=filled,
     )
 
 

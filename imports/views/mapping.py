@@ -23,7 +23,7 @@ from imports.readers.csv import UnreadableFile
 from imports.views import jobs as job_views
 from imports.views.mapping_asking import ask_which, first_places, kept_rules
 from imports.views.mapping_form import Posted, hash_of, named
-from imports.views.mapping_new import NewField
+from imports.views.mapping_new import TICKED, NewField
 from imports.views.mapping_page import Page, numbered
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
@@ -69,13 +69,13 @@ def job_mapping_fields(request: HttpRequest, pk: int) -> HttpResponse:
         return _late(request, job)
     posted = _posted(request)
     page = _recompute(job, posted)
-    number = whole_number(posted.text("make"))
-    columns = {column["index"]: column for column in page.shown.get("columns", ())}
-    if number is None:
+    if posted.text("make") == TICKED:
         page.may_add_fields = True
         chosen = [new for new in page.to_keep() if new.ticked]
     else:
-        chosen = [NewField.of(columns[number], posted)] if number in columns else []
+        number = whole_number(posted.text("make"))
+        columns = (c for c in page.shown.get("columns", ()) if c["index"] == number)
+        chosen = [NewField.of(column, posted) for column in columns]
     try:
         made = make_fields([new.data() for new in chosen])
     except NotMade as error:

@@ -11,7 +11,8 @@ import xlsxwriter
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from catalog.models import Product
+from catalog.models import Field, Product
+from catalog.operations import fields
 from conftest import wait_for
 from imports.models import Format, ImportJob
 
@@ -163,6 +164,45 @@ def test_a_shops_export_goes_by_a_single_drop(
         assert Product.objects.get(sku="L-2").price == Decimal(price)
     assert Product.objects.get(sku="L-2").name == "Lamp"
     assert not Product.objects.get(sku="C-1").active
+
+
+def test_every_column_of_a_shops_export_becomes_a_field_of_ones_own(
+    open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    fields.create_field(data={"label": "Launched", "type": "date"})
+    page = open_page()
+    page.get_by_label("Check the columns first").click()
+    rows = shopify_file("129.00").splitlines()
+    more = ("Launched", "02/03/2026", "", "", "04/05/2026")
+    file = tmp_path / "products_export.csv"
+    file.write_text("\n".join(f"{row},{cell}" for row, cell in zip(rows, more, strict=True)))
+    page.set_input_files("#pi-file", file)
+    expect(page.locator("#map-summary")).to_contain_text("1 question to answer")
+    page.check("#date-mdy-fields\\.launched")
+    expect(page.locator("#map-summary")).not_to_contain_text("question")
+    page.get_by_role("button", name="Keep every column").click()
+    expect(page.locator("#make-ticked")).to_have_count(0)
+    expect(page.locator("#field-7")).to_have_value("fields.image")
+    page.fill("#map-supplier", "Shop")
+    page.keyboard.press("Enter")
+    Hand(page).it_completes()
+    assert set(Field.objects.values_list("key", "type")) == {
+        ("launched", "date"),
+        ("handle", "text"),
+        ("brand", "text"),
+        ("image", "image"),
+    }
+    assert Product.objects.get(sku="L-1").own_fields == {
+        "launched": "2026-02-03",
+        "handle": "lamp",
+        "brand": "Acme",
+        "image": "https://example.com/1.jpg",
+    }
+    hand = Hand(page)
+    file.write_text(file.read_text().replace("Acme", "Bolt"))
+    hand.drop(file)
+    assert (hand.it_completes().rejected, hand.clicks) == (0, 1)
+    assert (Product.objects.get(sku="L-1").own_fields or {})["brand"] == "Bolt"
 
 
 UNCLEAR = "code,title,Unit price,Cost price,Status\n" + "".join(

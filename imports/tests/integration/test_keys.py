@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
 
 from catalog.models import Field, Product
 from catalog.operations import fields, undo
@@ -265,3 +267,54 @@ def test_rules_about_keys_are_the_same_as_json() -> None:
     kept = rules_as_json(parse_rules(rules))
     assert {name: kept[name] for name in rules} == rules
     assert not {"key", "no_match"} & rules_as_json(parse_rules({})).keys()
+
+
+def test_the_api_makes_a_field_of_a_column_and_finds_products_by_it(
+    page: Client, upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    text = "sku,name,Ref\nA,A,x-1\nB,B,x-2\n"
+    job = upload(text, on_unclear="always")
+    messages.run_all()
+    path = f"/api/v1/imports/{job.pk}/mapping/"
+    column = page.get(path).json()["columns"][2]
+    proposed = column["proposed_field"]
+    assert {name: proposed[name] for name in ("label", "key", "type")} == {
+        "label": "Ref",
+        "key": "ref",
+        "type": "text",
+    }
+    made = page.post("/api/v1/fields/", proposed, content_type="application/json")
+    assert made.status_code == 201
+    mapping = page.get(path).json()
+    assert [one["field"] for one in mapping["columns"]] == ["sku", "name", "fields.ref"]
+    given = {"rules": mapping["rules"]}
+    assert page.put(path, given, content_type="application/json").status_code == 202
+    messages.run_all()
+    supplier = page.post(
+        "/api/v1/suppliers/", {"name": "Acme"}, content_type="application/json"
+    ).json()
+    columns = [{"column": "Ref", "field": "fields.ref"}, {"column": "title", "field": "name"}]
+    rules = {"key": "fields.ref", "columns": columns}
+    kept = page.post(
+        "/api/v1/formats/",
+        {"supplier": supplier["id"], "name": "titles", "rules": rules, "columns": ["Ref", "title"]},
+        content_type="application/json",
+    )
+    assert kept.status_code == 201, kept.content
+    shown = page.get(f"/api/v1/formats/{kept.json()['id']}/").json()["rules"]
+    assert (shown["key"], shown["no_match"]) == ("fields.ref", "refuse")
+    file = SimpleUploadedFile("titles.csv", b"Ref,title\nx-2,Mug\nx-9,Pan\n")
+    found = page.post("/api/v1/imports/", {"file": file, "checks": "warn"})
+    messages.run_all()
+    job = ImportJob.objects.get(pk=found.json()["id"])
+    assert (job.status, job.error, job.updated, job.rejected) == ("completed", "", 1, 1)
+    assert (named()["A"], named()["B"]) == ("A", "Mug")
+    errors = page.get(f"/api/v1/imports/{job.pk}/errors/").json()["results"]
+    assert [(one["line"], one["column"], one["code"]) for one in errors] == [(3, "Ref", "no_match")]
+
+
+def test_the_api_refuses_a_key_that_is_no_field(page: Client) -> None:
+    file = SimpleUploadedFile("titles.csv", b"Ref,title\nx-2,Mug\n")
+    refused = page.post("/api/v1/imports/", {"file": file, "rules": '{"key": "name"}'})
+    assert refused.status_code == 400
+    assert "a field of your own" in refused.content.decode()

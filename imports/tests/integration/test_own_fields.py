@@ -242,3 +242,75 @@ def test_rules_that_name_a_field_that_there_is_not_fail_with_a_sentence(
     job = run("sku,name\nA,red\n", rules=rules)
     assert job.status == "failed"
     assert "There is no field “fields.colour”. There are: fields.brand" in job.error
+
+
+def colours(*choices: str, rule: dict[str, Any], type: str = "choice") -> dict[str, Any]:
+    """Define a list of colours, and give the rules of a file with a column of them."""
+    options = {"choices": list(choices)}
+    fields.create_field(data={"label": "Colour", "type": type, "options": options})
+    columns = [{"column": n, "field": n} for n in ("sku", "name")]
+    columns.append({"column": "Farbe", "field": "fields.colour", **rule})
+    return {"rules": parse_rules({"columns": columns})}
+
+
+WORDS = "sku,name,Farbe\nA,Lamp,RED\nB,Desk,green\nC,Chair,Green\n"
+
+
+def test_a_word_that_a_list_does_not_have_is_refused_unless_a_rule_adds_it(
+    run: Callable[..., ImportJob],
+) -> None:
+    job = run(WORDS, **colours("Red", rule={}))
+    assert (job.created, job.rejected) == (1, 2)
+    assert "“green”" in job.errors.order_by("line")[0].message
+    assert Field.objects.get(key="colour").options == {"choices": ["Red"]}
+
+
+@pytest.mark.parametrize("type", ["choice", "choices"])
+def test_words_that_a_rule_adds_are_spelt_as_the_list_has_them_when_they_are_written(
+    upload: Upload, messages: Messages, type: str
+) -> None:
+    job = upload(WORDS, review=True, **colours("Red", rule={"otherwise": "add"}, type=type))
+    messages.run_all()
+    assert Field.objects.get(key="colour").options == {"choices": ["Red"]}  # nothing is written
+    fields.add_choices(key="colour", words=["GREEN"])  # another import was quicker
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.error, job.created) == ("completed", "", 3)
+    assert Field.objects.get(key="colour").options == {"choices": ["Red", "GREEN"]}
+    stored = [own(sku)["colour"] for sku in "ABC"]
+    assert stored == (
+        ["Red", "GREEN", "GREEN"] if type == "choice" else [["Red"], *[["GREEN"]] * 2]
+    )
+
+
+def test_more_words_than_a_list_may_have_fail_the_import_and_write_nothing(
+    upload: Upload, messages: Messages
+) -> None:
+    rows = "".join(f"P{n},Name {n},Colour {n}\n" for n in range(300))
+    given = colours("Red", rule={"otherwise": "add"})
+    job = upload(f"sku,name,Farbe\n{rows}", review=True, **given)
+    messages.run_all()
+    fields.add_choices(key="colour", words=[f"Other {n}" for n in range(300)])
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, Product.objects.count()) == ("failed", 0)
+    assert "at most 500 choices" in job.error
+
+
+def test_only_the_columns_whose_rule_says_so_are_filled_from_above(
+    run: Callable[..., ImportJob],
+) -> None:
+    columns = [
+        {"field": "sku", "column": "sku"},
+        {"field": "name", "column": "name", "fill_down": True},
+        {"field": "fields.brand", "column": "Vendor", "fill_down": True},
+        {"field": "fields.stock", "column": "Qty"},
+    ]
+    only_if = [{"column": "sku", "is_not": [""]}]
+    rules = parse_rules({"columns": columns, "only_if": only_if})
+    job = run("sku,name,Vendor,Qty\nA,Lamp,Acme,3\nB,,,\n,,,4\n", rules=rules)
+    assert (job.created, job.skipped, job.rejected) == (2, 1, 0)
+    assert Product.objects.get(sku="B").name == "Lamp"
+    assert (own("A"), own("B")) == ({"brand": "Acme", "stock": 3}, {"brand": "Acme"})

@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from catalog.field_values import Definition
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.rules import ColumnRule, Rules, parse_rules
 from imports.mapping.values import FIELD_BITS, compile_plan
+
+# The fields of one's own that the examples are about.
+OWN = {
+    "since": Definition("since", "Since", "date"),
+    "colour": Definition("colour", "Colour", "choice", choices=("Red", "Blue")),
+}
 
 _example = re.compile(r"```json\n([^`]*)```\n\n((?:\|[^\n]*\n)+)")
 
@@ -49,7 +57,7 @@ def test_the_example_is_true(example: Example) -> None:
     rules = example.rules
     if "sku" not in fields:
         rules = rules | {"columns": [{"column": "SKU", "field": "sku"}, *rules["columns"]]}
-    plan = compile_plan(parse_rules(rules), [*columns, "SKU"])
+    plan = compile_plan(parse_rules(rules), [*columns, "SKU"], OWN)
     for record in example.records:
         given = [cell.strip("`") for cell in record[: len(columns)]]
         cleaned = plan.clean([*given, "A-1"])
@@ -63,6 +71,10 @@ def test_the_example_is_true(example: Example) -> None:
             else:
                 assert not cleaned.problems, (record, cleaned.problems)
                 value = "" if cell == "*blank*" else cell.strip("`")
+                if name.startswith(OWN_PREFIX):
+                    own = json.loads(cleaned.own)
+                    assert own[name.removeprefix(OWN_PREFIX)] == value, record
+                    continue
                 assert compared(cleaned.values[name], name) == compared(value, name), record
 
 
