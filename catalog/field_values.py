@@ -129,6 +129,17 @@ def as_text(definition: Definition, value: Any) -> str:
     return str(value)
 
 
+def in_words(definition: Definition, value: Any) -> str:
+    """A value as people read it: numbers with separators, yes and no; blank for none."""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if definition.type in ("integer", "decimal", "money") and _decimal(str(value).lstrip("-")):
+        return f"{Decimal(value):,f}"
+    return as_text(definition, value)
+
+
 def shown_gtin(digits: str) -> str:
     """A GTIN of 14 digits as it stands on a pack: of 8, 12, 13 or 14 digits (GS1)."""
     bare = digits.lstrip("0")

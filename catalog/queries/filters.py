@@ -9,8 +9,10 @@ import django_filters
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.http import QueryDict
 from django.utils import timezone
 
+from catalog.field_values import SEPARATOR
 from catalog.models import Change, Product
 from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
 from catalog.values import clean_typed_price
@@ -190,6 +192,14 @@ def where_of(products: QuerySet[Product]) -> tuple[str, tuple[Any, ...]]:
 
 
 def active_filters(given: Mapping[str, Any]) -> dict[str, str]:
-    """The filters that are set, as they stand in an address."""
+    """The filters that are set, as they stand in an address or a form.
+
+    One that is there several times, as a list of choices sends it, is one of all its values.
+    """
     names = [*FILTERS, *(name for name in given if name.startswith(OWN_PREFIX))]
-    return {name: str(given[name]) for name in names if given.get(name) not in (None, "")}
+    found = {name: str(given[name]) for name in names if given.get(name) not in (None, "")}
+    if isinstance(given, QueryDict):
+        for name in found:
+            if name.startswith(OWN_PREFIX) and name.endswith("__in"):
+                found[name] = SEPARATOR.join(one for one in given.getlist(name) if one)
+    return found

@@ -4,7 +4,7 @@
 of a text in any case, ``__gte`` and ``__lte`` from and up to, ``__isblank`` whether there is none.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -142,17 +142,27 @@ _WORDS = {
     "contains": " contains",
     "gte": " from",
     "lte": " to",
-    "isblank": " is blank",
 }
 
 
-def own_labels(given: Iterable[str]) -> dict[str, str]:
-    """What filters by own fields are called, those of fields that there are not by their names."""
-    own = [name for name in given if name.startswith(OWN_PREFIX)]
-    known = definitions() if own else {}
-    labels = {}
-    for name in own:
-        key, _, how = name.removeprefix(OWN_PREFIX).partition("__")
-        label = known[key].label if key in known else key
-        labels[name] = label[:100] + _WORDS.get(how, "")
-    return labels
+def own_filter_words(name: str, text: str, known: Mapping[str, Definition]) -> tuple[str, str]:
+    """What a filter by an own field is called and what it says, as people read it.
+
+    One of a field that there is not, or no longer, is called by its key.
+    """
+    key, _, how = name.removeprefix(OWN_PREFIX).partition("__")
+    definition = known.get(key)
+    label = definition.label if definition else key[:100]
+    if how == "isblank":
+        return label, "none" if _YES.get(text.strip().lower(), True) else "any"
+    values = text.split(SEPARATOR) if how == "in" else [text]
+    return label + _WORDS.get(how, ""), " or ".join(_shown(definition, one) for one in values)
+
+
+def _shown(definition: Definition | None, text: str) -> str:
+    if definition is None or definition.type in _TEXTS:
+        return text
+    try:
+        return field_values.in_words(definition, field_values.clean_value(definition, text))
+    except ValueError:
+        return text

@@ -25,6 +25,7 @@ from django.db.models import (
 from django.db.models.functions import Lower, TruncDate
 from django.utils import timezone
 
+from catalog.field_values import as_text
 from catalog.models import (
     BulkSlice,
     Change,
@@ -33,6 +34,7 @@ from catalog.models import (
     RemovedProduct,
     UndoConflict,
 )
+from catalog.queries.fields import definitions
 from catalog.queries.search import narrowed
 from catalog.sql.upsert import catalogue_state
 from catalog.values import FIELDS
@@ -176,6 +178,11 @@ def _totals() -> tuple[int, int]:
 # --- History --------------------------------------------------------------------------
 
 
+def field_label(name: str) -> str:
+    """What a changed field is called in a sentence; an own one by its key, whatever it is now."""
+    return name.removeprefix("fields.").replace("_", " ")
+
+
 @dataclass(frozen=True)
 class FieldChange:
     """One value before and after; both as they are stored."""
@@ -183,6 +190,10 @@ class FieldChange:
     field: str
     before: Any
     after: Any
+
+    @property
+    def label(self) -> str:
+        return field_label(self.field)
 
 
 @dataclass(frozen=True)
@@ -360,6 +371,10 @@ class FieldConflict:
     typed: Any
     now: Any
 
+    @property
+    def label(self) -> str:
+        return field_label(self.field)
+
 
 @dataclass(frozen=True)
 class MergedEdit:
@@ -392,10 +407,34 @@ def merge_edit(product: Product, *, typed: dict[str, Any], seen_version: int) ->
             taken.append(FieldChange(name, seen[name], now))
         else:
             conflicts.append(FieldConflict(name, typed[name], now))
+    if "fields" in typed:
+        values["fields"] = dict(typed["fields"])
+        _merge_own(product, seen, values["fields"], taken, conflicts)
     changed_by = (
         ChangeSet.objects.select_related("actor").filter(pk=product.changed_in_id or 0).first()
     )
     return MergedEdit(values, taken, conflicts, changed_by)
+
+
+def _merge_own(
+    product: Product,
+    seen: dict[str, Any],
+    values: dict[str, str],
+    taken: list[FieldChange],
+    conflicts: list[FieldConflict],
+) -> None:
+    """The same for the own fields: ``values`` holds what was typed, as text by key."""
+    before, after = seen.get("own_fields") or {}, product.own_fields or {}
+    for key, definition in definitions().items():
+        then, now = before.get(key), after.get(key)
+        text = as_text(definition, now)
+        if key not in values or then == now or values[key].strip() == text:
+            continue
+        if values[key].strip() == as_text(definition, then):
+            values[key] = text
+            taken.append(FieldChange(f"fields.{key}", then, now))
+        else:
+            conflicts.append(FieldConflict(f"fields.{key}", values[key], now))
 
 
 def _text(value: Any) -> str:

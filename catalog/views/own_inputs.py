@@ -1,5 +1,6 @@
 """The fields of one's own in a product's form: what stands in each, and what was typed."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from catalog import field_values
 from catalog.models import Field, Product
 
 PREFIX = "field_"  # before a field's key, in a form
+
+_INPUT_MODES = {"integer": "numeric", "decimal": "decimal", "money": "decimal", "gtin": "numeric"}
+_is_day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 
 
 def typed_own(posted: QueryDict) -> dict[str, str]:
@@ -21,12 +25,16 @@ def typed_own(posted: QueryDict) -> dict[str, str]:
 
 
 def own_inputs(
-    product: Product | None, typed: Mapping[str, str], errors: Mapping[str, str]
+    product: Product | None, typed: Mapping[str, str], errors: Mapping[str, str], *, only: str = ""
 ) -> list[dict[str, Any]]:
-    """The inputs in the fields' order: what was typed goes before what is stored."""
+    """The inputs in the fields' order: what was typed goes before what is stored.
+
+    ``only``: the key of the one field that is asked for.
+    """
     stored = (product.own_fields if product else None) or {}
+    fields = Field.objects.filter(retired=False)
     inputs = []
-    for field in Field.objects.filter(retired=False):
+    for field in fields.filter(key=only) if only else fields:
         definition = field.definition
         value = typed.get(field.key, field_values.as_text(definition, stored.get(field.key)))
         inputs.append(
@@ -37,6 +45,10 @@ def own_inputs(
                 "choices": _choices(field, value),
                 "several": field.type == Field.Type.CHOICES,
                 "long": field.type == Field.Type.LONG_TEXT,
+                # What a date field of a browser cannot show is left to be mended as text.
+                "date": field.type == Field.Type.DATE and (not value or bool(_is_day(value))),
+                "inputmode": _INPUT_MODES.get(field.type, ""),
+                "told": f"error-{PREFIX}{field.key}",
                 "error": errors.get(f"fields.{field.key}", ""),
             }
         )

@@ -1,8 +1,9 @@
 """The list of the products: filters, order and place in the address; columns, rows, saved views."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from csp.decorators import csp_update
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -12,26 +13,21 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.export import asked_columns, export_response
-from catalog.models import PersonSettings
+from catalog.models import Field, PersonSettings
 from catalog.operations import personal
 from catalog.queries import products as queries
 from catalog.queries.acts import FILTER_LABELS
+from catalog.queries.columns import Column, all_columns, first_columns, known_columns, moved
 from catalog.queries.filters import FILTERS, BadFilter, active_filters, filtered_products
-from catalog.queries.own_filters import own_labels
+from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
 from catalog.queries.pagination import LAST, check_ordering, get_page
 from catalog.queries.personal import settings_of
 from catalog.views.bulk_confirm import refused
 from catalog.views.endings import list_place, list_url
+from catalog.views.own_filter_inputs import filter_groups, other_own_filters
 from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 
 PAGE_SIZES = (25, 50, 100, 200)
-COLUMNS = {
-    "name": "Name",
-    "description": "Description",
-    "price": "Price",
-    "active": "Active",
-    "updated_at": "Changed",
-}
 EDITABLE = ("sku", "name", "description", "price", "active")
 
 _CHIP_WORDS = {
@@ -41,10 +37,14 @@ _CHIP_WORDS = {
 }
 
 may_see = permission_required("catalog.view_product", raise_exception=True)
+# Fields that are links to images: their servers are whoever a supplier names. The browser alone
+# fetches them, over TLS, for the pages that show products, and for no other.
+shows_images: Any = csp_update({"img-src": ["https:"]})
 
 
 @require_GET
 @may_see
+@shows_images
 def product_list(request: HttpRequest) -> HttpResponse:
     """The products; what the address does not say of columns and rows, the person has set."""
     own = settings_of(request.user)
@@ -77,42 +77,67 @@ def shown_state(given: QueryDict, own: PersonSettings) -> dict[str, Any]:
 
     What it does not say of columns and rows is as the person has set it.
     """
+    fields = list(Field.objects.filter(retired=False))
+    every = all_columns(fields)
     filters = active_filters(given)
-    labels = FILTER_LABELS | own_labels(filters)
     size = given.get("page_size", "")
-    columns = [name for name in given.getlist("column") if name in COLUMNS]
+    asked = known_columns(given.getlist("column"), every)
     kept: dict[str, Any] = dict(filters)
     ordering = given.get("ordering", "")
     if ordering:
         kept["ordering"] = ordering
     if size in map(str, PAGE_SIZES):
         kept["page_size"] = size
-    if columns:
-        kept["column"] = columns
-    shown = columns or own.columns or list(COLUMNS)
+    if asked:
+        kept["column"] = asked
+    shown = asked or known_columns(own.columns, every) or first_columns(every)
+    groups = filter_groups(fields, filters)
     return {
         "filters": filters,
+        "filter_groups": groups,
+        "other_filters": other_own_filters(groups, filters),
+        "own_filtered": any(name.startswith(OWN_PREFIX) for name in filters),
         "ordering": ordering,
         "page_size": int(kept.get("page_size", own.page_size)),
         "page_sizes": PAGE_SIZES,
-        "columns": {name: name in shown for name in COLUMNS},
-        "column_labels": COLUMNS,
-        "row_columns": columns,
-        "row_query": urlencode({"column": columns}, doseq=True),
+        "columns": [every[name] for name in shown],
+        "column_choices": [
+            (every[name], name in shown) for name in dict.fromkeys([*shown, *every])
+        ],
+        "row_columns": asked,
+        "row_query": urlencode({"column": asked}, doseq=True),
         "place": given.urlencode(),
         "kept": kept,
-        "view_query": urlencode({**filters, **({"ordering": ordering} if ordering else {})}),
         "filter_query": urlencode(filters),
-        "chips": [
-            {
-                "label": labels[name],
-                "value": _CHIP_WORDS.get((name, text), text),
-                "without": _query(kept, **{name: None}),
-            }
-            for name, text in filters.items()
+        "views": [
+            {**view, "current": _is_current(view["query"], filters, ordering, shown)}
+            for view in own.views
         ],
-        "clear_query": _query(kept, **dict.fromkeys(FILTERS)),
+        "chips": _chips(filters, kept, fields),
+        "clear_query": _query(kept, **dict.fromkeys([*FILTERS, *filters])),
     }
+
+
+def _chips(
+    filters: Mapping[str, str], kept: Mapping[str, Any], fields: Iterable[Field]
+) -> list[dict[str, str]]:
+    """The filters in force in words, each with the address of the list without it."""
+    known = {field.key: field.definition for field in fields}
+    chips = []
+    for name, text in filters.items():
+        if name.startswith(OWN_PREFIX):
+            label, value = own_filter_words(name, text, known)
+        else:
+            label, value = FILTER_LABELS[name], _CHIP_WORDS.get((name, text), text)
+        chips.append({"label": label, "value": value, "without": _query(kept, **{name: None})})
+    return chips
+
+
+def _is_current(query: str, filters: dict[str, str], ordering: str, shown: list[str]) -> bool:
+    """Whether a saved view is what the list shows; one of another time may say no columns."""
+    given = QueryDict(query)
+    same = active_filters(given) == filters and given.get("ordering", "") == ordering
+    return same and given.getlist("column") in ([], shown)
 
 
 def _query(kept: Mapping[str, Any], **changes: Any) -> str:
@@ -146,11 +171,7 @@ def _results(given: QueryDict, state: dict[str, Any]) -> dict[str, Any]:
         if page.next
         else "",
         "last_query": _query(kept, cursor=LAST, page=pages) if page.next else "",
-        "headers": [
-            _header(name, label, state)
-            for name, label in {"sku": "SKU", **COLUMNS}.items()
-            if name == "sku" or state["columns"][name]
-        ],
+        "headers": [_header(column, state) for column in (Column("sku", "SKU"), *state["columns"])],
     }
 
 
@@ -175,11 +196,13 @@ def _beside(number: int | None, step: int, pages: int | None) -> int | None:
     return max(1, number + step if pages is None else min(pages, number + step))
 
 
-def _header(name: str, label: str, state: dict[str, Any]) -> dict[str, Any]:
+def _header(column: Column, state: dict[str, Any]) -> dict[str, Any]:
+    name = column.name
     up, down = state["ordering"] == name, state["ordering"] == f"-{name}"
     return {
-        "name": name,
-        "label": label,
+        "label": column.label,
+        "classes": column.classes,
+        "sortable": column.sortable,
         "sorted": "ascending" if up else "descending" if down else "",
         "query": _query(state["kept"], ordering=f"-{name}" if up else None if down else name),
     }
@@ -209,25 +232,34 @@ def product_export(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @may_see
 def list_display(request: HttpRequest) -> HttpResponse:
-    """Keep which columns and how many rows this person sees, and go back to the list."""
+    """Keep which columns in which order and how many rows this person sees; back to the list.
+
+    ``order`` names all columns as they stand in the form, ``move`` one to go up or down there.
+    """
     size = request.POST.get("page_size", "")
-    chosen = [name for name in request.POST.getlist("column") if name in COLUMNS]
+    every = all_columns(Field.objects.filter(retired=False))
+    ticked = request.POST.getlist("column")
+    order = moved(request.POST.getlist("order") or ticked, request.POST.get("move", ""))
+    chosen = [name for name in known_columns(order, every) if name in ticked]
     personal.keep_columns(
         user=request.user,
-        columns=[] if len(chosen) == len(COLUMNS) else chosen,
+        columns=[] if chosen == first_columns(every) else chosen,
         page_size=int(size) if size in map(str, PAGE_SIZES) else 50,
     )
     # A place is the end of a page: with another number of rows it begins anew.
     place = _without(list_place(request), "column", "page_size", "cursor", "page")
-    return redirect(list_url(place))
+    return redirect(list_url(place) + ("#columns" if "move" in request.POST else ""))
 
 
 @require_POST
 @may_see
 def view_save(request: HttpRequest) -> HttpResponse:
-    """Keep the filters and the order of the list under a name."""
+    """Keep the filters, the order and the columns of the list under a name."""
     name = " ".join(request.POST.get("name", "").split())[: personal.VIEW_NAME_MAX_LENGTH]
-    place = _without(list_place(request), "cursor", "page")
+    given = QueryDict(_without(list_place(request), "cursor", "page"), mutable=True)
+    shown = shown_state(given, settings_of(request.user))["columns"]
+    given.setlist("column", [column.name for column in shown])
+    place = given.urlencode()
     if not name or "\0" in name:
         messages.error(request, "The view was not saved: it needs a name.")
         return redirect(list_url(place))

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from catalog.models import ChangeSet, Product, RemovedProduct
 from catalog.operations import products as operations
 from catalog.queries import products as queries
+from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.personal import settings_of
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
 from catalog.views.endings import list_place, list_url, tell_done
 from catalog.views.own_inputs import own_inputs, typed_own
-from catalog.views.product_list import EDITABLE, may_see, shown_state
+from catalog.views.product_list import EDITABLE, may_see, shown_state, shows_images
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
 
@@ -37,32 +38,46 @@ def product_row(request: HttpRequest, pk: int) -> HttpResponse:
     """
     product = get_object_or_404(Product, pk=pk)
     context = shown_state(request.GET, settings_of(request.user))
+    editable = {*EDITABLE, *(column.name for column in context["columns"] if column.field)}
     if request.method == "GET":
         edit = request.GET.get("edit", "")
-        edit = edit if edit in EDITABLE else ""
-        return render(
-            request, "catalog/_row.html", {**context, **_form(product), "edit": edit, "focus": edit}
-        )
+        edit = edit if edit in editable else ""
+        context |= {**_form(product), "edit": edit, "focus": edit}
+        return render(request, "catalog/_row.html", _with_cell(context))
     field = request.POST.get("field", "")
-    if field not in EDITABLE:
+    if field not in editable:
         raise Http404
     saved, answer = _save(request, product, only=field)
     if saved is None:
         quiet = request.POST.get("quiet") == "1"  # the person types elsewhere by now
         context |= {**answer, "edit": field, "focus": "" if quiet else field}
-        return render(request, "catalog/_row.html", context, status=answer["status"])
+        page = _with_cell(context)
+        return render(request, "catalog/_row.html", page, status=answer["status"])
     following = request.POST.get("next", "")
-    following = following if following in EDITABLE else ""
+    following = following if following in editable else ""
     flash = saved.version != product.version
     if flash:
         tell_done(request, f"{saved.sku} was saved.", saved.changed_in)
     context |= {**_form(saved), "edit": following, "focus": following, "flash": flash}
     context["here"] = list_url(list_place(request))
-    return render(request, "catalog/_saved_row.html", context)
+    return render(request, "catalog/_saved_row.html", _with_cell(context))
+
+
+def _with_cell(context: dict[str, Any]) -> dict[str, Any]:
+    """A row's context with what stands in the cell that is edited."""
+    edit, values = context["edit"], context["values"]
+    if not edit.startswith(OWN_PREFIX):
+        return {**context, "value": values.get(edit)}
+    key = edit.removeprefix(OWN_PREFIX)
+    product, typed = context["product"], values.get("fields", {})
+    inputs = own_inputs(product, typed, context["field_errors"], only=key)
+    told = {"told": f"told-{product.pk}"}
+    return {**context, "own_input": {**inputs[0], **told} if inputs else None}
 
 
 @require_http_methods(["GET", "POST"])
 @may_see
+@shows_images
 def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One product: its values as a form, and what happened to it; a deleted one too."""
     if request.method == "POST" and not request.user.has_perm("catalog.change_product"):
@@ -82,7 +97,8 @@ def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
                 messages.success(request, "Nothing had changed.")
             return redirect(_page(pk, place))
         context, status = answer, answer["status"]
-    own = own_inputs(context["product"], typed_own(request.POST), context["field_errors"])
+    typed = context["values"].get("fields", {})
+    own = own_inputs(context["product"], typed, context["field_errors"])
     return render(
         request,
         "catalog/product.html",
@@ -263,7 +279,12 @@ def _save(
     is then no conflict.
     """
     data = _typed(request)
-    if only:
+    if only.startswith(OWN_PREFIX):
+        key = only.removeprefix(OWN_PREFIX)
+        data = {
+            "fields": {name: text for name, text in typed_own(request.POST).items() if name == key}
+        }
+    elif only:
         data = {only: data[only]} if only in data else {}
     seen = _version(request)
     try:

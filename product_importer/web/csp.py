@@ -22,7 +22,9 @@ def content_security_policy(connect_to: Sequence[str] = ()) -> dict[str, Any]:
         # unsafe-inline: Unfold writes its theme's colours as a <style> without a nonce, and
         # sets style attributes.
         "style-src": [SELF, UNSAFE_INLINE],
-        "img-src": [SELF, "data:"],  # data: Swagger's style sheet carries its icons so
+        # data: Swagger's style sheet carries its icons so. The pages that show products add https:
+        # (catalog.views.product_list.shows_images), for the links to images in fields of one's own.
+        "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF, *connect_to],
         "manifest-src": [SELF],

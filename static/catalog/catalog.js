@@ -220,6 +220,23 @@
     if (acts[event.detail]) { acts[event.detail](); event.preventDefault(); }
   });
 
+  /* --- Columns: their order is that of the form ------------------------------------------- */
+
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("[data-move]");
+    if (!button) return;
+    event.preventDefault(); /* without scripts, the form does it */
+    const item = button.closest("li");
+    const other = button.dataset.move < 0 ? item.previousElementSibling : item.nextElementSibling;
+    if (!other) return;
+    if (button.dataset.move < 0) other.before(item);
+    else other.after(item);
+    button.focus();
+    const place = [...item.parentElement.children].indexOf(item) + 1;
+    const announce = document.getElementById("pi-announce");
+    if (announce) announce.textContent = `${item.textContent.trim().split("\n")[0]} is column ${place}`;
+  });
+
   /* --- The filter form and the address say the same ------------------------------------------ */
 
   function followState() {

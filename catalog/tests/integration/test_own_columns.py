@@ -1,0 +1,310 @@
+"""Fields of one's own in the list of products: columns, cells, filters, saved views."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from catalog.models import Field, PersonSettings, Product
+from catalog.operations import fields, products
+from catalog.queries.personal import settings_of
+
+pytestmark = pytest.mark.django_db
+
+
+def define(label: str, type: str = "text", **more: Any) -> Field:
+    return fields.create_field(data={"label": label, "type": type, **more})
+
+
+def make(sku: str, **own: Any) -> Product:
+    return products.create_product(actor=None, data={"sku": sku, "name": sku, "fields": own})
+
+
+def html(page: Client, path: str) -> str:
+    return page.get(path).content.decode()
+
+
+def headers(page: Client, path: str = "/products/") -> list[str]:
+    head = html(page, path).partition('id="products"')[2].partition("</thead>")[0]
+    texts = re.sub("<[^>]+>", " ", head.replace("</th>", "|")).split("|")
+    return [words for text in texts if (words := " ".join(text.split()))]
+
+
+def shown(page: Client, path: str = "/products/") -> list[str]:
+    return re.findall(r"<code>(.*?)</code></a>", html(page, path))
+
+
+def test_fields_of_lists_are_columns_before_when_it_changed(page: Client) -> None:
+    define("Brand")
+    define("Cost", "money", in_list=False)
+    define("Old", retired=True)
+    make("A-1", brand="Acme")
+    assert headers(page)[1:-1] == [
+        *("SKU", "Name", "Description", "Price", "Active", "Brand", "Changed")
+    ]
+
+
+def test_a_table_begins_with_few_fields_and_offers_all(page: Client) -> None:
+    for number in range(9):
+        define(f"Field {number}")
+    make("A-1")
+    assert [name for name in headers(page) if name.startswith("Field")] == [
+        f"Field {number}" for number in range(6)
+    ]
+    assert 'value="fields.field_8"> Field 8' in html(page, "/products/")
+
+
+def test_a_person_chooses_and_orders_columns_and_they_are_kept(page: Client, user: User) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    make("A-1", brand="Acme", stock=3)
+    order = ["fields.stock", "price", "fields.brand", "name"]
+    form = {"order": order, "column": ["name", "fields.stock", "fields.brand"], "back": ""}
+    page.post("/products/display/", form)
+    assert headers(page)[1:-1] == ["SKU", "Stock", "Brand", "Name"]
+    page.post("/products/display/", {**form, "move": "down:fields.stock"})
+    page.post("/products/display/", {**form, "move": "up:fields.brand"})
+    kept = PersonSettings.objects.get(pk=user.pk).columns
+    assert kept == ["fields.stock", "fields.brand", "name"]
+
+
+def test_the_first_columns_are_kept_as_none_so_that_new_fields_come_in(
+    page: Client, user: User
+) -> None:
+    make("A-1")
+    every = ["name", "description", "price", "active", "updated_at"]
+    page.post("/products/display/", {"order": every, "column": every, "back": ""})
+    assert PersonSettings.objects.get(pk=user.pk).columns == []
+    define("Brand")
+    assert "Brand" in headers(page)
+
+
+def test_a_column_of_a_field_that_is_gone_is_overlooked(page: Client, user: User) -> None:
+    field = define("Brand")
+    make("A-1", brand="Acme")
+    PersonSettings.objects.create(user=user, columns=["fields.brand", "price"])
+    fields.update_field(field_id=field.pk, data={"retired": True})
+    assert headers(page)[1:-1] == ["SKU", "Price"]
+    PersonSettings.objects.update(columns=["fields.brand"])
+    assert "Name" in headers(page)
+
+
+@pytest.mark.parametrize(
+    ("type", "options", "stored", "cell"),
+    [
+        ("integer", {}, 12345, "12,345"),
+        ("decimal", {"scale": 3}, "1234.5", "1,234.500"),
+        ("money", {}, "-0", None),
+        ("boolean", {}, False, "No"),
+        ("date", {}, "2026-03-02", "2026-03-02"),
+        ("choices", {"choices": ["S", "M", "L"]}, ["L", "S"], "S, L"),
+        ("gtin", {}, "4006381333931", "4006381333931"),
+    ],
+)
+def test_a_value_stands_in_its_cell_as_people_read_it(
+    page: Client, type: str, options: dict[str, Any], stored: Any, cell: str | None
+) -> None:
+    define("Value", type, options=options)
+    make("A-1", value=stored if cell else None)
+    row = html(page, "/products/").partition('data-edit="fields.value"')[2].partition("</td>")[0]
+    assert row.partition(">")[2].strip() == (cell or "—")
+
+
+def test_links_open_beside_the_list_and_tell_nothing_of_it(page: Client) -> None:
+    define("Sheet", "link")
+    make("A-1", sheet='https://acme.example/a/"x"?q=<1>')
+    text = html(page, "/products/")
+    assert 'href="https://acme.example/a/&quot;x&quot;?q=&lt;1&gt;" target="_blank"' in text
+    assert 'rel="noopener noreferrer"' in text
+
+
+def test_images_are_loaded_lazily_by_the_browser_and_only_over_tls(page: Client) -> None:
+    define("Image", "image")
+    make("A-1", image="https://img.example/1.jpg")
+    make("A-2", image="http://img.example/2.jpg")
+    answer = page.get("/products/")
+    text = answer.content.decode()
+    assert re.findall(r'<img class="pi-thumb" src="([^"]*)"', text) == ["https://img.example/1.jpg"]
+    assert 'loading="lazy"' in text
+    assert 'referrerpolicy="no-referrer"' in text
+    assert 'href="http://img.example/2.jpg"' in text
+    assert "https:" in policy(answer, "img-src")
+
+
+def test_pages_without_products_load_no_image_from_elsewhere(page: Client) -> None:
+    assert "https:" not in policy(page.get("/changes/"), "img-src")
+
+
+def policy(answer: Any, directive: str) -> list[str]:
+    rules = answer.headers["Content-Security-Policy"].split(";")
+    return next(rule.split() for rule in rules if rule.split()[0] == directive)
+
+
+# --- Cells ----------------------------------------------------------------------------
+
+
+def edit(page: Client, product: Product, name: str, value: Any, version: int = 1) -> Any:
+    typed = {f"field_{name}": value, "field": f"fields.{name}", "version": version}
+    return page.post(f"/products/{product.pk}/row/", typed)
+
+
+def test_a_cell_is_edited_with_the_widget_of_its_type(page: Client) -> None:
+    define("Size", "choice", options={"choices": ["S", "M"]})
+    define("Sizes", "choices", options={"choices": ["S", "M"]})
+    define("Listed", "date")
+    define("Fair", "boolean")
+    product = make("A-1", size="M", sizes=["S"], listed="2026-03-02", fair=True)
+    row = f"/products/{product.pk}/row/?edit=fields."
+    assert '<option value="M" selected>' in html(page, f"{row}size")
+    assert 'name="field_sizes" multiple' in html(page, f"{row}sizes")
+    assert 'name="field_listed" type="date" value="2026-03-02"' in html(page, f"{row}listed")
+    assert '<option value="true" selected>yes' in html(page, f"{row}fair")
+
+
+def test_a_cell_saves_its_field_alone_and_opens_the_next(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    product = make("A-1", brand="Acme", stock=3)
+    answer = page.post(
+        f"/products/{product.pk}/row/",
+        {"field_brand": "Bolt", "field": "fields.brand", "version": 1, "next": "fields.stock"},
+    )
+    product.refresh_from_db()
+    assert product.own_fields == {"brand": "Bolt", "stock": 3}
+    assert 'name="field_stock"' in answer.content.decode()
+
+
+def test_a_wrong_value_stays_in_its_cell_with_what_is_wrong(page: Client) -> None:
+    define("Stock", "integer")
+    product = make("A-1", stock=3)
+    answer = edit(page, product, "stock", "many")
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'value="many"' in text
+    assert "is not a whole number" in text
+    assert f'aria-describedby="told-{product.pk}"' in text
+
+
+def test_who_changes_another_field_meanwhile_is_no_conflict_of_a_cell(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    product = make("A-1", brand="Acme", stock=3)
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"stock": 4}})
+    assert edit(page, product, "brand", "Bolt").status_code == 200
+    product.refresh_from_db()
+    assert product.own_fields == {"brand": "Bolt", "stock": 4}
+
+
+def test_a_cell_that_two_people_changed_shows_both_and_takes_the_second_save(
+    page: Client,
+) -> None:
+    define("Brand")
+    product = make("A-1", brand="Acme")
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"brand": "Core"}})
+    answer = edit(page, product, "brand", "Bolt")
+    text = answer.content.decode()
+    assert answer.status_code == 409
+    assert "they saved <ins>Core</ins>, you typed <b>Bolt</b>" in text
+    assert 'value="Bolt"' in text
+    assert edit(page, product, "brand", "Bolt", version=2).status_code == 200
+
+
+def test_a_form_that_is_saved_late_loses_nobodys_field(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    product = make("A-1", brand="Acme", stock=3)
+    products.update_product(product_id=product.pk, actor=None, data={"fields": {"stock": 4}})
+    form = {"sku": "A-1", "name": "A-1", "active": "true", "version": 1}
+    typed = {**form, "field_brand": "Bolt", "field_stock": "3"}
+    answer = page.post(f"/products/{product.pk}/", typed)
+    text = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Stock is <b>4</b> now" in text
+    assert 'value="4"' in text
+    assert 'value="Bolt"' in text
+
+
+# --- Filters and views ----------------------------------------------------------------
+
+
+@pytest.fixture
+def stocked(page: Client) -> Client:
+    define("Brand")
+    define("Stock", "integer")
+    define("Size", "choice", options={"choices": ["S", "M", "L"]})
+    define("Listed", "date")
+    make("A-1", brand="Acme", stock=3, size="S", listed="2026-03-02")
+    make("A-2", brand="Bolt Acme", stock=20, size="M")
+    make("A-3", stock=100, size="L", listed="2026-01-31")
+    return page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("fields.brand__contains=acme", ["A-1", "A-2"]),
+        ("fields.brand__in=Acme|Bolt", ["A-1"]),
+        ("fields.brand__isblank=true", ["A-3"]),
+        ("fields.stock__gte=4&fields.stock__lte=20", ["A-2"]),
+        ("fields.size__in=S&fields.size__in=L", ["A-1", "A-3"]),
+        ("fields.listed__gte=2026-02-01", ["A-1"]),
+        ("fields.listed__isblank=false&fields.stock__gte=", ["A-1", "A-3"]),
+    ],
+)
+def test_the_list_is_filtered_by_every_type(stocked: Client, query: str, found: list[str]) -> None:
+    assert shown(stocked, f"/products/?{query}") == found
+
+
+def test_the_form_has_a_filter_for_each_field_with_what_is_filtered_now(stocked: Client) -> None:
+    text = html(stocked, "/products/?fields.size__in=S&fields.size__in=L&fields.stock__gte=4")
+    assert 'name="fields.brand__contains"' in text
+    assert 'name="fields.stock__gte" value="4"' in text
+    assert 'type="date" name="fields.listed__lte"' in text
+    chosen = text.partition('name="fields.size__in"')[2].partition("</select>")[0]
+    assert re.findall(r'value="(\w)" selected', chosen) == ["S", "L"]
+
+
+def test_a_filter_without_an_input_is_kept_by_the_form(stocked: Client) -> None:
+    text = html(stocked, "/products/?fields.brand=Acme")
+    assert '<input type="hidden" name="fields.brand" value="Acme">' in text
+
+
+@pytest.mark.parametrize(
+    ("query", "chip"),
+    [
+        ("fields.size__in=S&fields.size__in=L", "Size is one of: S or L"),
+        ("fields.brand__isblank=true", "Brand: none"),
+        ("fields.stock__gte=1000", "Stock from: 1,000"),
+    ],
+)
+def test_a_chip_says_a_filter_in_words_and_takes_it_away(
+    stocked: Client, query: str, chip: str
+) -> None:
+    assert f'aria-label="Remove the filter {chip}"' in html(stocked, f"/products/?{query}")
+
+
+def test_a_saved_view_keeps_filters_columns_and_their_order(stocked: Client, user: User) -> None:
+    columns = ["fields.stock", "name"]
+    stocked.post("/products/display/", {"order": columns, "column": columns, "back": ""})
+    place = "fields.brand__isblank=false&ordering=-sku"
+    stocked.post("/products/views/", {"name": "Branded", "back": place})
+    stocked.post("/products/display/", {"order": ["price"], "column": ["price"], "back": ""})
+    (view,) = settings_of(User.objects.get(pk=user.pk)).views
+    assert headers(stocked, f"/products/?{view['query']}")[1:-1] == ["SKU ↓", "Stock", "Name"]
+    assert shown(stocked, f"/products/?{view['query']}") == ["A-2", "A-1"]
+    text = html(stocked, f"/products/?{view['query']}")
+    assert re.search(r'aria-current="true"[^>]*>Branded<', text)
+    assert not re.search(r'aria-current="true"[^>]*>Branded<', html(stocked, f"/products/?{place}"))
+
+
+def test_who_may_only_look_sees_own_columns_and_edits_none(
+    client: Client, make_user: Callable[..., User], static_files: None
+) -> None:
+    define("Brand")
+    product = make("A-1", brand="Acme")
+    client.force_login(make_user("vera", role="viewer"))
+    assert "Acme" in html(client, "/products/")
+    assert edit(client, product, "brand", "Bolt").status_code == 403
