@@ -250,8 +250,42 @@ class BulkSerializer(serializers.Serializer[Any]):
         return values
 
 
+@extend_schema_field(
+    OWN_VALUES
+    | {
+        "minProperties": 1,
+        "maxProperties": 1,
+        "description": "One of the catalogue's own fields and its value; null clears it.",
+    }
+)
+class OneFieldField(serializers.DictField):
+    """One own field by key: ``catalog.operations.bulk.field_change`` has the rules."""
+
+
 class BulkUpdateSerializer(BulkSerializer):
-    active = JSONBoolean()
+    """Either ``active`` or one of ``fields``; no two changes are made at once."""
+
+    active = JSONBoolean(required=False)
+    fields = OneFieldField(required=False)  # type: ignore[assignment]
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        values = super().validate(values)
+        given = values.pop("fields", None)
+        if (given is None) == ("active" not in values):
+            raise serializers.ValidationError(
+                {"active": "Send either “active” or “fields”, to say what changes."}
+            )
+        if given is not None:
+            if len(given) != 1:
+                raise serializers.ValidationError(
+                    {"fields": "Send one field and its value; another one is another act."}
+                )
+            ((key, value),) = given.items()
+            try:
+                values["own_field"] = bulk.field_change(key=key, value=value)
+            except ValueError as error:
+                raise serializers.ValidationError({f"fields.{key[:40]}": str(error)}) from None
+        return values
 
 
 class ProductPagination(BasePagination):
@@ -504,14 +538,19 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return self._bulk(request, BulkSerializer, ChangeSet.Kind.BULK_DELETE)
 
     @extend_schema(
-        summary="Activate or deactivate all products that match, in a worker",
+        summary="Activate, deactivate or set a field of all products that match, in a worker",
         request={"application/json": BulkUpdateSerializer},
         examples=[
             OpenApiExample(
                 "some",
                 {"confirm": True, "active": False, "filters": {"sku": "LAMP-"}},
                 request_only=True,
-            )
+            ),
+            OpenApiExample(
+                "a field",
+                {"confirm": True, "fields": {"brand": "Acme"}, "filters": {"sku": "LAMP-"}},
+                request_only=True,
+            ),
         ],
         responses={202: ChangeSetSerializer},
     )
@@ -531,6 +570,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 filters=asked.validated_data["filters"],
                 ids=asked.validated_data.get("ids"),
                 active=asked.validated_data.get("active"),
+                own_field=asked.validated_data.get("own_field"),
             )
         except BadFilter as error:
             raise bad_filter(error) from error

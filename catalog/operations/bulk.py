@@ -23,9 +23,11 @@ from django.utils import timezone
 from structlog import get_logger
 from structlog.contextvars import bind_contextvars
 
+from catalog import field_values
 from catalog.models import BulkSlice, ChangeSet, Product
 from catalog.operations import products as operations
 from catalog.operations import undo
+from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, filtered_products, where_of
 from catalog.queries.products import count_products, estimated_products
 from catalog.sql import upsert
@@ -68,7 +70,7 @@ def start_bulk_act(
     Those of the ids ``without`` are left out of what the filters match. Means the products that
     exist now: later ones are left alone. Without filters and ids it means all. An edit sets
     ``active``, or changes the ``price`` (as ``price_change`` has it), or gives ``own_field``, a
-    key, a value (None: none). Raises
+    key, a value (None: none; as ``field_change`` has them). Raises
     ``catalog.queries.filters.BadFilter``.
     """
     request: dict[str, Any] = {"up_to": Product.objects.aggregate(last=Max("id"))["last"] or 0}
@@ -117,6 +119,28 @@ def price_change(*, by: str, value: str, round_to: str) -> dict[str, str]:
             f"more than -100 and at most {PERCENT_MAX:,}."
         )
     return {"by": by, "value": f"{Decimal(text):+}", "round": round_to}
+
+
+def field_change(*, key: str, value: Any) -> tuple[str, Any]:
+    """What a bulk edit of an own field does, as ``start_bulk_act`` takes it.
+
+    ``value`` is text as it was typed, or what a program sends; a blank one or ``None`` clears the
+    field. Raises ``ValueError`` with a sentence.
+    """
+    known = definitions()
+    if key not in known:
+        there = ", ".join(known) or "none yet"
+        raise ValueError(f"There is no field “{key[:40]}”. There are: {there}.")
+    definition = known[key]
+    cleaned = field_values.clean_value(definition, value)
+    if cleaned is None and definition.required:
+        raise ValueError(f"Every product needs its {definition.label}: it cannot be cleared.")
+    if cleaned is not None and definition.unique:
+        raise ValueError(
+            f"No two products may share a {definition.label}: set it product by product, or by "
+            "importing a file."
+        )
+    return key, cleaned
 
 
 _percent = re.compile(r"[+-]?[0-9]{1,4}(\.[0-9]{1,2})?").fullmatch

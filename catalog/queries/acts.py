@@ -7,7 +7,10 @@ from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Lower
 
-from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.field_values import in_words
+from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
+from catalog.queries.fields import definitions
+from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
 from catalog.queries.products import FieldChange, HistoryEntry, with_values_after
 from product_importer.common.wording import value_text
 
@@ -31,7 +34,6 @@ _VERBS = {
     "activate": ("Activated", "Activating"),
     "deactivate": ("Deactivated", "Deactivating"),
     "price": ("Changed the price of", "Changing the price of"),
-    "field": ("Changed a field of", "Changing a field of"),
 }
 _TEXT_SHOWN = 60  # characters of a value in a line
 
@@ -58,8 +60,15 @@ def change_sets_with(sku: str) -> set[int]:
 def filters_in_words(filters: dict[str, Any]) -> str:
     """``matching “lamp”, active``; empty for no filter."""
     words = []
+    own = [name for name in filters if name.startswith(OWN_PREFIX)]
+    known = definitions() if own else {}
     for name, value in filters.items():
-        if name == "q":
+        if name in own:
+            label, text = own_filter_words(name, str(value), known)
+            words.append(
+                f"with {label} {text}" if text in ("none", "any") else f"with {label} “{text}”"
+            )
+        elif name == "q":
             words.append(f"matching “{value}”")
         elif name == "active":
             words.append("that are " + _ACTIVE_WORDS.get(str(value).lower(), str(value)))
@@ -82,6 +91,7 @@ def describe_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
     found = list(change_sets)
     single = _single_changes(found)
     asked = _asked([one.pk for one in found if one.kind != ChangeSet.Kind.IMPORT])
+    _name_fields(asked.values())
     return {one.pk: _sentence(one, asked.get(one.pk, {}), single.get(one.pk)) for one in found}
 
 
@@ -101,6 +111,16 @@ def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:
     }
     found: list[dict[str, Any]] = [dict(row) for row in rows.values("pk", **names)]
     return {row.pop("pk"): row for row in found}
+
+
+def _name_fields(asked: Iterable[dict[str, Any]]) -> None:
+    """Lay the fields that bulk acts set beside what was asked (``definition``), by one query."""
+    acts = [one for one in asked if one.get("own_field")]
+    keys = {one["own_field"][0] for one in acts}
+    found = Field.objects.filter(key__in=keys) if keys else ()
+    known = {field.key: field.definition for field in found}
+    for one in acts:
+        one["definition"] = known.get(one["own_field"][0])
 
 
 def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
@@ -149,11 +169,21 @@ def _bulk_sentence(one: ChangeSet, asked: dict[str, Any]) -> str:
         which = f"{count:,} selected product{'' if count == 1 else 's'}"
     elif filters:
         which += " " + filters_in_words(filters)
-    sentence = f"{_VERBS[act][0 if one.is_final else 1]} {which}"
     if act == "field":
-        key, value = asked["own_field"]
-        return f"{sentence}: {key} {'cleared' if value is None else f'→ {value_text(value)}'}"
+        return f"{_field_in_words(asked, done=one.is_final)} on {which}"
+    sentence = f"{_VERBS[act][0 if one.is_final else 1]} {which}"
     return f"{sentence}: {price_in_words(asked['price'])}" if act == "price" else sentence
+
+
+def _field_in_words(asked: dict[str, Any], *, done: bool) -> str:
+    """``Set Brand to “Acme”``, ``Clearing Brand``; a field that is gone is called by its key."""
+    key, value = asked["own_field"]
+    definition = asked.get("definition")
+    label = definition.label if definition else key
+    if value is None:
+        return f"{'Cleared' if done else 'Clearing'} {label}"
+    text = _short(in_words(definition, value) if definition else value_text(value))
+    return f"{'Set' if done else 'Setting'} {label} to “{text}”"
 
 
 def bulk_act(asked: dict[str, Any]) -> str:
@@ -166,8 +196,9 @@ def bulk_act(asked: dict[str, Any]) -> str:
 
 
 def _difference(change: FieldChange) -> str:
-    before, after = (
-        text if len(text) <= _TEXT_SHOWN else text[: _TEXT_SHOWN - 1] + "…"
-        for text in (value_text(change.before), value_text(change.after))
-    )
-    return f"{change.field} {before} → {after}"
+    before, after = _short(value_text(change.before)), _short(value_text(change.after))
+    return f"{change.label} {before} → {after}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else text[: _TEXT_SHOWN - 1] + "…"

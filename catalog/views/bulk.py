@@ -16,6 +16,7 @@ from catalog.queries.acts import describe_act
 from catalog.queries.filters import BadFilter, active_filters
 from catalog.views.bulk_confirm import ACTS, ask, refused
 from catalog.views.endings import list_place, list_url, tell_begun
+from catalog.views.own_inputs import typed_own
 from catalog.views.product_list import may_see
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
@@ -58,9 +59,9 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
                 typed = request.POST.get("typed", "")
                 return ask(request, act, wanted, place=asked_from, typed=typed)
         edit: dict[str, Any] = {"active": act == "activate"}
-        if act == "price":
+        if act in _CHANGES:
             try:
-                edit = {"price": _price_change(request)}
+                edit = _CHANGES[act](request)
             except ValueError as error:
                 return ask(request, act, wanted, place=asked_from, refusal=str(error))
         change_set = bulk.start_bulk_act(
@@ -80,11 +81,28 @@ def bulk_start(request: HttpRequest) -> HttpResponse:
     return redirect(list_url(place))
 
 
-def _price_change(request: HttpRequest) -> dict[str, str]:
+def _price_change(request: HttpRequest) -> dict[str, Any]:
     given = request.POST
-    return bulk.price_change(
+    change = bulk.price_change(
         by=given.get("by", ""), value=given.get("value", ""), round_to=given.get("round", "0.01")
     )
+    return {"price": change}
+
+
+def _field_change(request: HttpRequest) -> dict[str, Any]:
+    """Which field is set to what; a blank value clears only where that was ticked."""
+    key = request.POST.get("own_key", "")
+    value = typed_own(request.POST).get(key, "")
+    clear = "clear" in request.POST
+    if clear and value.strip():
+        raise ValueError("Type a value or tick that it is cleared, not both.")
+    if not clear and not value.strip():
+        raise ValueError("Type the new value, or tick that the field is cleared.")
+    return {"own_field": bulk.field_change(key=key, value=value)}
+
+
+# What is asked beside which products: from the form to what ``start_bulk_act`` takes.
+_CHANGES = {"price": _price_change, "field": _field_change}
 
 
 def _act(request: HttpRequest) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from catalog.models import Field
 from catalog.operations import bulk
 from catalog.queries import products as queries
 from catalog.queries.acts import filters_in_words
 from catalog.queries.filters import BadFilter
 from catalog.views.endings import list_url
+from catalog.views.own_inputs import own_inputs, typed_own
 
 # Which permission each act on many products needs, and the word for it.
 ACTS = {
@@ -18,6 +20,7 @@ ACTS = {
     "activate": ("catalog.change_product", "Activate"),
     "deactivate": ("catalog.change_product", "Deactivate"),
     "price": ("catalog.change_product", "Change the price of"),
+    "field": ("catalog.change_product", "Set a field of"),
 }
 
 
@@ -40,22 +43,27 @@ def ask(
 
     ``wanted`` is what ``start_bulk_act`` takes: ``ids``, or ``filters`` with those ``without``.
     ``place`` is where in the list the person comes from, if so. ``typed`` is a number that was
-    typed and is wrong, ``refusal`` what is wrong with a new price. ``shell`` is what the page's
-    frame needs where the context processor does not bring it.
+    typed and is wrong, ``refusal`` what is wrong with a new price or value. ``shell`` is what the
+    page's frame needs where the context processor does not bring it.
     """
     try:
         products = bulk.chosen_products(wanted)
     except BadFilter as error:
         return refused(error)
     count = queries.count_products(products)
+    word = ACTS[act][1]
+    own = _own_context(request) if act == "field" else {}
+    if own.get("own_field"):
+        word = f"Set {own['own_field'].label} of"
     return render(
         request,
         "catalog/bulk.html",
         {
             **(shell or {}),
-            "title": f"{ACTS[act][1]} products",
+            **own,
+            "title": f"{word} products",
             "act": act,
-            "word": ACTS[act][1],
+            "word": word,
             "count": count,
             "examples": products.order_by("id")[:10] if count else [],
             "ids": ",".join(str(number) for number in wanted.get("ids", [])),
@@ -73,3 +81,17 @@ def ask(
         },
         status=200 if typed is None and not refusal else 400,
     )
+
+
+def _own_context(request: HttpRequest) -> dict[str, Any]:
+    """The fields to choose from; if one is chosen, its input with what was typed."""
+    fields = list(Field.objects.filter(retired=False))
+    key = request.POST.get("own_key", "")
+    field = next((field for field in fields if field.key == key), None)
+    inputs = own_inputs(None, typed_own(request.POST), {}, only=key) if field else [None]
+    return {
+        "own_fields": fields,
+        "own_field": field,
+        "own_input": inputs[0],
+        "own_cleared": "clear" in request.POST,
+    }
