@@ -8,28 +8,32 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DecimalField, Q
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models import Q
 from django.db.models.lookups import (
     Exact,
+    GreaterThan,
     GreaterThanOrEqual,
     IContains,
     In,
-    IsNull,
     LessThanOrEqual,
 )
 
 from catalog import field_values
 from catalog.field_values import SEPARATOR, Definition
 from catalog.queries.fields import definitions
+from catalog.queries.own_values import (
+    NUMBERS,
+    SORTED_CHARACTERS,
+    nothing,
+    own_key,
+    text_of,
+)
 
 OWN_PREFIX = "fields."
 FILTER_MAX_LENGTH = 1_000  # of a text; a bulk act keeps the ones that it was asked for with
 IN_AT_MOST = 100
 
-_NUMBERS = ("integer", "decimal", "money")
-_RANGES = (*_NUMBERS, "date")
+_RANGES = (*NUMBERS, "date")
 _TEXTS = ("text", "long_text", "link", "image", "gtin", "choice")
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -65,23 +69,12 @@ def own_conditions(given: Mapping[str, Any]) -> tuple[list[Any], dict[str, str]]
     return conditions, errors
 
 
-def _text_of(definition: Definition) -> Any:
-    return KT(f"own_fields__{definition.key}")
-
-
-def _typed(definition: Definition) -> Any:
-    """The value as it is compared: numbers as numbers, all else as text."""
-    if definition.type in _NUMBERS:
-        return Cast(_text_of(definition), DecimalField(max_digits=40, decimal_places=10))
-    return _text_of(definition)
-
-
 def _value(definition: Definition, text: str) -> Any:
     """A filter's value in the form that is stored; raises ``ValueError`` for what it cannot be."""
     value = field_values.clean_value(definition, text)
     if value is None:
         raise ValueError("A filter of blanks is none.")
-    return Decimal(value) if definition.type in _NUMBERS else value
+    return Decimal(value) if definition.type in NUMBERS else value
 
 
 def _is(definition: Definition, text: str) -> Any:
@@ -90,7 +83,17 @@ def _is(definition: Definition, text: str) -> Any:
     value = _value(definition, text)
     if isinstance(value, bool):
         value = "true" if value else "false"
-    return Exact(_typed(definition), value)
+    return _one_of(definition, [value])
+
+
+def _one_of(definition: Definition, values: list[Any]) -> Any:
+    """Whether the value is one of these; the key, which an index may hold, is asked first."""
+    if definition.type in NUMBERS:
+        return In(own_key(definition), values)
+    condition = Q(In(own_key(definition), [value[:SORTED_CHARACTERS] for value in values]))
+    if any(len(value) >= SORTED_CHARACTERS for value in values):
+        condition &= Q(In(text_of(definition), values))
+    return condition
 
 
 def _is_one_of(definition: Definition, text: str) -> Any:
@@ -99,7 +102,7 @@ def _is_one_of(definition: Definition, text: str) -> Any:
         raise ValueError(f"Write 1 to {IN_AT_MOST} values with | between them.")
     if definition.type in ("choices", "boolean"):
         return Q(*(_is(definition, one) for one in texts), _connector=Q.OR)
-    return In(_typed(definition), [_value(definition, one) for one in texts])
+    return _one_of(definition, [_value(definition, one) for one in texts])
 
 
 def _contains(definition: Definition, text: str) -> Any:
@@ -107,14 +110,15 @@ def _contains(definition: Definition, text: str) -> Any:
         raise ValueError(f"{definition.label} is no text that could contain something.")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("The filter contains a NUL byte or half a character.")
-    return IContains(_text_of(definition), text)
+    return IContains(text_of(definition), text)
 
 
 def _range(lookup: Any) -> Callable[[Definition, str], Any]:
     def condition(definition: Definition, text: str) -> Any:
         if definition.type not in _RANGES:
             raise ValueError(f"{definition.label} is neither a number nor a date.")
-        return lookup(_typed(definition), _value(definition, text))
+        key = own_key(definition)
+        return Q(lookup(key, _value(definition, text))) & Q(GreaterThan(key, nothing(definition)))
 
     return condition
 
@@ -123,7 +127,7 @@ def _is_blank(definition: Definition, text: str) -> Any:
     blank = _YES.get(text.strip().lower())
     if blank is None:
         raise ValueError("Write true or false.")
-    return IsNull(_text_of(definition), blank)
+    return (Exact if blank else GreaterThan)(own_key(definition), nothing(definition))
 
 
 _CONDITIONS: dict[str, Callable[[Definition, str], Any]] = {

@@ -18,8 +18,12 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import DecimalField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 
+from catalog.field_values import Definition
 from catalog.models import Product
+from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
+from catalog.queries.own_filters import OWN_PREFIX
+from catalog.queries.own_values import Beyond, own_key, own_position
 from catalog.queries.search import Among, narrowed
 from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
@@ -54,19 +58,33 @@ class Page:
 
 
 def check_ordering(text: str) -> str:
-    """Return an ordering that exists (``name``, ``-name``); blank is ``id``.
+    """Return an ordering that exists (``name``, ``-fields.brand``); blank is ``id``.
 
     Raises ``BadFilter`` with those that there are.
     """
     ordering = text.strip() or "id"
-    if ordering.removeprefix("-") not in _KEYS:
-        raise BadFilter(
-            {
-                "ordering": f"There is no ordering “{ordering[:40]}”. There are: "
-                f"{', '.join(ORDERINGS)}; a minus before it turns it round."
-            }
-        )
+    name = ordering.removeprefix("-")
+    if name not in _KEYS and _own_ordering(name) is None:
+        raise _no_ordering(ordering)
     return ordering
+
+
+def _own_ordering(name: str) -> Definition | None:
+    """The field that an order (``fields.brand``) goes by; ``None`` where it is none of its own."""
+    if not name.startswith(OWN_PREFIX):
+        return None
+    found = definitions().get(name.removeprefix(OWN_PREFIX))
+    return None if found is None or found.type == "long_text" else found
+
+
+def _no_ordering(ordering: str) -> BadFilter:
+    return BadFilter(
+        {
+            "ordering": f"There is no ordering “{ordering[:40]}”. There are: "
+            f"{', '.join(ORDERINGS)}, and fields.KEY for fields of your own (but for long texts); "
+            "a minus before it turns it round."
+        }
+    )
 
 
 def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: str = "") -> Page:
@@ -75,11 +93,15 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     The cursor ``last`` is the last page, as quick as the first: it is read from the other end.
     Raises ``BadFilter`` for a cursor that is none.
     """
-    backwards, position = _decode(cursor, ordering)
     name = ordering.removeprefix("-")
+    own = _own_ordering(name)
+    if own is None and name not in _KEYS:
+        raise _no_ordering(ordering)
+    backwards, position = _decode(cursor, name, own)
     descending = ordering.startswith("-") != backwards
-    everything: QuerySet[Any] = Product.objects.annotate(sort_key=_KEYS[name])
-    wanted: QuerySet[Any] = products.annotate(sort_key=_KEYS[name])
+    key = own_key(own) if own else _KEYS[name]
+    everything: QuerySet[Any] = Product.objects.annotate(sort_key=key)
+    wanted: QuerySet[Any] = products.annotate(sort_key=key)
     if position is not None:
         beyond = _beyond(name, position, descending)
         everything, wanted = everything.filter(beyond), wanted.filter(beyond)
@@ -211,8 +233,10 @@ def _walk(
     return list(wanted.filter(Among(params), not_beyond)[:limit])
 
 
-def _beyond(name: str, position: list[Any], descending: bool) -> Q:
+def _beyond(name: str, position: list[Any], descending: bool) -> Any:
     key, number = position
+    if name not in _KEYS:
+        return Beyond(key, number, descending=descending)
     side = "lt" if descending else "gt"
     if name in INDEXED:
         return Q(**{f"sort_key__{side}": key})
@@ -222,17 +246,16 @@ def _beyond(name: str, position: list[Any], descending: bool) -> Q:
 def _encode(direction: str, product: Product) -> str:
     key: Any = product.sort_key  # type: ignore[attr-defined]
     text = key.isoformat() if isinstance(key, datetime) else key
-    text = str(text) if isinstance(text, Decimal) else text
+    text = format(text, "f") if isinstance(text, Decimal) else text
     raw = json.dumps([direction, text, product.pk], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def _decode(cursor: str, ordering: str) -> tuple[bool, list[Any] | None]:
+def _decode(cursor: str, name: str, own: Definition | None) -> tuple[bool, list[Any] | None]:
     if not cursor:
         return False, None
     if cursor == LAST:
         return True, None
-    name = ordering.removeprefix("-")
     try:
         if len(cursor) > CURSOR_MAX_LENGTH:
             raise ValueError
@@ -240,7 +263,8 @@ def _decode(cursor: str, ordering: str) -> tuple[bool, list[Any] | None]:
         direction, key, number = json.loads(raw)
         if direction not in ("f", "b") or type(number) is not int or abs(number) >= 2**63:
             raise ValueError
-        return direction == "b", [_key(name, key), number]
+        key = own_position(own, key) if own else _key(name, key)
+        return direction == "b", [key, number]
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         raise BadFilter(
             {

@@ -1,5 +1,7 @@
 """Fields of one's own in the list of products: columns, cells, filters, saved views."""
 
+import base64
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -308,3 +310,95 @@ def test_who_may_only_look_sees_own_columns_and_edits_none(
     client.force_login(make_user("vera", role="viewer"))
     assert "Acme" in html(client, "/products/")
     assert edit(client, product, "brand", "Bolt").status_code == 403
+
+
+# --- Orders ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type", "options", "values", "order"),
+    [
+        ("text", {}, ["b", None, "a", "b"], [1, 2, 0, 3]),
+        ("integer", {}, [10, -2, None, 9], [2, 1, 3, 0]),
+        ("decimal", {"scale": 3}, ["0", "0.001", "-0.5", "10"], [2, 0, 1, 3]),
+        ("money", {}, ["9.90", "0", "10", None], [3, 1, 0, 2]),
+        ("date", {}, ["2026-03-02", "2025-12-31", None, "2026-01-31"], [2, 1, 3, 0]),
+        ("boolean", {}, [True, False, None, True], [2, 1, 0, 3]),
+        ("text", {}, ["x" * 300, "x" * 299, "x" * 201, "w"], [3, 0, 1, 2]),
+    ],
+)
+def test_the_list_is_in_the_order_of_a_field_through_all_its_pages(
+    page: Client, type: str, options: dict[str, Any], values: list[Any], order: list[int]
+) -> None:
+    define("Value", type, options=options)
+    for number, value in enumerate(values):
+        make(f"A-{number}", value=value)
+    skus = [f"A-{number}" for number in order]
+    assert _walked(page, "fields.value") == skus
+    assert _walked(page, "-fields.value") == skus[::-1]
+    last = page.get("/api/v1/products/?ordering=fields.value&page_size=2&cursor=last").json()
+    assert [row["sku"] for row in last["results"]] == skus[2:]
+    assert [row["sku"] for row in page.get(last["previous"]).json()["results"]] == skus[:2]
+
+
+def _walked(page: Client, ordering: str) -> list[str]:
+    found: list[str] = []
+    following = f"/api/v1/products/?ordering={ordering}&page_size=1"
+    while following:
+        answer = page.get(following).json()
+        found += [row["sku"] for row in answer["results"]]
+        following = answer["next"]
+    return found
+
+
+def test_a_head_of_an_own_column_sorts_by_it(stocked: Client) -> None:
+    text = html(stocked, "/products/")
+    assert '<a href="?ordering=fields.stock">Stock</a>' in text
+    assert shown(stocked, "/products/?ordering=-fields.stock") == ["A-3", "A-2", "A-1"]
+    assert "Stock ↓" in headers(stocked, "/products/?ordering=-fields.stock")
+
+
+@pytest.mark.parametrize("ordering", ["fields.colour", "fields.story", "fields.", "-fields.old"])
+def test_there_is_no_order_by_what_is_no_field_or_too_long(page: Client, ordering: str) -> None:
+    define("Story", "long_text")
+    define("Old", retired=True)
+    answer = page.get(f"/api/v1/products/?ordering={ordering}")
+    assert answer.status_code == 400
+    assert "There is no ordering" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        ["f", "x", 1],
+        ["f", "1e9", 1],
+        ["f", 7, 1],
+        ["f", None, 1],
+        ["b", "NaN", 1],
+    ],
+)
+def test_a_place_that_is_none_of_a_field_is_refused(page: Client, cursor: list[Any]) -> None:
+    define("Stock", "integer")
+    text = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
+    answer = page.get(f"/api/v1/products/?ordering=fields.stock&cursor={text}")
+    assert answer.status_code == 400
+
+
+def test_long_texts_are_told_apart_by_what_is_behind_their_beginning(page: Client) -> None:
+    define("Value")
+    same = "x" * 250
+    make("A-1", value=same)
+    make("A-2", value=same + "y")
+    assert shown(page, f"/products/?fields.value={same}") == ["A-1"]
+    assert shown(page, f"/products/?fields.value__in={same}y|z") == ["A-2"]
+
+
+def test_products_without_a_value_are_in_no_range(page: Client) -> None:
+    define("Stock", "integer")
+    define("Listed", "date")
+    make("A-1")
+    make("A-2", stock=-5, listed="2026-01-31")
+    assert shown(page, "/products/?fields.stock__lte=7") == ["A-2"]
+    assert shown(page, "/products/?fields.listed__lte=2026-12-31") == ["A-2"]
+    assert shown(page, "/products/?fields.stock__isblank=true") == ["A-1"]
+    assert shown(page, "/products/?fields.listed__isblank=false") == ["A-2"]

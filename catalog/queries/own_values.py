@@ -1,0 +1,72 @@
+"""The values of a field of one's own as SQL compares and sorts them, and as an index holds them."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import BooleanField, DecimalField, F, Func, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Left
+
+from catalog.field_values import NUMBER_DIGITS, Definition
+
+NUMBERS = ("integer", "decimal", "money")
+# Characters of a text that it is sorted by: as many as an index takes of any script.
+SORTED_CHARACTERS = 200
+
+# What stands for no value: before every number, and before every text.
+_NO_NUMBER = Decimal(-(10**NUMBER_DIGITS))
+_NO_TEXT = ""
+_number = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?").fullmatch
+
+
+def text_of(definition: Definition) -> Any:
+    """The value as text, NULL for none."""
+    return KT(f"own_fields__{definition.key}")
+
+
+def own_key(definition: Definition) -> Any:
+    """What products are compared and sorted by: a number, or the beginning of a text.
+
+    Never NULL: products without a value have ``nothing``, which comes before all else.
+    """
+    if definition.type in NUMBERS:
+        number = DecimalField(max_digits=40, decimal_places=10)
+        return Coalesce(Cast(text_of(definition), number), Value(_NO_NUMBER), output_field=number)
+    return Coalesce(Left(text_of(definition), SORTED_CHARACTERS), Value(_NO_TEXT))
+
+
+def nothing(definition: Definition) -> Decimal | str:
+    """The key of products without a value."""
+    return _NO_NUMBER if definition.type in NUMBERS else _NO_TEXT
+
+
+def own_position(definition: Definition, key: Any) -> Decimal | str:
+    """A key as a cursor has it; ``ValueError`` if it is none of this field."""
+    if not isinstance(key, str):
+        raise ValueError
+    if definition.type in NUMBERS:
+        if not _number(key):
+            raise ValueError
+        return Decimal(key)
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in key):
+        raise ValueError
+    return key
+
+
+class Beyond(Func):
+    """Whether a product stands behind a place (key and id) in an order by ``sort_key``.
+
+    As PostgreSQL compares rows, so that an index of both is entered at the place.
+    """
+
+    output_field = BooleanField()
+
+    def __init__(self, *place: Any, descending: bool = False, **extra: Any) -> None:
+        super().__init__(F("sort_key"), F("id"), *map(Value, place), **extra)
+        self.template = f"(%s, %s) {'<' if descending else '>'} (%s, %s)"
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        parts = [compiler.compile(one) for one in self.get_source_expressions()]
+        sql = self.template % tuple(sql for sql, _ in parts)
+        return sql, [value for _, params in parts for value in params]
