@@ -11,10 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
+from django.utils.safestring import mark_safe
 from unfold.decorators import action, display
 
+from catalog.field_values import in_words
 from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct, SearchIndex
 from catalog.operations import products as operations
 from catalog.operations.search_index import describe_search_index
@@ -23,7 +25,8 @@ from catalog.queries.filters import BadFilter, active_filters, filtered_products
 from catalog.queries.pagination import ids_at
 from catalog.queries.products import count_products, estimated_rows
 from catalog.views.bulk_confirm import ask
-from catalog.views.forms import ProductForm
+from catalog.views.forms import ProductForm, product_form
+from catalog.views.own_inputs import PREFIX
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
 from webhooks.admin import ListAdmin, ReadOnlyAdmin
@@ -102,8 +105,25 @@ class ProductAdmin(ListAdmin):
 
     # --- One product
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Those of the five, and the catalogue's own: as inputs, or to look at as one."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [*self.fields, "own_values"]
+        own = Field.objects.filter(retired=False).values_list("key", flat=True)
+        return [*self.fields, *(PREFIX + key for key in own)]
+
+    @display(description="Fields of your own")
+    def own_values(self, product: Product) -> str:
+        stored = product.own_fields or {}
+        lines = [
+            (field.label, in_words(field.definition, stored[field.key]))
+            for field in Field.objects.filter(retired=False)
+            if field.key in stored
+        ]
+        return format_html_join(mark_safe("<br>"), "{}: {}", lines) or "—"
+
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, **kwargs)
+        form = super().get_form(request, obj, **{"form": product_form(), **kwargs})
         form.actor = request.user  # the class is made for this request
         return form
 

@@ -391,7 +391,7 @@ _ETAG = OpenApiParameter(
                 "ordering",
                 str,
                 enum=[f"{sign}{name}" for name in ORDERINGS for sign in ("", "-")],
-                description="A minus turns the order round. fields.KEY is one of a field of your own.",
+                description="A minus turns the order round; fields.KEY is a field of your own.",
             ),
         ],
     ),

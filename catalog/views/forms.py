@@ -6,15 +6,19 @@ from django import forms
 from django.contrib.auth.models import User
 from django.http import QueryDict
 from unfold.widgets import (
+    UnfoldAdminSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
-from catalog.models import Product
+from catalog.field_values import SEPARATOR, as_text
+from catalog.models import Field, Product
 from catalog.operations import products
 from catalog.queries import products as queries
 from catalog.values import DESCRIPTION_MAX_LENGTH
+from catalog.views.own_inputs import PREFIX, option_values
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 
 
@@ -33,6 +37,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
     """
 
     actor: User
+    own: list[Field] = []  # the fields of one's own that it has (``product_form``)
 
     sku = _text(label="SKU", help_text="Upper and lower case are the same.")
     name = _text()
@@ -51,6 +56,11 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None:
             self.initial["seen_version"] = self.instance.version
+        stored = self.instance.own_fields or {}
+        for field in self.own:
+            text = as_text(field.definition, stored.get(field.key))
+            several = field.type == Field.Type.CHOICES
+            self.initial[PREFIX + field.key] = text.split(SEPARATOR) if several else text
 
     def clean(self) -> dict[str, Any]:
         # Browsers send a line break in a text area as CR LF; what was stored had LF.
@@ -61,6 +71,9 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         version = data.pop("seen_version", None)
         if self.errors:
             return self.cleaned_data
+        data["fields"] = {
+            field.key: _joined(data.pop(PREFIX + field.key, "")) for field in self.own
+        }
         try:
             if self.instance.pk is None:
                 self.instance = products.create_product(actor=self.actor, data=data, typed=True)
@@ -76,7 +89,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
                 )
         except products.Invalid as error:
             for name, (code, text) in error.errors.items():
-                self.add_error(name, forms.ValidationError(text, code=code))
+                self.add_error(_input_of(name), forms.ValidationError(text, code=code))
         except products.Conflict as conflict:
             self._tell_conflict(conflict.product, data, version or 0)
         except Product.DoesNotExist:
@@ -96,6 +109,11 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         again = QueryDict(mutable=True)
         again.update(self.data)
         again["seen_version"] = str(product.version)
+        own = merged.values.pop("fields", {})
+        for field in self.own:
+            several = field.type == Field.Type.CHOICES
+            text = own.get(field.key, "")
+            again.setlist(PREFIX + field.key, text.split(SEPARATOR) if several else [text])
         for name, value in merged.values.items():
             if isinstance(value, bool) and not value:
                 again.pop(name, None)  # a box without its tick is not sent
@@ -106,17 +124,54 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         told = f"{by or 'Somebody else'} changed this product while you did. "
         told += "Nothing was saved, and what you typed is still here."
         for change in merged.taken:
-            told += f" Taken over: {change.field} is “{_shown(change.after)}” now."
+            told += f" Taken over: {change.label} is “{_shown(change.after)}” now."
         self.add_error(None, forms.ValidationError(f"{told} Look, and save again.", code="stale"))
         for both in merged.conflicts:
             self.add_error(
-                both.field,
+                _input_of(both.field),
                 f"It is “{_shown(both.now)}” now, and you typed another value. "
                 "Save again to replace it.",
             )
 
     def _post_clean(self) -> None:
         """The operation has checked everything, and ``instance`` is the stored product."""
+
+
+def product_form() -> type[ProductForm]:
+    """The form with an input for each of the catalogue's own fields, as they are now."""
+    own = list(Field.objects.filter(retired=False))
+    inputs = {PREFIX + field.key: _own_input(field) for field in own}
+    return type("ProductForm", (ProductForm,), {"own": own, **inputs})
+
+
+def _own_input(field: Field) -> forms.Field:
+    shown: dict[str, Any] = {"label": field.label, "help_text": field.help, "required": False}
+    if field.type == Field.Type.CHOICES:
+        options = option_values(field)
+        return forms.MultipleChoiceField(
+            choices=options, widget=UnfoldAdminSelectMultipleWidget(), **shown
+        )
+    if field.type in (Field.Type.CHOICE, Field.Type.BOOLEAN):
+        return forms.ChoiceField(
+            choices=option_values(field), widget=UnfoldAdminSelectWidget(), **shown
+        )
+    del shown["required"]
+    if field.type == Field.Type.LONG_TEXT:
+        most = 2 * DESCRIPTION_MAX_LENGTH
+        return _text(widget=UnfoldAdminTextareaWidget(), max_length=most, **shown)
+    widget = UnfoldAdminTextInputWidget()
+    if field.type == Field.Type.DATE:
+        widget.input_type = "date"
+    return _text(widget=widget, **shown)
+
+
+def _joined(value: Any) -> str:
+    return SEPARATOR.join(value) if isinstance(value, list) else str(value)
+
+
+def _input_of(name: str) -> str:
+    """The form's name of a field as the operations call it."""
+    return PREFIX + name.removeprefix("fields.") if name.startswith("fields.") else name
 
 
 def _shown(value: Any) -> str:

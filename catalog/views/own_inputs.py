@@ -55,14 +55,16 @@ def own_inputs(
     return inputs
 
 
+def option_values(field: Field) -> list[tuple[str, str]]:
+    """The options of a field that is chosen from some, value and label; none of the others."""
+    if field.type == Field.Type.BOOLEAN:
+        return [("", "not said"), ("true", "yes"), ("false", "no")]
+    none = [("", "none")] if field.type == Field.Type.CHOICE else []
+    return [*none, *((one, one) for one in field.options.get("choices", ()))]
+
+
 def _choices(field: Field, value: str) -> list[tuple[str, str, bool]]:
     """The options of a select: value, label, whether it is chosen."""
-    if field.type == Field.Type.BOOLEAN:
-        words = [("", "not said"), ("true", "yes"), ("false", "no")]
-        return [(one, label, one == value) for one, label in words]
-    if field.type not in (Field.Type.CHOICE, Field.Type.CHOICES):
-        return []
-    chosen = set(value.split(field_values.SEPARATOR))
-    options = [(one, one, one in chosen) for one in field.options.get("choices", ())]
-    none = [] if field.type == Field.Type.CHOICES else [("", "none", not value)]
-    return [*none, *options]
+    several = field.type == Field.Type.CHOICES
+    chosen = set(value.split(field_values.SEPARATOR)) if several else {value}
+    return [(one, label, one in chosen) for one, label in option_values(field)]

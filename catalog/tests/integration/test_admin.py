@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalog.models import ChangeSet, Product, RemovedProduct
+from catalog.operations import fields
 from catalog.operations import products as operations
 from webhooks.models import Event
 
@@ -272,3 +273,70 @@ def test_all_pages_together_are_the_list(
         found += answer.context["cl"].result_list
     assert found == sorted(wanted, key=order)
     assert ops.get(f"{LIST}?p=8{query}").status_code == 302  # beyond the end: to the first
+
+
+# --- Fields of one's own --------------------------------------------------------------
+
+
+@pytest.fixture
+def own_fields(db: None) -> None:
+    for label, type, options in (
+        ("Brand", "text", {}),
+        ("Stock", "integer", {}),
+        ("Sizes", "choices", {"choices": ["S", "M", "L"]}),
+        ("Fair", "boolean", {}),
+        ("Listed", "date", {}),
+    ):
+        fields.create_field(data={"label": label, "type": type, "options": options})
+
+
+def test_own_fields_are_edited_in_the_admin_with_the_input_of_their_type(
+    ops: Client, own_fields: None
+) -> None:
+    values = {"brand": "Acme", "sizes": ["S", "L"], "fair": True, "listed": "2026-03-02"}
+    product = product_of(fields=values)
+    page = ops.get(change_page(product)).content.decode()
+    assert 'value="Acme"' in page
+    assert '<option value="L" selected>' in page
+    assert '<option value="true" selected>' in page
+    assert '<input type="date" name="field_listed" value="2026-03-02"' in page
+    own = {"field_brand": "Bolt", "field_stock": "3", "field_sizes": ["M", "L"], "field_fair": ""}
+    answer = ops.post(change_page(product), form(product, field_listed="2026-03-02", **own))
+    assert answer.status_code == 302
+    product.refresh_from_db()
+    stored = {"brand": "Bolt", "stock": 3, "sizes": ["M", "L"], "listed": "2026-03-02"}
+    assert product.own_fields == stored
+    assert product.version == 2
+
+
+def test_a_wrong_own_value_is_told_beside_its_field_in_the_admin(
+    ops: Client, own_fields: None
+) -> None:
+    answer = ops.post(f"{LIST}add/", form(field_stock="many", field_listed="02/03/2026"))
+    errors = answer.context["adminform"].form.errors
+    assert list(errors) == ["field_stock", "field_listed"]
+    assert 'value="many"' in answer.content.decode()
+    assert not ChangeSet.objects.exists()
+
+
+def test_a_conflict_of_own_fields_loses_nobodys_value_in_the_admin(
+    ops: Client, own_fields: None
+) -> None:
+    product = product_of(fields={"brand": "Acme", "stock": 1, "sizes": ["S"]})
+    stale = form(product, field_brand="Bolt", field_stock="1", field_sizes=["S", "M"])
+    theirs = {"brand": "Core", "stock": 2}
+    operations.update_product(product_id=product.pk, actor=None, data={"fields": theirs})
+    answer = ops.post(change_page(product), stale)
+    page = answer.content.decode()
+    assert list(answer.context["adminform"].form.errors) == ["__all__", "field_brand"]
+    assert "stock is “2” now" in page
+    assert 'name="field_brand" value="Bolt"' in page
+    assert 'name="field_stock" value="2"' in page
+    assert '<option value="M" selected>' in page
+
+
+def test_who_may_only_look_sees_own_values_in_the_admin(staff: Client, own_fields: None) -> None:
+    product = product_of(fields={"brand": "<Acme>", "fair": False})
+    assert "Brand: &lt;Acme&gt;<br>Fair: No" in staff.get(change_page(product)).content.decode()
+    empty = product_of(sku="A-2")
+    assert staff.get(change_page(empty)).status_code == 200
