@@ -140,6 +140,13 @@ def in_words(definition: Definition, value: Any) -> str:
     return as_text(definition, value)
 
 
+def shown_image(definition: Definition, value: Any) -> str:
+    """The address of an image that a page may show: over TLS alone; blank if it is none."""
+    text = str(value or "")
+    is_image = definition.type == "image" and text.lower().startswith("https://")
+    return text if is_image else ""
+
+
 def shown_gtin(digits: str) -> str:
     """A GTIN of 14 digits as it stands on a pack: of 8, 12, 13 or 14 digits (GS1)."""
     bare = digits.lstrip("0")

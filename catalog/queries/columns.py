@@ -8,7 +8,17 @@ from catalog.queries.own_filters import OWN_PREFIX
 
 OWN_AT_FIRST = 6  # own fields that are shown to who has chosen no columns: a table has to fit
 
-_NUMBERS = (Field.Type.INTEGER, Field.Type.DECIMAL, Field.Type.MONEY)
+# How the cells of own fields look; those of others take some room and break between words.
+_CLASSES: dict[str, str] = {
+    Field.Type.INTEGER: "pi-num",
+    Field.Type.DECIMAL: "pi-num",
+    Field.Type.MONEY: "pi-num",
+    Field.Type.DATE: "pi-one-line",
+    Field.Type.GTIN: "pi-one-line",
+    Field.Type.IMAGE: "pi-one-line",
+    Field.Type.BOOLEAN: "pi-one-line",
+    Field.Type.LONG_TEXT: "pi-long pi-less",
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,9 @@ def all_columns(fields: Iterable[Field]) -> dict[str, Column]:
 
 
 def _own_column(field: Field) -> Column:
-    long = field.type == Field.Type.LONG_TEXT
-    classes = "pi-num" if field.type in _NUMBERS else "pi-long pi-less" if long else ""
-    return Column(OWN_PREFIX + field.key, field.label, classes, field, sortable=not long)
+    classes = _CLASSES.get(field.type, "pi-own")
+    sortable = field.type != Field.Type.LONG_TEXT
+    return Column(OWN_PREFIX + field.key, field.label, classes, field, sortable=sortable)
 
 
 def first_columns(columns: dict[str, Column]) -> list[str]:

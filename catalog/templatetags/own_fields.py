@@ -7,7 +7,7 @@ from django.template.defaultfilters import truncatechars
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog.field_values import in_words
+from catalog.field_values import in_words, shown_image
 from catalog.models import Product
 from catalog.queries.columns import Column
 
@@ -30,9 +30,7 @@ def own_cell(product: Product, column: Column) -> str | SafeString:
     value = (product.own_fields or {}).get(definition.key)
     if value is None:
         return "—"
-    if definition.type == "link" or (definition.type == "image" and not _is_https(value)):
-        return _link(str(value))
-    if definition.type == "image":
+    if shown_image(definition, value):
         return format_html(
             '<a href="{}" target="_blank" rel="noopener noreferrer" hx-boost="false">'
             '<img class="pi-thumb" src="{}" alt="{} of {}" width="40" height="40" loading="lazy"'
@@ -42,15 +40,13 @@ def own_cell(product: Product, column: Column) -> str | SafeString:
             definition.label,
             product.sku,
         )
+    if definition.type in ("link", "image"):
+        return _link(str(value))
     text = in_words(definition, value)
     if len(text) > CELL_CHARACTERS:
         short = truncatechars(text, CELL_CHARACTERS)
         return format_html('<span title="{}">{}</span>', truncatechars(text, 500), short)
     return text
-
-
-def _is_https(value: object) -> bool:
-    return str(value).lower().startswith("https://")
 
 
 def _link(address: str) -> str | SafeString:

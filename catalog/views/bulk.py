@@ -97,7 +97,7 @@ def _field_change(request: HttpRequest) -> dict[str, Any]:
     if clear and value.strip():
         raise ValueError("Type a value or tick that it is cleared, not both.")
     if not clear and not value.strip():
-        raise ValueError("Type the new value, or tick that the field is cleared.")
+        raise ValueError("Give the new value, or tick that the field is cleared.")
     return {"own_field": bulk.field_change(key=key, value=value)}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import QueryDict
 
 from catalog import field_values
+from catalog.field_values import shown_image
 from catalog.models import Field, Product
 
 PREFIX = "field_"  # before a field's key, in a form
@@ -47,6 +48,7 @@ def own_inputs(
                 "long": field.type == Field.Type.LONG_TEXT,
                 # What a date field of a browser cannot show is left to be mended as text.
                 "date": field.type == Field.Type.DATE and (not value or bool(_is_day(value))),
+                "picture": shown_image(definition, stored.get(field.key)),
                 "inputmode": _INPUT_MODES.get(field.type, ""),
                 "told": f"error-{PREFIX}{field.key}",
                 "error": errors.get(f"fields.{field.key}", ""),

@@ -96,7 +96,6 @@ def shown_state(given: QueryDict, own: PersonSettings) -> dict[str, Any]:
         "filters": filters,
         "filter_groups": groups,
         "other_filters": other_own_filters(groups, filters),
-        "own_filtered": any(name.startswith(OWN_PREFIX) for name in filters),
         "ordering": ordering,
         "page_size": int(kept.get("page_size", own.page_size)),
         "page_sizes": PAGE_SIZES,

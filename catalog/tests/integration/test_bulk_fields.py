@@ -80,7 +80,7 @@ def test_a_field_is_cleared_only_where_that_is_ticked(
     form = {"ids": ids, "act": "field", "own_key": "brand", "field_brand": "", "back": ""}
     refused = page.post(START, form)
     assert refused.status_code == 400
-    assert "Type the new value, or tick that the field is cleared." in text_of(refused)
+    assert "Give the new value, or tick that the field is cleared." in text_of(refused)
     page.post(START, {**form, "clear": "on"})
     messages.run_all()
     assert own() == {"A-1": {"stock": 3}, "A-2": None, "A-3": None}

@@ -136,6 +136,14 @@ def test_images_are_loaded_lazily_by_the_browser_and_only_over_tls(page: Client)
     assert "https:" in policy(answer, "img-src")
 
 
+def test_a_product_s_page_shows_its_image_beside_the_link(page: Client) -> None:
+    define("Image", "image")
+    product = make("A-1", image="https://img.example/1.jpg")
+    answer = page.get(f"/products/{product.pk}/")
+    assert '<img class="pi-thumb" src="https://img.example/1.jpg"' in answer.content.decode()
+    assert "https:" in policy(answer, "img-src")
+
+
 def test_pages_without_products_load_no_image_from_elsewhere(page: Client) -> None:
     assert "https:" not in policy(page.get("/changes/"), "img-src")
 
