@@ -54,19 +54,19 @@ def own_position(definition: Definition, key: Any) -> Decimal | str:
     return key
 
 
-class Beyond(Func):
+def beyond(key: Any, number: int, *, descending: bool) -> Any:
     """Whether a product stands behind a place (key and id) in an order by ``sort_key``.
 
     As PostgreSQL compares rows, so that an index of both is entered at the place.
     """
 
-    output_field = BooleanField()
+    def row(*parts: Any) -> Func:
+        return Func(*parts, template="(%(expressions)s)", output_field=BooleanField())
 
-    def __init__(self, *place: Any, descending: bool = False, **extra: Any) -> None:
-        super().__init__(F("sort_key"), F("id"), *map(Value, place), **extra)
-        self.template = f"(%s, %s) {'<' if descending else '>'} (%s, %s)"
-
-    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
-        parts = [compiler.compile(one) for one in self.get_source_expressions()]
-        sql = self.template % tuple(sql for sql, _ in parts)
-        return sql, [value for _, params in parts for value in params]
+    return Func(
+        row(F("sort_key"), F("id")),
+        row(Value(key), Value(number)),
+        template="(%(expressions)s)",
+        arg_joiner=" < " if descending else " > ",
+        output_field=BooleanField(),
+    )

@@ -23,7 +23,7 @@ from catalog.models import Product
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
 from catalog.queries.own_filters import OWN_PREFIX
-from catalog.queries.own_values import Beyond, own_key, own_position
+from catalog.queries.own_values import beyond, own_key, own_position
 from catalog.queries.search import Among, narrowed
 from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
@@ -236,7 +236,7 @@ def _walk(
 def _beyond(name: str, position: list[Any], descending: bool) -> Any:
     key, number = position
     if name not in _KEYS:
-        return Beyond(key, number, descending=descending)
+        return beyond(key, number, descending=descending)
     side = "lt" if descending else "gt"
     if name in INDEXED:
         return Q(**{f"sort_key__{side}": key})

@@ -1,6 +1,6 @@
 """The list of the products: filters, order and place in the address; columns, rows, saved views."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from csp.decorators import csp_update
@@ -37,9 +37,15 @@ _CHIP_WORDS = {
 }
 
 may_see = permission_required("catalog.view_product", raise_exception=True)
-# Fields that are links to images: their servers are whoever a supplier names. The browser alone
-# fetches them, over TLS, for the pages that show products, and for no other.
-shows_images: Any = csp_update({"img-src": ["https:"]})
+
+
+def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+    """Let a page load images over TLS from anywhere: fields that are links to images.
+
+    Their servers are whoever a supplier names. The browser alone fetches them, for the pages that
+    show products and for no other.
+    """
+    return csp_update({"img-src": ["https:"]})(view)
 
 
 @require_GET

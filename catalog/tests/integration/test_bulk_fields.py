@@ -132,7 +132,12 @@ def test_the_api_sets_and_clears_a_field(page: Client, messages: Messages, stock
     assert ask(fields={"stock": None}).status_code == 202
     messages.run_all()
     assert own() == {"A-1": {"brand": "Acme"}, "A-2": {"brand": "Bolt"}, "A-3": None}
-    wrong = [{}, {"fields": {}}, {"fields": {"stock": 1, "brand": "x"}}, {"fields": 7}]
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"fields": {}},
+        {"fields": {"stock": 1, "brand": "x"}},
+        {"fields": 7},
+    ]
     wrong += [{"fields": {"colour": "red"}}, {"fields": {"stock": 1}, "active": True}]
     for body in wrong:
         assert ask(**body).status_code == 400, body
