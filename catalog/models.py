@@ -217,6 +217,9 @@ class Field(models.Model):
     position = models.PositiveIntegerField(default=0)
     in_list = models.BooleanField(default=True, help_text="shown in the list of products")
     in_events = models.BooleanField(default=True, help_text="told by webhooks")
+    indexed = models.BooleanField(
+        default=False, db_default=False, help_text="found and sorted by an index of its own"
+    )
     retired = models.BooleanField(default=False)
     cleared_in = models.ForeignKey(
         ChangeSet, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from catalog.operations import bulk, retention, search_index
+from catalog.operations import bulk, field_indexes, retention, search_index
 
 
 @shared_task(name=bulk.RUN)
@@ -23,3 +23,8 @@ def clear() -> None:
 @shared_task(name=search_index.KEEP, ignore_result=True)
 def keep_search_index() -> None:
     search_index.keep_search_index()
+
+
+@shared_task(name=field_indexes.KEEP, ignore_result=True)
+def keep_field_indexes() -> None:
+    field_indexes.keep_field_indexes()

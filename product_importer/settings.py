@@ -246,6 +246,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "keep-field-indexes": {
+        "task": "catalog.keep_field_indexes",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "pump-deliveries": {
         "task": "webhooks.pump",
         "schedule": 3.0,

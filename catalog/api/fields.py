@@ -65,6 +65,7 @@ _BODY: dict[str, Any] = {
             "position": {"type": "integer", "minimum": 0, "maximum": 999_999},
             "in_list": {"type": "boolean"},
             "in_events": {"type": "boolean"},
+            "indexed": {"type": "boolean"},
             "retired": {"type": "boolean"},
         },
     }

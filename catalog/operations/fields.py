@@ -14,8 +14,10 @@ from catalog import field_values
 from catalog.field_values import Definition
 from catalog.models import ChangeSet, Field
 from catalog.operations import bulk
+from catalog.operations.field_indexes import KEEP
 from catalog.operations.products import Invalid
 from catalog.sql import fields as sql_fields
+from product_importer.common.enqueue import kick_after_commit
 
 Errors = dict[str, tuple[str, str]]
 
@@ -34,7 +36,7 @@ READY_MADE: tuple[dict[str, Any], ...] = (
 
 EDITABLE = (
     *("key", "label", "type", "options", "required", "unique", "help", "position"),
-    *("in_list", "in_events", "retired"),
+    *("in_list", "in_events", "indexed", "retired"),
 )
 
 
@@ -53,6 +55,8 @@ def create_field(*, data: Mapping[str, Any]) -> Field:
         last = Field.objects.order_by("-position").values_list("position", flat=True).first()
         values["position"] = 0 if last is None else last + 1
     field = _saved(Field(**values))
+    if field.indexed:
+        kick_after_commit(KEEP)
     if field.unique:
         _make_unique(field)
     return field
@@ -95,7 +99,7 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
     """
     field = Field.objects.select_for_update(of=("self",)).order_by("pk").get(pk=field_id)
     values = _cleaned({**data, "key": data.get("key", field.key)}, field)
-    was_unique, before = field.unique, field.definition
+    was_unique, was_indexed, before = field.unique, field.indexed, field.definition
     for name, value in values.items():
         setattr(field, name, value)
     if field.cleared_in_id and not field.retired:
@@ -108,7 +112,10 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
         before.scale,
     ):
         _check_values_fit(field.definition)
+    if field.type != before.type:
+        _check_no_index(field, was_indexed)
     field = _saved(field)
+    kick_after_commit(KEEP)
     if field.unique and not was_unique:
         _make_unique(field)
     elif was_unique and not field.unique:
@@ -150,7 +157,7 @@ def delete_field(*, field_id: int, actor: User | None) -> ChangeSet | None:
     with connection.cursor() as cursor:
         count = sql_fields.count_values(cursor, field.key)
         if not count:
-            sql_fields.drop_unique_index(cursor, field.pk)
+            sql_fields.drop_indexes(cursor, field.pk)
     if not count:
         field.delete()
         return None
@@ -172,7 +179,7 @@ def _cleaned(data: Mapping[str, Any], field: Field | None) -> dict[str, Any]:
     for name in data:
         if name not in EDITABLE:
             errors[str(name)[:40]] = ("unknown", f"There is no such value: {', '.join(EDITABLE)}.")
-    for name in ("required", "unique", "in_list", "in_events", "retired"):
+    for name in ("required", "unique", "in_list", "in_events", "indexed", "retired"):
         if name in data:
             values[name] = data[name]
             if not isinstance(data[name], bool):
@@ -250,6 +257,9 @@ def _clean_type(
     unique = data.get("unique", field.unique if field else False)
     if unique is True and type in ("long_text", "boolean", "choices"):
         errors["unique"] = ("invalid", "Values of this type are too long or too few to be unique.")
+    indexed = data.get("indexed", field.indexed if field else False)
+    if indexed is True and type == "choices":
+        errors["indexed"] = ("invalid", "Several of a list are not found by an index.")
 
 
 def _choices(given: Any, type: str) -> list[str]:
@@ -284,6 +294,18 @@ def _check_values_fit(definition: Definition) -> None:
         raise FieldInUse(
             f"{bad:,} products have values that would not fit, {example} for one. Change those "
             "first; nothing was changed."
+        )
+
+
+def _check_no_index(field: Field, asked_for: bool) -> None:
+    """Raise ``FieldInUse`` while the field has an index: it takes values of the old type alone."""
+    names = {sql_fields.order_index(field.pk), sql_fields.part_index(field.pk)}
+    with connection.cursor() as cursor:
+        there = names & set(sql_fields.field_indexes(cursor))
+    if asked_for or there:
+        raise FieldInUse(
+            "The field has an index of its own, of values of its type. Take it away first; it is "
+            "gone a moment later. Then change the type."
         )
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalog.models import BulkSlice, ChangeSet, Field
 from catalog.sql import retention, search
-from catalog.sql.fields import drop_unique_index
+from catalog.sql.fields import drop_indexes
 
 CLEAR_SECONDS = 5.0  # of it in one run
 SETS_AT_ONCE = 1000  # that have little each, such as edits
@@ -54,7 +54,7 @@ def _forget_fields(expired: list[int]) -> None:
     """A deleted field can come back as long as its clearing can be undone, and no longer."""
     for field in Field.objects.filter(cleared_in__in=expired):
         with transaction.atomic(), connection.cursor() as cursor:
-            drop_unique_index(cursor, field.pk)
+            drop_indexes(cursor, field.pk)
             field.delete()
 
 

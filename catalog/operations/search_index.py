@@ -52,7 +52,7 @@ def keep_search_index(*, seconds: float = RUN_SECONDS) -> bool:
         return False
     with connection.cursor() as cursor:
         anew = index is None or search.mostly_gone(cursor)
-        if index is None and (estimated_products() < FROM_PRODUCTS or _why_not()):
+        if index is None and (estimated_products() < FROM_PRODUCTS or why_no_trigrams()):
             return False
         if index and not anew and index.caught_up_at and not _beyond(search.last_numbers(cursor)):
             return True
@@ -71,8 +71,8 @@ def _drop() -> None:
     logger.info("search_index_dropped")
 
 
-def _why_not() -> str:
-    """Why this database can have no search index, asked now and then; nothing if it can."""
+def why_no_trigrams() -> str:
+    """Why this database can have no index of trigrams, asked now and then; nothing if it can."""
     reason: str | None = cache.get(WHY_NOT_KEY)
     if reason is None:
         with connection.cursor() as cursor:

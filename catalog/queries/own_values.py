@@ -4,11 +4,14 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import BooleanField, DecimalField, F, Func, Value
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Left
 
 from catalog.field_values import NUMBER_DIGITS, Definition
+from catalog.models import Field, Product
+from catalog.sql.fields import field_indexes, order_index
 
 NUMBERS = ("integer", "decimal", "money")
 # Characters of a text that it is sorted by: as many as an index takes of any script.
@@ -34,6 +37,31 @@ def own_key(definition: Definition) -> Any:
         number = DecimalField(max_digits=40, decimal_places=10)
         return Coalesce(Cast(text_of(definition), number), Value(_NO_NUMBER), output_field=number)
     return Coalesce(Left(text_of(definition), SORTED_CHARACTERS), Value(_NO_TEXT))
+
+
+def key_sql(definition: Definition) -> str:
+    """The key as SQL without parameters, for an index: the very expression that queries have."""
+    return _without_parameters(own_key(definition))
+
+
+def text_sql(definition: Definition) -> str:
+    return _without_parameters(text_of(definition))
+
+
+def _without_parameters(expression: Any) -> str:
+    query = Product.objects.all().query
+    compiler = query.get_compiler(connection=connection)
+    sql, params = compiler.compile(expression.resolve_expression(query))
+    return str(connection.ops.compose_sql(sql, params))
+
+
+def has_index(definition: Definition) -> bool:
+    """Whether an index of the key is there, for an order to go along."""
+    field = Field.objects.filter(key=definition.key, indexed=True).first()
+    if field is None:
+        return False
+    with connection.cursor() as cursor:
+        return field_indexes(cursor).get(order_index(field.pk), False)
 
 
 def nothing(definition: Definition) -> Decimal | str:

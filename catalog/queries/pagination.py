@@ -23,7 +23,7 @@ from catalog.models import Product
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
 from catalog.queries.own_filters import OWN_PREFIX
-from catalog.queries.own_values import beyond, own_key, own_position
+from catalog.queries.own_values import beyond, has_index, own_key, own_position
 from catalog.queries.search import Among, narrowed
 from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
@@ -110,11 +110,15 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
         order = order[:1]
     everything, wanted = everything.order_by(*order), wanted.order_by(*order)
     limit = size + 1
-    if name in INDEXED and not products.query.where:
+    indexed = name in INDEXED or (own is not None and has_index(own))
+    if indexed and not products.query.where:
         found = list(wanted[:limit])
     else:
         place = _Place(name, position, descending)
-        found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
+        if own and indexed:
+            found = _among_next(everything, wanted, FIRST_PROBE_ROWS, limit)
+        else:
+            found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
         if len(found) < limit:
             found = _find(products, everything, wanted, place, limit)
     more = len(found) > size
@@ -174,6 +178,13 @@ def _probe(
     return list(wanted[:limit])
 
 
+def _among_next(
+    everything: QuerySet[Any], wanted: QuerySet[Any], rows: int, limit: int
+) -> list[Product]:
+    """The same in an order by an own field: many may share a value, so the next are named."""
+    return list(wanted.filter(pk__in=list(everything.values_list("pk", flat=True)[:rows]))[:limit])
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a page begins: after ``position`` (sort key and id), or at an end of the order."""
@@ -205,7 +216,7 @@ def _find(
             page = _probe(everything, wanted, place, PROBE_ROWS, limit)
         if len(page) == limit:
             return page
-        prefer_whole_table(cursor)
+        prefer_whole_table(cursor, unless_indexed="own_fields" in where_of(products)[0])
         return list(wanted[:limit])
 
 

@@ -30,6 +30,57 @@ def create_unique_index(cursor: CursorWrapper, field_id: int, key: str) -> None:
     )
 
 
+def order_index(field_id: int) -> str:
+    """The index of what a field is compared and sorted by."""
+    return f"catalog_own_field_{int(field_id)}_order"
+
+
+def part_index(field_id: int) -> str:
+    """The index of the trigrams of a field's texts."""
+    return f"catalog_own_field_{int(field_id)}_part"
+
+
+def field_indexes(cursor: CursorWrapper) -> dict[str, bool]:
+    """The indexes of both kinds that there are, and whether each is whole."""
+    cursor.execute(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+        " WHERE indrelid = 'catalog_product'::regclass"
+        " AND relname ~ '^catalog_own_field_[0-9]+_(order|part)$'"
+    )
+    return dict(cursor.fetchall())
+
+
+def is_building(cursor: CursorWrapper) -> bool:
+    """Whether somebody builds an index of products right now."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index"
+        " WHERE relid = 'catalog_product'::regclass)"
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def create_index_concurrently(cursor: CursorWrapper, name: str, columns: str) -> None:
+    """Build an index while others write; never inside a transaction."""
+    cursor.execute(f"CREATE INDEX CONCURRENTLY {name} ON catalog_product {columns}")
+
+
+def drop_index_concurrently(cursor: CursorWrapper, name: str) -> None:
+    """Drop an index without holding up those who read and write; never inside a transaction."""
+    cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+
+def analyze_products(cursor: CursorWrapper) -> None:
+    """Let the planner know what a new index is of."""
+    cursor.execute("ANALYZE catalog_product")
+
+
+def drop_indexes(cursor: CursorWrapper, field_id: int) -> None:
+    """Leave no index of a field, before it goes: another may have its key, of another type."""
+    drop_unique_index(cursor, field_id)
+    for name in (order_index(field_id), part_index(field_id)):
+        cursor.execute(f"DROP INDEX IF EXISTS {name}")
+
+
 def drop_unique_index(cursor: CursorWrapper, field_id: int) -> None:
     name = sql.Identifier(unique_index(field_id))
     cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name).as_string())

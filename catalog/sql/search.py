@@ -338,9 +338,12 @@ def walk(
     return [ids, *marks], [last, ids[-1]]
 
 
-def prefer_whole_table(cursor: CursorWrapper) -> None:
-    """Until the end of the transaction: products are found by reading all, in parallel."""
+def prefer_whole_table(cursor: CursorWrapper, *, unless_indexed: bool = False) -> None:
+    """Until the end of the transaction: products are found by reading all, in parallel.
+
+    ``unless_indexed``: or by an index that a condition fits to, if the planner finds that less.
+    """
     cursor.execute(
-        "SET LOCAL jit = off; SET LOCAL enable_seqscan = on;"
-        " SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"
+        "SET LOCAL jit = off; SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off;"
+        f" SET LOCAL enable_bitmapscan = {'on' if unless_indexed else 'off'}"
     )

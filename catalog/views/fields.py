@@ -16,7 +16,7 @@ from product_importer.common.actor import actor_of
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 
 may_change = permission_required("catalog.change_field", raise_exception=True)
-FLAGS = ("required", "unique", "in_list", "in_events")
+FLAGS = ("required", "unique", "in_list", "in_events", "indexed")
 
 
 @require_GET
