@@ -1,7 +1,7 @@
 """Raw SQL of the fields of one's own: unique indexes, and what their values are."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
@@ -84,6 +84,11 @@ def drop_indexes(cursor: CursorWrapper, field_id: int) -> None:
 def drop_unique_index(cursor: CursorWrapper, field_id: int) -> None:
     name = sql.Identifier(unique_index(field_id))
     cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name).as_string())
+
+
+def hold_definitions(cursor: CursorWrapper, keys: Sequence[str]) -> None:
+    """Let nobody change or delete these fields until the transaction ends; they all may do so."""
+    cursor.execute("SELECT FROM catalog_field WHERE key = ANY(%s) FOR KEY SHARE", [list(keys)])
 
 
 def count_values(cursor: CursorWrapper, key: str) -> int:

@@ -18,7 +18,7 @@ from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline.compare import comparison, source_of, unmatched_of
 from imports.pipeline.finish import Overtaken
-from imports.pipeline.stage import stage_again
+from imports.pipeline.stage import is_outdated, stage_again
 from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
 from product_importer.common import counters
@@ -110,7 +110,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.APPLYING:
             return {}
-        if not staging.holds_rows(cursor, job.pk):
+        if not staging.holds_rows(cursor, job.pk) or is_outdated(job):
             stage_again(job)
             return {}
         differing = _differing(job, chunk)

@@ -20,7 +20,7 @@ from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
-from imports.pipeline.stage import stage_again
+from imports.pipeline.stage import is_outdated, stage_again
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE
@@ -84,7 +84,7 @@ def _compare_chunk(chunk: ImportChunk) -> int:
         job = ImportJob.objects.get(pk=chunk.job_id)
         if job.status != Status.PROCESSING or job.stage != Stage.COMPARING:
             return 0
-        if not staging.holds_rows(cursor, job.pk):
+        if not staging.holds_rows(cursor, job.pk) or is_outdated(job):
             stage_again(job)
             return 0
         counts = compare.compare(

@@ -6,6 +6,7 @@ What comes before in the same pass over the file, matching its columns, is in ``
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,7 +17,8 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.queries.fields import there_are
+from catalog.field_values import definition_of
+from catalog.queries.fields import held_definitions, there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
@@ -373,8 +375,25 @@ def _told_of_reading(job: ImportJob) -> list[str]:
     return told
 
 
+def is_outdated(job: ImportJob) -> bool:
+    """Whether values of own fields are staged that are no longer as their fields take them.
+
+    Somebody may change a field's type, or make it unique, while an import waits. A label is not
+    among the values, and what a field requires is asked where a file is read. Nobody changes a
+    field from here to the end of the transaction.
+    """
+    if not job.has_own:
+        return False
+    staged = {one["key"]: definition_of(one) for one in job.layout["own"]}
+    return any(
+        replace(now, label="", required=False) != replace(staged[key], label="", required=False)
+        for key, now in held_definitions(list(staged)).items()
+    )
+
+
 def stage_again(job: ImportJob) -> None:
-    """Read the file once more: a crash of the server emptied the unlogged staging table.
+    """Read the file once more: a crash of the server emptied the unlogged staging table, or
+    its own fields are other ones now (``is_outdated``).
 
     Several workers find that at once. Who comes late, with a job as it was before, does nothing:
     the file may have been read by then.
@@ -387,5 +406,5 @@ def stage_again(job: ImportJob) -> None:
         resolved_at=job.resolved_at,
     )
     if found.update(stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()):
-        logger.warning("staged_records_lost", job_id=job.pk)  # the file is read again
+        logger.warning("staged_records_lost", job_id=job.pk)  # or outdated: the file is read again
         kick_after_commit(ADVANCE, job.pk)

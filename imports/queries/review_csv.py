@@ -7,17 +7,19 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from catalog.field_values import SEPARATOR
 from catalog.values import FIELDS
+from imports.mapping.model import OWN_PREFIX
 from imports.models import ImportJob
 from imports.queries.review import MAX_PAGE_SIZE, ReviewPage, read_page, shown
 from imports.readers.csv.cells import guarded
 from product_importer.common.downloads import download
 
-COLUMNS = [
-    *("line", "action", "sku", "name"),
-    *(f"{field}_{side}" for field in FIELDS for side in ("before", "after")),
-    *("price_change_percent", "left_out"),
-]
+
+def _fields(job: ImportJob) -> list[str]:
+    """The fields that its changes may be of, own ones as the review names them."""
+    own = (definition["key"] for definition in job.layout.get("own", ()))
+    return [*FIELDS, *(OWN_PREFIX + key for key in own)]
 
 
 def review_csv_response(
@@ -34,13 +36,15 @@ def review_csv_response(
 def _pieces(job: ImportJob, asked: dict[str, str], page: ReviewPage) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
+    fields = _fields(job)
+    sides = [f"{name}_{side}" for name in fields for side in ("before", "after")]
+    writer.writerow(["line", "action", "sku", "name", *sides, "price_change_percent", "left_out"])
     while True:
         for row in page.rows:
             changes: dict[str, tuple[Any, Any]] = {
                 change.field: (shown(change.before), shown(change.after)) for change in row.changes
             }
-            values = [value for name in FIELDS for value in changes.get(name, (None, None))]
+            values = [value for name in fields for value in changes.get(name, (None, None))]
             move = f"{row.move:.1f}" if row.move is not None and row.move.is_finite() else ""
             cells = [row.line, row.action, row.sku, row.name, *values, move, row.left_out]
             writer.writerow([_cell(value) for value in cells])
@@ -57,4 +61,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return guarded(str(value))
+    return guarded(SEPARATOR.join(value) if isinstance(value, list) else str(value))

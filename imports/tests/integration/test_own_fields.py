@@ -1,14 +1,18 @@
 """A supplier's other columns: into fields of one's own, checked, reviewed, refused and undone."""
 
+import csv
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from asgiref.sync import async_to_sync
+from django.db import connection, transaction
 
 from catalog.models import Change, Field, Product
 from catalog.operations import fields, undo
 from catalog.operations.products import create_product
+from catalog.queries.fields import held_definitions
 from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import parse_rules
@@ -18,6 +22,7 @@ from imports.pipeline import chunks
 from imports.queries.mapping import mapping_of
 from imports.queries.rejects import rejects_csv
 from imports.queries.review import read_page
+from imports.queries.review_csv import review_csv_response
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -314,3 +319,67 @@ def test_only_the_columns_whose_rule_says_so_are_filled_from_above(
     assert (job.created, job.skipped, job.rejected) == (2, 1, 0)
     assert Product.objects.get(sku="B").name == "Lamp"
     assert (own("A"), own("B")) == ({"brand": "Acme", "stock": 3}, {"brand": "Acme"})
+
+
+def test_an_import_that_waits_is_read_again_once_its_field_takes_something_else(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = run("sku,name,Brand\nA,Lamp,Acme\nB,Desk,7\n", review=True)
+    brand = Field.objects.get(key="brand")
+    fields.update_field(field_id=brand.pk, data={"type": "integer"})
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.created, job.rejected) == ("completed", 1, 1), job.error
+    assert own("B") == {"brand": 7}
+    assert job.errors.get().line == 2
+
+
+def test_a_field_that_becomes_unique_while_an_import_waits_refuses_its_second_record(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = run("sku,name,Brand\nA,Lamp,Acme\nB,Desk,Acme\n", review=True)
+    brand = Field.objects.get(key="brand")
+    fields.update_field(field_id=brand.pk, data={"unique": True})
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.created, job.rejected) == ("completed", 1, 1), job.error
+    refused = job.errors.get()
+    assert (refused.code, refused.record) == ("value_taken", ["B", "Desk", "Acme"])
+
+
+def test_nobody_changes_a_field_while_a_chunk_writes_its_values() -> None:
+    brand = Field.objects.get(key="brand")
+    with transaction.atomic():
+        assert held_definitions(["brand", "gone"]) == {"brand": brand.definition}
+        with ThreadPoolExecutor(1) as other:
+            assert not other.submit(_may_lock, brand.pk).result()
+    assert _may_lock(brand.pk)
+
+
+def _may_lock(field_id: int) -> bool:
+    """Whether a field could be changed this moment; closes the connection of the thread."""
+    try:
+        with transaction.atomic():
+            locked = Field.objects.select_for_update(skip_locked=True)
+            return locked.filter(pk=field_id).exists()
+    finally:
+        connection.close()
+
+
+def test_the_list_of_a_reviews_changes_has_own_fields_too(
+    run: Callable[..., ImportJob],
+) -> None:
+    run("sku,name,Brand,Stock\nA,Lamp,Acme,3\n")
+    job = run("sku,name,Brand,Stock\nA,Lamp,Bolt,3\nB,Desk,,4\n", review=True)
+    response = review_csv_response(job, {}, user_id=None)
+
+    async def body() -> bytes:
+        return b"".join([bytes(piece) async for piece in response])
+
+    content = async_to_sync(body)().decode("utf-8-sig")
+    rows = {row["sku"]: row for row in csv.DictReader(content.splitlines())}
+    brand = ("fields.brand_before", "fields.brand_after")
+    assert [rows["A"][name] for name in brand] == ["Acme", "Bolt"]
+    assert (rows["A"]["fields.stock_after"], rows["B"]["fields.stock_after"]) == ("", "4")
