@@ -53,7 +53,8 @@ class Cleaned:
 
     ``kept`` is the sum of ``FIELD_BITS`` of the fields whose stored value stays; ``nothings``
     counts descriptions that said NULL or the like. ``left_out``: the filter does not want it.
-    ``own`` is the JSON object of the own fields' values, blank where the file has none.
+    ``own`` is the JSON object of the own fields' values, blank where the file has none. ``cells``
+    are the record's, filled down: what it says without the records above.
     """
 
     values: dict[str, str]
@@ -62,6 +63,7 @@ class Cleaned:
     nothings: int = 0
     left_out: bool = False
     own: str = ""
+    cells: list[str] = field(default_factory=list)
 
 
 _LEFT_OUT = Cleaned({}, left_out=True)
@@ -110,7 +112,7 @@ class Plan:
             # Where nobody knows what a cell says, the record is refused below.
             if column not in damaged and not wanted(filled[column]):
                 return _LEFT_OUT
-        return Cleaned({}, problems) if problems else self._take(cells, filled)
+        return Cleaned({}, problems, cells=filled) if problems else self._take(cells, filled)
 
     def _take(self, cells: list[str], filled: list[str]) -> Cleaned:
         problems = []
@@ -134,7 +136,7 @@ class Plan:
             if self.sku_is_key and wrong:
                 problems = [one for one in problems if not one.code.endswith("_sku")]
             problems += wrong
-        return Cleaned(values, problems, kept, nothings, own=own)
+        return Cleaned(values, problems, kept, nothings, own=own, cells=filled)
 
     def _given(self, cells: list[str], filled: list[str]) -> list[str]:
         """The cells as own fields have them: filled down where one of theirs asks for it."""

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import transaction
 
-from imports.mapping.rules import Rules, parse_rules
+from imports.mapping.rules import AUTO, Rules, parse_rules
 from imports.models import ImportJob, RowError
 from imports.operations import jobs
 from imports.queries.mending import cells_of, check, open_errors
@@ -120,13 +120,29 @@ def import_mended(*, job_id: int, user: User | None) -> ImportJob:
 
 
 def _rules(job: ImportJob) -> Rules | None:
-    """The rules that the refused records were read by, for a file that is written as usual."""
-    if not job.layout.get("rules"):
+    """The rules that the refused records were read by, for the file that ``_file`` writes.
+
+    Its records do not stand below those that they stood below, and are filled down already.
+    """
+    kept = job.rules or job.layout.get("rules")
+    if not kept:
         return None
-    rules = parse_rules(job.layout["rules"])
-    usual = Rules()
-    written = ("encoding", "delimiter", "quote", "sheet", "member")
-    return replace(rules, **{name: getattr(usual, name) for name in written}, header_line=1)
+    rules = parse_rules(kept)
+    columns = tuple(replace(rule, fill_down=False) for rule in rules.columns)
+    return replace(
+        rules,
+        columns=columns,
+        encoding="utf-8",
+        delimiter=_delimiter(job),
+        quote='"',
+        header_line=1,
+        sheet=AUTO,
+        member=AUTO,
+    )
+
+
+def _delimiter(job: ImportJob) -> str:
+    return str(job.layout.get("delimiter", ","))
 
 
 def _file(job: ImportJob, mended: list[RowError]) -> bytes:
@@ -134,7 +150,7 @@ def _file(job: ImportJob, mended: list[RowError]) -> bytes:
     header: list[str] = job.layout["header"]
     kept = [i for i, name in enumerate(header) if name not in (LINE_COLUMN, ERROR_COLUMN)]
     buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=job.layout.get("delimiter", ","))
+    writer = csv.writer(buffer, delimiter=_delimiter(job))
     writer.writerow([*(header[i] for i in kept), LINE_COLUMN])
     for error in mended:
         cells = cells_of(error, len(header))

@@ -7,11 +7,15 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
+from imports.mapping.values import Plan
 from imports.models import ImportJob, RowError
 from imports.queries.outcomes import tell_undone
 from imports.readers.csv import Layout
 
 OTHER_COLUMNS = 4  # shown of those that are not imported
+SURPLUS_CELLS = 40  # shown of those that the header has no column for
+PAGE_ROWS = 50
+PAGE_CELLS = 450  # that can be mended: a form may have 1,000 fields, and has two of each
 UNTOUCHED = "Look at the cells of this record: they may not stand where they belong."
 
 # What is wrong, for a shopkeeper; others are told by their code.
@@ -76,15 +80,37 @@ def cells_of(error: RowError, width: int) -> list[str]:
     return cells + [""] * (width - len(cells))
 
 
+# Records that were refused before blank cells of theirs were filled from above.
+_NOT_FILLED = (
+    *("too_few_fields", "too_many_fields", "unclosed_quote", "text_after_quote"),
+    *("record_too_large", "bad_encoding", "nul_byte", "unknown_above"),
+)
+
+
+def _plan(job: ImportJob) -> Plan:
+    """The plan of a job's records, made once: its tables may have thousands of words."""
+    if not hasattr(job, "_plan"):
+        job._plan = Layout(**job.layout).plan()  # type: ignore[attr-defined]
+    plan: Plan = job._plan  # type: ignore[attr-defined]
+    return plan
+
+
 def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
     """What is wrong: of each bad cell, and of the record as a whole; by the import's own rules."""
     width = len(job.layout["header"])
     cells = cells_of(error, width)
-    cleaned = Layout(**job.layout).plan().clean(cells[:width])
+    plan = _plan(job)
+    plan.above = {}
+    if error.code in _NOT_FILLED:
+        plan.forget_above()
+    cleaned = plan.clean(cells[:width])
     wrong = {problem.column: problem.message for problem in cleaned.problems}
-    for column in range(width, len(cells)):
+    for column in range(width, min(len(cells), width + SURPLUS_CELLS)):
         if cells[column].strip():
             wrong[column] = "The header has no column for this: put it where it belongs."
+    if any(map(str.strip, cells[width + SURPLUS_CELLS :])):
+        more = len(cells) - width - SURPLUS_CELLS
+        return wrong, f"It has {more:,} more fields than are shown here. Mend it in rejects.csv."
     whole = ""
     if error.code in ("name_required", "value_taken") and error.mended is None:
         whole = error.message
@@ -94,12 +120,13 @@ def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
 
 
 def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int]) -> GridRow:
-    header, fields = job.layout["header"], set(Layout(**job.layout).plan().columns)
+    header, fields = job.layout["header"], set(_plan(job).columns)
     wrong, whole = check(job, error)
     cells = cells_of(error, len(header))
     read = error.record + [""] * (len(header) - len(error.record))
     others = [column for column in range(len(header)) if column not in fields][:OTHER_COLUMNS]
-    shown = sorted([*fields, *others]) + list(range(len(header), len(cells)))
+    end = min(len(cells), len(header) + SURPLUS_CELLS)
+    shown = [*sorted([*fields, *others]), *range(len(header), end)]
     return GridRow(
         id=error.pk,
         line=error.line,
@@ -119,6 +146,11 @@ def grid_row(job: ImportJob, error: RowError, alike: dict[tuple[int, str], int])
         problem=whole,
         state="taken" if not is_open(job, error) else "mended" if error.is_mended else "wrong",
     )
+
+
+def page_rows(job: ImportJob) -> int:
+    """How many records a page of the grid has, by how many of their cells can be mended."""
+    return max(1, min(PAGE_ROWS, PAGE_CELLS // len(_plan(job).columns)))
 
 
 def even(rows: list[GridRow]) -> list[GridRow]:
@@ -164,7 +196,7 @@ def alike_in(job: ImportJob, errors: Iterable[RowError]) -> dict[tuple[int, str]
     shown = list(errors)
     found: dict[tuple[int, str], int] = {}
     with connection.cursor() as cursor:
-        for column in sorted(Layout(**job.layout).plan().columns):
+        for column in sorted(_plan(job).columns):
             values = {error.record[column] for error in shown if column < len(error.record)}
             cursor.execute(_ALIKE, [column, job.pk, list(came_to_nothing(job)), list(values)])
             found |= {(column, value): count for value, count in cursor.fetchall()}

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from imports.models import ImportJob, RowError
 from imports.operations import jobs, mending
 from imports.queries.mending import (
+    PAGE_ROWS,
     alike_in,
     even,
     grid_row,
@@ -19,6 +20,7 @@ from imports.queries.mending import (
     in_words,
     mended_of,
     open_errors,
+    page_rows,
 )
 from imports.queries.rejects import NotKept, rejects_response
 from imports.views.jobs import may_see, not_kept
@@ -27,7 +29,6 @@ from product_importer.common.actor import actor_of
 from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 from product_importer.common.parsing import page_number, whole_number
 
-PAGE_ROWS = 50  # a form may have 1,000 fields
 _cell = re.compile(r"(cell|was)-([0-9]{1,15})-([0-9]{1,4})", re.ASCII).fullmatch
 
 
@@ -47,9 +48,10 @@ def rejected_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") ->
     if only_open:
         errors = open_errors(job).filter(is_mended=False, pk__in=errors.values("pk"))
         errors = errors.order_by("line", "id")
-    page = Paginator(errors, PAGE_ROWS).get_page(page_number(request))
-    shown: list[RowError] = list(page.object_list)
     has_grid = bool(job.layout.get("header")) and bool(job.layout.get("fields"))
+    rows = page_rows(job) if has_grid else PAGE_ROWS
+    page = Paginator(errors, rows).get_page(page_number(request))
+    shown: list[RowError] = list(page.object_list)
     alike = alike_in(job, shown) if has_grid and shown else {}
     context: dict[str, Any] = {
         "title": f"Rejected in {job.file_name}",

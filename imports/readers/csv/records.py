@@ -388,10 +388,13 @@ class _Parser:
 
     def _take(self, cells: list[str], line: int, batch: Batch) -> None:
         """Clean a record of the right width: a row, or a problem that names every bad cell."""
+        if self.layout.error_column is not None:
+            self.plan.forget_above()  # the record before is not the one that stood above
         cleaned = self.plan.clean(cells)
         if cleaned.left_out:
             self.skipped += 1
             return
+        cells = cleaned.cells
         problems = cleaned.problems
         if not problems and (refused := self._still_too_short(cells)):
             problems = [refused]

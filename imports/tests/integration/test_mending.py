@@ -9,11 +9,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from catalog.models import Product
+from catalog.models import Field, Product
+from catalog.operations import fields
 from conftest import Messages
+from imports.mapping.rules import parse_rules
+from imports.mapping.values import Plan
 from imports.models import ImportJob, RowError
-from imports.operations import jobs, mending
+from imports.operations import jobs, mapping, mending
 from imports.queries.mending import check, mended_of
+from imports.readers.csv import Layout
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -191,3 +195,128 @@ def test_a_page_of_five_thousand_refused_records_is_small(
         answer = page.get(f"/imports/{job.pk}/rejected/?page=50")
     assert len(answer.content) < 300_000
     assert "A-2499" in answer.content.decode()
+
+
+def test_mended_records_are_read_by_what_somebody_matched(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload("Nr;Was;Wert\nA1;Lampe;3\nA2;;4\n", on_unclear="wait")
+    messages.run_all()
+    columns = [{"column": "Nr", "field": "sku"}, {"column": "Was", "field": "name"}]
+    mapping.save_mapping(job_id=job.pk, user=None, rules=parse_rules({"columns": columns}))
+    messages.run_all()
+    job.refresh_from_db()
+    mend(job, 3, 1, "Stuhl")
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert (new.status, new.created) == ("completed", 1), new.error
+    assert Product.objects.get(sku="A2").name == "Stuhl"
+
+
+FILLED = {
+    "columns": [
+        *({"column": name, "field": name} for name in ("sku", "name", "price")),
+        {"column": "kind", "field": "description", "fill_down": True},
+    ]
+}
+KINDS = (
+    "sku,name,kind,price\nA1,Lamp,Lights,10\nA2,Bulb,,bad\nA3,Desk,Tables,bad\n"
+    "A4,Chair,Chairs,4\nA5,Stool,,bad\n"
+)
+
+
+def kinds() -> dict[str, str]:
+    return dict(Product.objects.values_list("sku", "description"))
+
+
+def test_a_mended_record_keeps_what_stood_above_it_in_its_file(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload(KINDS, rules=parse_rules(FILLED))
+    messages.run_all()
+    job.refresh_from_db()
+    assert error(job, 6).record == ["A5", "Stool", "Chairs", "bad"]
+    for line in (3, 4, 6):
+        mend(job, line, 3, "5")
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert (new.status, new.created) == ("completed", 3), new.error
+    assert kinds() == {
+        "A1": "Lights",
+        "A2": "Lights",
+        "A3": "Tables",
+        "A4": "Chairs",
+        "A5": "Chairs",
+    }
+
+
+def test_a_blank_whose_value_above_is_not_known_has_to_be_filled_in(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload(KINDS.replace("A4,Chair,Chairs,4", "A4,Chair"), rules=parse_rules(FILLED))
+    messages.run_all()
+    job.refresh_from_db()
+    assert mend(job, 6, 3, "5").is_mended is False
+    assert mend(job, 6, 2, "Chairs").is_mended is True
+    mend(job, 5, 3, "4")
+    assert check(job, error(job, 5))[0].keys() == {2}
+
+
+def test_a_file_of_refused_records_is_not_filled_from_the_ones_before(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    text = "sku,name,kind,price,_line,_error\nA3,Desk,Tables,5,4,x\nA5,Stool,,5,6,x\n"
+    job = upload(text, rules=parse_rules(FILLED))
+    messages.run_all()
+    job.refresh_from_db()
+    assert kinds() == {"A3": "Tables"}
+    assert job.errors.get().code == "unknown_above"
+
+
+def test_thousands_of_words_are_made_ready_once_for_all_records(
+    refused: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = refused("".join(f"A{n},Lamp,red,free\n" for n in range(20)))
+    made: list[Layout] = []
+    real = Layout.plan
+
+    def counted(layout: Layout) -> Plan:
+        made.append(layout)
+        return real(layout)
+
+    monkeypatch.setattr(Layout, "plan", counted)
+    mend(job, 2, 3, "5")
+    assert mending.replace_alike(job_id=job.pk, error_id=error(job, 2).pk, column=3) == 19
+    assert len(made) == 2
+
+
+def test_a_record_of_very_many_fields_does_not_make_the_page_as_wide(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused("A,Lamp,red,5" + ",x" * 20_000 + "\nB,Desk,red,free\n")
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert text.count("<td>") < 200
+    assert "19,960 more fields than are shown here" in text
+    assert mend(job, 2, 4, "").is_mended is False
+
+
+def test_a_page_of_many_columns_is_no_larger_than_a_form_may_be(
+    page: Client, upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    columns = [f"F{number}" for number in range(20)]
+    try:
+        for label in columns:
+            fields.create_field(data={"label": label, "type": "integer"})
+        rows = "".join(f"A{n},Lamp{',x' * 20}\n" for n in range(60))
+        job = upload(f"sku,name,{','.join(columns)}\n{rows}")
+        messages.run_all()
+        job.refresh_from_db()
+        text = page.get(f"/imports/{job.pk}/rejected/").content.decode()
+    finally:
+        Field.objects.all().delete()
+    names = re.findall(r'name="((?:cell|was)-[0-9-]+)"', text)
+    assert 0 < len(names) < 1_000
+    answer = page.post(f"/imports/{job.pk}/mend/", dict.fromkeys(names, "7"))
+    assert answer.status_code == 302
