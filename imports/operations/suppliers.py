@@ -1,16 +1,18 @@
 """Suppliers and their formats: made, changed, remembered, deleted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from imports.mapping.exchange import format_from_file
+from imports.mapping.formats import under
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
-from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, Supplier
+from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, ImportJob, Supplier
 
 MAX_COLUMNS = 500  # a file has no more
 
@@ -33,6 +35,19 @@ class ReadyMade(Exception):
         )
 
 
+@contextmanager
+def _named_once(sentence: str) -> Iterator[None]:
+    """Say it beside the name if the database has it already.
+
+    It alone knows which names are the same without regard to case, and who was quicker.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise Invalid({"name": ("unique", sentence)}) from error
+
+
 # --- Suppliers ------------------------------------------------------------------------
 
 
@@ -40,9 +55,10 @@ class ReadyMade(Exception):
 def create_supplier(*, name: str, user: User | None) -> Supplier:
     """Raises ``Invalid``."""
     name = _clean_name(name)
-    supplier, made = Supplier.objects.get_or_create(
-        name__iexact=name, defaults={"name": name, "created_by": user}
-    )
+    with _named_once(f"There is a supplier “{name}” already."):
+        supplier, made = Supplier.objects.get_or_create(
+            name__iexact=name, defaults={"name": name, "created_by": user}
+        )
     if not made:
         raise Invalid({"name": ("unique", f"There is a supplier “{supplier.name}” already.")})
     return supplier
@@ -56,12 +72,16 @@ def rename_supplier(*, supplier_id: int, name: str) -> Supplier:
     if Supplier.objects.filter(name__iexact=name).exclude(pk=supplier_id).exists():
         raise Invalid({"name": ("unique", f"There is a supplier “{name}” already.")})
     supplier.name = name
-    supplier.save(update_fields=["name"])
+    with _named_once(f"There is a supplier “{name}” already."):
+        supplier.save(update_fields=["name"])
     return supplier
 
 
+@transaction.atomic
 def delete_supplier(*, supplier_id: int) -> None:
     """With its formats. Its imports stay, and those under way go on by the rules they keep."""
+    for found in Format.objects.filter(supplier=supplier_id).select_for_update().order_by("pk"):
+        _leave_rules(found)
     Supplier.objects.filter(pk=supplier_id).delete()
 
 
@@ -98,9 +118,10 @@ def save_format(
     """Make a format, or the next version of the one that has this name. Raises ``Invalid``."""
     name = _clean_name(name)
     values = _clean_values(rules, columns)
-    found, made = Format.objects.get_or_create(
-        supplier=supplier, name__iexact=name, defaults={"name": name, **values}
-    )
+    with _named_once(f"The supplier has a format “{name}” already."):
+        found, made = Format.objects.get_or_create(
+            supplier=supplier, name__iexact=name, defaults={"name": name, **values}
+        )
     return (
         _add_version(found, user)
         if made
@@ -130,15 +151,32 @@ def change_format(*, format_id: int, user: User | None, **values: Any) -> Format
     for field, value in new.items():
         setattr(changed, field, value)
     changed.version += is_new
-    changed.save()
+    with _named_once(f"The supplier has a format “{changed.name}” already."):
+        changed.save()
     return _add_version(changed, user) if is_new else changed
 
 
+@transaction.atomic
 def delete_format(*, format_id: int) -> None:
-    """Imports that were read by it keep its rules. Raises ``ReadyMade``."""
-    if Format.objects.filter(pk=format_id, ready_made=True).exists():
+    """Imports that are, or are to be, read by it keep its rules. Raises ``ReadyMade``."""
+    found = Format.objects.select_for_update(of=("self",)).filter(pk=format_id).first()
+    if found is None:
+        return
+    if found.ready_made:
         raise ReadyMade
-    Format.objects.filter(pk=format_id).delete()
+    _leave_rules(found)
+    found.delete()
+
+
+def _leave_rules(found: Format) -> None:
+    """Give a format's rules to the imports that were to be read by it, and are not yet."""
+    unread = ImportJob.objects.filter(format=found, layout={})
+    unread = unread.exclude(status=ImportJob.Status.AWAITING_MAPPING)  # somebody looks at it
+    for job in unread.select_for_update(of=("self",)).order_by("pk"):
+        rules = parse_rules(job.rules)
+        if not rules.columns:
+            job.rules = rules_as_json(under(rules, parse_rules(found.rules)))
+            job.save(update_fields=["rules"])
 
 
 def remember(

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -571,3 +572,39 @@ def test_only_the_beginning_of_a_large_file_is_read_to_show_its_columns(
     found = look(job, file, parse_rules(job.found["rules"]))
     assert len(found.records) == 500
     assert file.count < 3 << 20
+
+
+@pytest.mark.parametrize("what", ["format", "supplier"])
+def test_a_format_that_goes_before_its_file_is_read_leaves_its_rules(
+    upload: Callable[..., ImportJob], messages: Messages, what: str
+) -> None:
+    supplier = suppliers.create_supplier(name="S", user=None)
+    columns = [{"column": name, "field": name} for name in ("sku", "name")]
+    rules = {"columns": [*columns, {"column": "price", "field": "price", "factor": "0.01"}]}
+    made = suppliers.create_format(supplier_id=supplier.pk, name="F", rules=rules, user=None)
+    job = upload("sku,name,price\nA,Lamp,1000\n", format=made)
+    if what == "format":
+        suppliers.delete_format(format_id=made.pk)
+    else:
+        suppliers.delete_supplier(supplier_id=supplier.pk)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.format) == ("completed", None), job.error
+    assert Product.objects.get().price == Decimal("10.00")
+
+
+def test_names_that_are_one_for_the_database_alone_are_taken(transactional_db: None) -> None:
+    kelvin = "\N{KELVIN SIGN}elvin"  # the same in lower case, another one in upper case
+    supplier = suppliers.create_supplier(name="Kelvin", user=None)
+    with pytest.raises(suppliers.Invalid, match="already"):
+        suppliers.create_supplier(name=kelvin, user=None)
+    other = suppliers.create_supplier(name="Other", user=None)
+    with pytest.raises(suppliers.Invalid, match="already"):
+        suppliers.rename_supplier(supplier_id=other.pk, name=kelvin)
+    make = partial(suppliers.create_format, supplier_id=supplier.pk, rules={}, user=None)
+    make(name="Kelvin")
+    with pytest.raises(suppliers.Invalid, match="already"):
+        make(name=kelvin)
+    second = make(name="Second")
+    with pytest.raises(suppliers.Invalid, match="already"):
+        suppliers.change_format(format_id=second.pk, user=None, name=kelvin)
