@@ -23,6 +23,7 @@ KEY_MAX_LENGTH = 40
 LABEL_MAX_LENGTH = 100
 TEXT_MAX_LENGTH = 1_000  # characters of a text
 LINK_MAX_LENGTH = 2_000  # what browsers and proxies take
+UNIQUE_MAX_BYTES = 2_600  # of a value that no other product may have: PostgreSQL indexes 2,704
 CHOICES_AT_MOST = 500
 CHOICE_MAX_LENGTH = 100
 MONEY_SCALE = 2
@@ -90,7 +91,14 @@ def clean(definition: Definition, text: str) -> Any:
     text = text.strip()
     if not text:
         return None
-    return _CLEANERS[definition.type](definition, text)
+    value = _CLEANERS[definition.type](definition, text)
+    if definition.unique and len(str(value).encode()) > UNIQUE_MAX_BYTES:
+        raise ValueError(
+            f"The text has {len(text):,} characters, too many to tell whether another product has "
+            f"it: at most {UNIQUE_MAX_BYTES:,} bytes are allowed, which are 650 characters of any "
+            "script."
+        )
+    return value
 
 
 def clean_value(definition: Definition, value: Any) -> Any:

@@ -108,11 +108,16 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
     @extend_schema(
         summary="Define the ready-made fields that are not there yet",
         request=None,
-        responses={201: FieldSerializer(many=True)},
+        responses={201: FieldSerializer(many=True), **_REFUSED},
     )
     @action(detail=False, methods=["post"], url_path="ready-made")
     def ready_made(self, request: Request) -> Response:
-        made = fields.create_ready_made()
+        try:
+            made = fields.create_ready_made()
+        except Invalid as error:
+            raise invalid(error.errors) from error
+        except fields.FieldInUse as error:
+            raise Refusal(str(error)) from error
         return Response(FieldSerializer(made, many=True).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(

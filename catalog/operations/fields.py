@@ -46,7 +46,7 @@ class FieldInUse(Exception):
 
 @transaction.atomic
 def create_field(*, data: Mapping[str, Any]) -> Field:
-    """Define a field. Raises ``Invalid`` with everything that is wrong."""
+    """Define a field. Raises ``Invalid`` with everything that is wrong, and ``FieldInUse``."""
     values = _cleaned({"options": {}, **data}, None)
     if Field.objects.count() >= field_values.FIELDS_AT_MOST:
         most = field_values.FIELDS_AT_MOST
@@ -55,6 +55,7 @@ def create_field(*, data: Mapping[str, Any]) -> Field:
         last = Field.objects.order_by("-position").values_list("position", flat=True).first()
         values["position"] = 0 if last is None else last + 1
     field = _saved(Field(**values))
+    _check_values_fit(field.definition, "Choose another key")  # an undo may have brought some back
     if field.indexed:
         kick_after_commit(KEEP)
     if field.unique:
@@ -64,8 +65,19 @@ def create_field(*, data: Mapping[str, Any]) -> Field:
 
 @transaction.atomic
 def create_ready_made() -> list[Field]:
-    """Define the ready-made fields that are not there yet, and return them."""
-    return [create_field(data=data) for data in missing_ready_made()]
+    """Define the ready-made fields that are not there yet, and return them.
+
+    Raises what ``create_field`` raises.
+    """
+    made = []
+    for data in missing_ready_made():
+        try:
+            made.append(create_field(data=data))
+        except Invalid:
+            if data in missing_ready_made():
+                raise
+            # else somebody has defined it this very moment
+    return made
 
 
 def missing_ready_made() -> list[dict[str, Any]]:
@@ -106,12 +118,14 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
         raise FieldInUse(
             "The field is deleted: its values were cleared. Undo that to use it again."
         )
-    if (field.definition.type, field.definition.choices, field.definition.scale) != (
+    now = field.definition
+    if (now.type, now.choices, now.scale, now.unique) != (
         before.type,
         before.choices,
         before.scale,
+        before.unique,
     ):
-        _check_values_fit(field.definition)
+        _check_values_fit(now)
     if field.type != before.type:
         _check_no_index(field, was_indexed)
     field = _saved(field)
@@ -154,6 +168,11 @@ def delete_field(*, field_id: int, actor: User | None) -> ChangeSet | None:
     field = Field.objects.select_for_update(of=("self",)).order_by("pk").get(pk=field_id)
     if not field.retired:
         raise FieldInUse("Retire the field first; what is retired can be deleted.")
+    if (cleared := field.cleared_in) and not _came_to_nothing(cleared):
+        raise FieldInUse(
+            f"The field is deleted already: its values were cleared in change set {cleared.pk}. It "
+            "goes for good when that can no longer be undone."
+        )
     with connection.cursor() as cursor:
         count = sql_fields.count_values(cursor, field.key)
         if not count:
@@ -167,6 +186,12 @@ def delete_field(*, field_id: int, actor: User | None) -> ChangeSet | None:
     field.cleared_in = change_set
     field.save(update_fields=["cleared_in"])
     return change_set
+
+
+def _came_to_nothing(cleared: ChangeSet) -> bool:
+    """Whether a clearing has ended, and there is nothing to undo or something left to clear."""
+    failed = cleared.status == ChangeSet.Status.FAILED
+    return cleared.is_final and (failed or not cleared.changed)
 
 
 # --- What a definition may be ---------------------------------------------------------
@@ -282,7 +307,7 @@ def _saved(field: Field) -> Field:
 # --- What the stored values are -------------------------------------------------------
 
 
-def _check_values_fit(definition: Definition) -> None:
+def _check_values_fit(definition: Definition, advice: str = "Change those first") -> None:
     """Raise ``FieldInUse`` where stored values are no values of this definition."""
     bad, example = 0, ""
     with connection.cursor() as cursor:
@@ -292,8 +317,8 @@ def _check_values_fit(definition: Definition) -> None:
                 example = example or f"“{str(value)[:60]}” of {sku}"
     if bad:
         raise FieldInUse(
-            f"{bad:,} products have values that would not fit, {example} for one. Change those "
-            "first; nothing was changed."
+            f"{bad:,} products have values that would not fit, {example} for one. {advice}; "
+            "nothing was changed."
         )
 
 

@@ -76,7 +76,12 @@ def field_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required("catalog.add_field", raise_exception=True)
 def field_ready_made(request: HttpRequest) -> HttpResponse:
     """Define the ready-made fields that are not there yet."""
-    made = fields.create_ready_made()
+    try:
+        made = fields.create_ready_made()
+    except (Invalid, fields.FieldInUse) as error:
+        texts = [text for _, text in error.errors.values()] if isinstance(error, Invalid) else []
+        messages.error(request, " ".join(texts) or str(error))
+        return redirect("field-list")
     names = ", ".join(field.label for field in made)
     messages.success(request, f"Made: {names}." if made else "All of them were there already.")
     return redirect("field-list")

@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from django.http import StreamingHttpResponse
+from django.test import Client
 from rest_framework.test import APIClient
 
 from catalog.export import export_lines
@@ -460,3 +461,68 @@ def test_a_product_that_is_brought_back_or_restored_has_its_own_fields() -> None
     products.bring_back_product(product_id=product.pk, actor=None)
     assert own("A") == {"brand": "Acme"}
     assert BroughtBack.objects.filter(first_id=product.pk).exists()
+
+
+def test_a_deleted_field_is_not_deleted_again_while_that_can_be_undone() -> None:
+    brand = define("Brand")
+    make("A", brand="Acme")
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    change_set = fields.delete_field(field_id=brand.pk, actor=None)
+    assert change_set is not None
+    work(change_set)
+    with pytest.raises(fields.FieldInUse, match="deleted already"):
+        fields.delete_field(field_id=brand.pk, actor=None)
+    undone(change_set.pk)
+    assert own("A") == {"brand": "Acme"}
+    assert fields.delete_field(field_id=brand.pk, actor=None) is not None
+
+
+def test_a_key_is_not_given_another_meaning_than_values_have_that_came_back() -> None:
+    brand = define("Brand")
+    make("A", brand="Acme")
+    gone = work(bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None))
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    assert fields.delete_field(field_id=brand.pk, actor=None) is None
+    undone(gone.pk)
+    with pytest.raises(fields.FieldInUse, match="Choose another key"):
+        define("Brand", "integer")
+    define("Brand")
+
+
+def test_a_unique_value_is_no_longer_than_an_index_takes() -> None:
+    # As little as can be compressed.
+    long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1_000))
+    define("MPN", unique=True)
+    with pytest.raises(Invalid, match="at most 2,600 bytes"):
+        make("A", mpn=long)
+    make("A", mpn=long[:860])
+    brand = define("Brand")
+    make("B", brand=long)
+    with pytest.raises(fields.FieldInUse, match="would not fit"):
+        fields.update_field(field_id=brand.pk, data={"unique": True})
+
+
+def test_ready_made_fields_that_do_not_fit_in_are_refused_with_a_reason(
+    client: Callable[[str], APIClient],
+) -> None:
+    Field.objects.bulk_create(Field(key=f"k{n}", label=f"L{n}", type="text") for n in range(195))
+    manager = client("manager")
+    assert manager.post("/api/v1/fields/ready-made/").status_code == 400
+    assert Field.objects.count() == 195
+    page = Client()
+    page.force_login(User.objects.get())
+    answer = page.post("/fields/ready-made/", follow=True)
+    assert "at most 200 fields" in answer.content.decode()
+
+
+def test_two_people_make_the_ready_made_fields_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fields.create_field
+
+    def slower(*, data: dict[str, Any]) -> Field:
+        if data["key"] == "gtin":
+            real(data=data)  # the other one
+        return real(data=data)
+
+    monkeypatch.setattr(fields, "create_field", slower)
+    fields.create_ready_made()
+    assert Field.objects.count() == len(fields.READY_MADE)
