@@ -5,6 +5,7 @@ forms of the values).
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from imports.mapping.dates import read_date
 from imports.mapping.html_text import text_of
 from imports.mapping.model import (
     OWN_PREFIX,
+    Blank,
     ColumnRule,
     Rules,
     RulesError,
@@ -29,6 +31,7 @@ from imports.mapping.model import (
 NUMBERS = ("integer", "decimal", "money")
 LISTS = ("choice", "choices")
 KEYS = ("text", "integer", "link", "image", "gtin", "choice", "decimal", "money", "date")
+_digit = re.compile("[0-9]").search
 _REMEMBERED = 5_000  # values of a column: those of most come again and again
 _LONGEST = 200  # characters of a cell that is remembered
 
@@ -102,7 +105,7 @@ def own_plan(
                 f"columns[{number}].field: There is no field “{rule.field}”. There are: {there}."
             )
             continue
-        problems += _misfits(f"columns[{number}]", rule, definition)
+        problems += _misfits(f"columns[{number}]", rule, blank_of(rules, rule.field), definition)
         if not problems:
             places = columns[rule.field]
             column = places[0] if len(places) == 1 else -1
@@ -128,7 +131,7 @@ def fitting(rules: Rules, definitions: Mapping[str, Definition]) -> tuple[Rules,
             columns.append(rule)
         elif definition is None:
             told.append(f"The field “{rule.field}” is retired or deleted: it is not read any more.")
-        elif _misfits("", rule, definition):
+        elif _misfits("", rule, blank_of(rules, rule.field), definition):
             told.append(
                 f"{definition.label} has changed since: how its column is read is found anew."
             )
@@ -156,7 +159,7 @@ def _misfits_of_key(rules: Rules, definitions: Mapping[str, Definition]) -> list
     return []
 
 
-def _misfits(place: str, rule: ColumnRule, definition: Definition) -> list[str]:
+def _misfits(place: str, rule: ColumnRule, blank: Blank, definition: Definition) -> list[str]:
     """What of a rule its field cannot have."""
     found = []
     if definition.type not in NUMBERS:
@@ -169,6 +172,7 @@ def _misfits(place: str, rule: ColumnRule, definition: Definition) -> list[str]:
         found.append("otherwise")
     wrong = [f"{place}.{name}: {definition.label} cannot have this rule." for name in found]
     fixed = [rule.constant] if rule.constant is not None else []
+    fixed += [given.value for given in (blank, rule.otherwise) if isinstance(given, Value)]
     clean = _cleaner(rule, definition)
     for text in [*fixed, *rule.values.values()]:
         try:
@@ -221,7 +225,7 @@ def _taker(
     if rule.constant is not None:
         constant = _json(clean(rule.constant))
         return lambda cells: constant
-    known = {folded(word): value for word, value in rule.values.items()}
+    known = {folded(word): value.strip() for word, value in rule.values.items()}
     blank = blank_of(rules, rule.field)
     if (definition.required and blank == "clear") or rule.field == rules.key:
         blank = "refuse"
@@ -231,6 +235,8 @@ def _taker(
         if len(columns) == 1:
             text = cells[columns[0]]
         else:
+            for column in columns:
+                check_no_error(cells[column])
             parts = [unguarded(cells[column]).strip() for column in columns]
             text = rule.separator.join(part for part in parts if part and not says_nothing(part))
         return text_of(text) if rule.clean_html else text
@@ -249,9 +255,12 @@ def _taker(
         text = read(cells)
         check_no_error(text)
         word = folded(text)
-        if word in known:
+        if known.get(word):
             return _json(clean(known[word]))
-        if word and known and rule.otherwise not in (None, "add"):
+        if word in known:
+            return decided(blank)
+        is_word = not (is_number and _digit(text))  # a number is none that a table may not know
+        if word and known and is_word and rule.otherwise not in (None, "add"):
             if rule.otherwise == "refuse":
                 raise Refused(
                     "invalid_field",
