@@ -117,6 +117,8 @@ class RulesField(serializers.JSONField):
             return parse_rules(super().to_internal_value(data))
         except RulesError as error:
             raise serializers.ValidationError(error.problems) from error
+        except RecursionError:
+            raise serializers.ValidationError("The JSON nests too deep to be read.") from None
 
 
 @extend_schema_field(

@@ -34,7 +34,7 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's error answer, in the shape of ``product_importer.common.api.ErrorSerializer``."""
     if is_disk_full(error):
         return Response({"detail": NO_ROOM, "code": "no_room"}, status=507)
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | UnicodeEncodeError):  # half a character, for one
         note_bad_value(error)
         return Response({"detail": BAD_VALUE, "code": "invalid"}, status=400)
     if isinstance(error, RequestDataTooBig):
@@ -47,9 +47,9 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     code = getattr(error, "default_code", "not_found")
     if isinstance(error, exceptions.ValidationError):
         response.data = {
-            "detail": _first_sentence(error.detail),
+            "detail": _sendable(_first_sentence(error.detail)),
             "code": "invalid",
-            "errors": _by_field(error.get_full_details()),
+            "errors": _sendable(_by_field(error.get_full_details())),
         }
         return response
     if isinstance(error, exceptions.Throttled):
@@ -62,9 +62,18 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def note_bad_value(error: DataError) -> None:
+def note_bad_value(error: Exception) -> None:
     """Leave a trace of what the database refused: it may be a defect of ours as well."""
     logger.warning("value_refused_by_database", exc_info=error)
+
+
+def _sendable(data: Any) -> Any:
+    """The same without halves of characters, which names that were sent may have."""
+    if isinstance(data, dict):
+        return {_sendable(name): _sendable(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_sendable(one) for one in data]
+    return data.encode("utf-8", "replace").decode() if isinstance(data, str) else data
 
 
 def _by_field(details: Any, field: str = "") -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DataError, connection
 from django.test import Client
 from django.urls import get_resolver
@@ -304,3 +305,30 @@ def test_the_format_is_told_beside_the_address(
     answer = pages.get("/api/v1/products/3/history/", query, headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("fields/", {"label": "a\ud800b", "key": "brand", "type": "text"}),
+        ("fields/", {"label": "Brand", "type": "text", "help": "\ud800"}),
+        ("fields/", {"label": "Brand", "type": "text", "key": "\ud800"}),
+        ("fields/", {"label": "Brand", "type": "text", "\ud800": 1}),
+        ("products/", {"sku": "B", "name": "B", "fields": {"\ud800": 1}}),
+        ("products/bulk-delete/", {"confirm": True, "filters": {"fields.\ud800": "x"}}),
+        ("products/bulk-delete/", {"confirm": True, "filters": {"\ud800": "x"}}),
+    ],
+)
+def test_half_a_character_is_no_error_of_the_server(
+    pages: Client, path: str, body: dict[str, Any]
+) -> None:
+    answer = pages.post(f"/api/v1/{path}", json.dumps(body), content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_rules_in_a_form_that_nest_too_deep_are_refused(pages: Client) -> None:
+    file = SimpleUploadedFile("p.csv", b"sku,name\nA,Lamp\n")
+    answer = pages.post("/api/v1/imports/", {"file": file, "rules": "[" * 100_000})
+    assert answer.status_code == 400
+    assert "nests too deep" in answer.json()["errors"]["rules"][0]["message"]
+    assert not ImportJob.objects.exists()
