@@ -340,7 +340,7 @@ class Messages:
     """What was sent to the workers, which the test plays itself."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[str, int]] = []
+        self.waiting: list[tuple[Any, ...]] = []  # the task, and what it is given
 
     def run_all(self, until: Callable[[], Any] | None = None) -> None:
         """Do what the messages ask for until there are none, or a condition holds."""
@@ -350,9 +350,9 @@ class Messages:
             self.obey(*self.waiting.pop(0))
         raise AssertionError("the messages do not end")
 
-    def obey(self, task: str, row_id: int) -> None:
+    def obey(self, task: str, *arguments: Any) -> None:
         """Do what a message asks for, in the body of its task."""
-        current_app.tasks[task].run(row_id)
+        current_app.tasks[task].run(*arguments)
 
 
 @pytest.fixture

@@ -129,7 +129,8 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
     if field.type != before.type:
         _check_no_index(field, was_indexed)
     field = _saved(field)
-    kick_after_commit(KEEP)
+    if field.indexed or was_indexed:  # or a retired one comes back
+        kick_after_commit(KEEP)
     if field.unique and not was_unique:
         _make_unique(field)
     elif was_unique and not field.unique:

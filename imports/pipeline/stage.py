@@ -17,7 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.field_values import definition_of
+from catalog.field_values import Definition, definition_of
 from catalog.queries.fields import held_definitions, there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
@@ -385,10 +385,16 @@ def is_outdated(job: ImportJob) -> bool:
     if not job.has_own:
         return False
     staged = {one["key"]: definition_of(one) for one in job.layout["own"]}
-    return any(
-        replace(now, label="", required=False) != replace(staged[key], label="", required=False)
-        for key, now in held_definitions(list(staged)).items()
-    )
+    now = held_definitions(list(staged))
+    return any(_takes_other_values(staged[key], now[key]) for key in now)
+
+
+def _takes_other_values(staged: Definition, now: Definition) -> bool:
+    """A list that has grown since takes what it took: the import itself may have added to it."""
+    alike = {"label": "", "required": False, "choices": ()}
+    if replace(now, **alike) != replace(staged, **alike):
+        return True
+    return not set(staged.choices) <= set(now.choices)
 
 
 def stage_again(job: ImportJob) -> None:
