@@ -32,6 +32,8 @@ class Event(models.Model):
         PRODUCT_DELETED = "product.deleted"
         PRODUCTS_CHANGED = "products.changed"
         PRODUCTS_BULK_DELETED = "products.bulk_deleted"
+        IMPORT_AWAITING_REVIEW = "import.awaiting_review"
+        IMPORT_AWAITING_MAPPING = "import.awaiting_mapping"
         IMPORT_COMPLETED = "import.completed"
         IMPORT_FAILED = "import.failed"
         IMPORT_CANCELLED = "import.cancelled"

@@ -17,7 +17,7 @@ from catalog.queries.fields import there_are, unique_keys
 from catalog.sql import compare
 from catalog.sql.upsert import APPLY_SETTINGS
 from catalog.values import FIELDS
-from imports.models import ImportChunk, ImportJob
+from imports.models import ImportChunk, ImportJob, job_snapshot
 from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.stage import is_outdated, stage_again
@@ -25,6 +25,8 @@ from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE
 from product_importer.common.enqueue import kick_after_commit
+from webhooks.models import Event
+from webhooks.operations.events import record_event
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -179,6 +181,15 @@ def finish_comparing(job_id: int) -> None:
                 *("compared_at", "progress_at", "attempts"),
             ]
         )
+        if job.status == Status.AWAITING_REVIEW:
+            record_event(
+                type=Event.Type.IMPORT_AWAITING_REVIEW,
+                data={
+                    **job_snapshot(job),
+                    "counts": job.shown["counts"],
+                    "reasons": job.shown["warnings"],
+                },
+            )
 
 
 def _hold(job: ImportJob, reasons: list[str]) -> None:

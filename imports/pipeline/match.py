@@ -12,10 +12,12 @@ from catalog.queries.fields import definitions
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
-from imports.models import ImportJob
+from imports.models import ImportJob, job_snapshot
 from imports.pipeline.finish import Overtaken
 from imports.queries.mapping import DIALECT, Found, look
 from imports.readers.csv import UnreadableFile
+from webhooks.models import Event
+from webhooks.operations.events import record_event
 
 logger = get_logger(__name__)
 
@@ -104,6 +106,10 @@ def await_mapping(job: ImportJob, values: dict[str, Any]) -> None:
         setattr(locked, name, value)
     fields = ("change_set", "status", "unclear_at", "progress_at", "attempts", *values)
     locked.save(update_fields=fields)
+    record_event(
+        type=Event.Type.IMPORT_AWAITING_MAPPING,
+        data={**job_snapshot(locked), "questions": locked.found["questions"]},
+    )
     codes = [question["code"] for question in locked.found["questions"]]
     transaction.on_commit(lambda: logger.info("import_unclear", questions=codes))
 

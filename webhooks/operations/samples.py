@@ -38,6 +38,17 @@ _SAMPLES: dict[str, dict[str, Any]] = {
         "products": [{"id": 0, "sku": "SAMPLE-1", "action": "updated"}],
     },
     Event.Type.PRODUCTS_BULK_DELETED: {"change_set": 0, "deleted": 1},
+    Event.Type.IMPORT_AWAITING_REVIEW: {
+        **_JOB,
+        "status": "awaiting_review",
+        "counts": {name: _JOB[name] for name in ("created", "updated", "unchanged")},
+        "reasons": ["A sample of a reason."],
+    },
+    Event.Type.IMPORT_AWAITING_MAPPING: {
+        **_JOB,
+        "status": "awaiting_mapping",
+        "questions": [{"code": "sample", "column": "", "message": "A sample of a question."}],
+    },
     Event.Type.IMPORT_COMPLETED: _JOB,
     Event.Type.IMPORT_FAILED: {**_JOB, "status": "failed", "error": "A sample of a reason."},
     Event.Type.IMPORT_CANCELLED: {**_JOB, "status": "cancelled"},

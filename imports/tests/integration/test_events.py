@@ -8,8 +8,10 @@ import pytest
 
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk
+from conftest import Messages
 from imports.models import ImportJob
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
+from webhooks.operations.events import record_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,6 +54,53 @@ def test_an_import_tells_what_it_created_and_updated(
         ("created", "A-3", ids["A-3"]),
         ("updated", "a-1", ids["a-1"]),
     ]
+
+
+def told_of(type: str) -> list[dict[str, Any]]:
+    bodies = [json.loads(bytes(event.body)) for event in Event.objects.filter(type=type)]
+    return [body["data"] for body in bodies]
+
+
+def test_an_import_that_waits_for_review_is_told_with_its_counts_and_reasons(
+    upload: Callable[..., ImportJob], messages: Messages, make_product: Callable[..., Product]
+) -> None:
+    make_product("A-1", price="10.00")
+    job = upload("sku,name,price\nA-1,Lamp,100.00\nA-2,New,1.00\n")
+    messages.run_all()
+    (data,) = told_of("import.awaiting_review")
+    job.refresh_from_db()
+    assert (data["id"], data["status"]) == (job.pk, "awaiting_review")
+    assert data["counts"] == job.shown["counts"]
+    assert (data["counts"]["created"], data["counts"]["updated"]) == (1, 1)
+    assert data["reasons"] == job.shown["warnings"]
+    assert "tenfold" in data["reasons"][0]
+
+
+def test_an_import_that_waits_for_its_mapping_is_told_with_the_questions(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload("article,price\nA-1,1.00\n", on_unclear="wait")
+    messages.run_all()
+    (data,) = told_of("import.awaiting_mapping")
+    job.refresh_from_db()
+    assert (data["id"], data["status"]) == (job.pk, "awaiting_mapping")
+    assert data["questions"] == job.found["questions"] != []
+
+
+def test_nobody_hears_that_an_import_waits_if_it_then_does_not(
+    upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**values: Any) -> None:
+        record_event(**values)
+        raise ZeroDivisionError("a defect")
+
+    job = upload("article,price\nA-1,1.00\n", on_unclear="wait")
+    monkeypatch.setattr("imports.pipeline.match.record_event", fail)
+    with pytest.raises(ZeroDivisionError):
+        messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "processing"
+    assert told_of("import.awaiting_mapping") == []
 
 
 def test_a_bulk_edit_and_a_bulk_delete_tell_what_they_changed(

@@ -45,6 +45,8 @@ def events(
     waiting = upload("sku,name\nLAMP-1,Lamp\n", review=True)
     wait_for(lambda: ImportJob.objects.filter(pk=waiting.pk, status="awaiting_review").exists())
     imports.cancel_import(job_id=waiting.pk, user=None)
+    unclear = upload("article,price\nLAMP-3,1.00\n", file_name="other.csv", on_unclear="wait")
+    wait_for(lambda: ImportJob.objects.filter(pk=unclear.pk, status="awaiting_mapping").exists())
     first = ImportJob.objects.get(status="completed")
     undo = imports.undo_import(job_id=first.pk, user=None)
     bulk.run_bulk_act(undo.pk)
