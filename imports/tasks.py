@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from imports import task_names
-from imports.operations import jobs, retention, uploads
+from imports.operations import jobs, notice_sending, retention, uploads
 
 
 @shared_task(name=task_names.ADVANCE)
@@ -32,6 +32,12 @@ def clear() -> None:
         retention.clear_uploads()
     finally:
         retention.clear_details()
+        retention.clear_notices()
+
+
+@shared_task(name="imports.send_notices", ignore_result=True)
+def send_notices() -> None:
+    notice_sending.send_notices()
 
 
 @shared_task(name="imports.clear_uploads", ignore_result=True)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports.views import jobs, mapping, mending, review, suppliers
+from imports.views import jobs, mapping, mending, notices, review, suppliers
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -28,6 +28,15 @@ urlpatterns = [
     path("imports/<int:pk>/apply/", review.job_apply, name="job-apply"),
     path("imports/<int:pk>/cancel/", review.job_cancel, name="job-cancel"),
     path("imports/<int:pk>/retry/", review.job_retry, name="job-retry"),
+    path("notices/", notices.notice_list, name="notice-list"),
+    path("notices/settings/", notices.notice_settings, name="notice-settings"),
+    path("notices/test/", notices.notice_test, name="notice-test"),
+    path("notices/unsubscribe/<str:token>/", notices.notice_unsubscribe, name="notice-unsubscribe"),
+    path("notices/chats/", notices.chat_list, name="chat-list"),
+    path("notices/chats/new/", notices.chat_new, name="chat-new"),
+    path("notices/chats/<int:pk>/", notices.chat_detail, name="chat-detail"),
+    path("notices/chats/<int:pk>/delete/", notices.chat_delete, name="chat-delete"),
+    path("notices/chats/<int:pk>/test/", notices.chat_test, name="chat-test"),
     path("suppliers/", suppliers.supplier_list, name="supplier-list"),
     path("suppliers/<int:pk>/", suppliers.supplier_detail, name="supplier-detail"),
     path("suppliers/<int:pk>/delete/", suppliers.supplier_delete, name="supplier-delete"),

@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -76,3 +78,52 @@ class Environment:
     def words(self, name: str, default: str | None = None) -> list[str]:
         """A comma-separated list."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
+
+
+def site_url(*, origins: list[str], hosts: list[str], https: bool, port: str) -> str:
+    """The site's address as far as other settings tell: ``https://shop.example.com``."""
+    for origin in origins:
+        if "*" not in origin:
+            return origin
+    named = [host for host in hosts if host != "*" and not host.startswith(".")]
+    host = named[0] if named else "localhost"
+    return f"https://{host}" if https else f"http://{host}:{port}"
+
+
+# Scheme of EMAIL_URL -> port, and Django's setting for how the connection is encrypted.
+_MAIL = {
+    "smtp": (25, ""),
+    "smtp+tls": (587, "EMAIL_USE_TLS"),
+    "smtps": (465, "EMAIL_USE_SSL"),
+}
+_BACKEND = "django.core.mail.backends.{}.EmailBackend"
+
+
+def mail_settings(url: str) -> dict[str, Any]:
+    """Django's settings for ``EMAIL_URL``. Raises ``ImproperlyConfigured``, without the password.
+
+    ``smtps://`` speaks TLS from the first byte, ``smtp+tls://`` after STARTTLS, ``smtp://`` not.
+    """
+    if not url:
+        return {"EMAIL_BACKEND": _BACKEND.format("dummy")}
+    if url == "console://":
+        return {"EMAIL_BACKEND": _BACKEND.format("console")}
+    try:
+        parts = urlsplit(url)
+        port, encryption = _MAIL[parts.scheme]
+        port, host = parts.port or port, parts.hostname
+    except (ValueError, KeyError):
+        host = None
+    if not host:
+        raise ImproperlyConfigured(
+            "EMAIL_URL is not understood: write smtps://NAME:PASSWORD@HOST:PORT, smtp+tls://..., "
+            "smtp://... or console://. Write special characters in the password as %.. codes."
+        )
+    return {
+        "EMAIL_BACKEND": _BACKEND.format("smtp"),
+        "EMAIL_HOST": host,
+        "EMAIL_PORT": port,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        **({encryption: True} if encryption else {}),
+    }

@@ -17,7 +17,14 @@ from django.urls import reverse_lazy
 from kombu import Queue
 
 from product_importer import __version__
-from product_importer.environment import BASE_DIR, Environment, data_dir, read_local_file
+from product_importer.environment import (
+    BASE_DIR,
+    Environment,
+    data_dir,
+    mail_settings,
+    read_local_file,
+    site_url,
+)
 from product_importer.ops import logging as logs
 from product_importer.web.csp import bucket_origins, content_security_policy
 from product_importer.web.database import LimitedConnection
@@ -231,6 +238,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3.0},
     },
+    "send-notices": {
+        "task": "imports.send_notices",
+        "schedule": 3.0,
+        "options": {"expires": 3.0},
+    },
     "clear-uploads": {
         "task": "imports.clear_uploads",
         "schedule": 600.0,
@@ -366,6 +378,26 @@ WEBHOOK_ALLOWED_CIDRS = [
 ]
 WEBHOOK_PUMPS = env.integer("WEBHOOK_PUMPS", 1)
 WEBHOOK_THREADS = env.integer("WEBHOOK_THREADS", 256)
+
+
+# --- Notices --------------------------------------------------------------------------
+# What people call the site, for links in messages. Without it: where forms may come from, or the
+# first host name.
+SITE_URL = env.text(
+    "SITE_URL",
+    site_url(
+        origins=CSRF_TRUSTED_ORIGINS,
+        hosts=ALLOWED_HOSTS,
+        https=HTTPS,
+        port=env.text("PORT", "8000"),
+    ),
+)
+# smtps://NAME:PASSWORD@HOST, smtp+tls://..., smtp://... or console://; empty: no mail is sent.
+EMAIL_URL = env.text("EMAIL_URL", "")
+EMAIL_IS_SET_UP = bool(EMAIL_URL)
+vars().update(mail_settings(EMAIL_URL))
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "product-importer@localhost")
+EMAIL_TIMEOUT = 15  # seconds that the mail server may be silent
 
 
 # --- API ------------------------------------------------------------------------------

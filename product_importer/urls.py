@@ -12,6 +12,7 @@ from catalog.api.change_sets import ChangeSetViewSet
 from catalog.api.fields import FieldViewSet
 from catalog.api.products import CSVRenderer, ProductViewSet
 from imports.api.jobs import ImportViewSet
+from imports.api.notices import ChatViewSet, NoticeViewSet
 from imports.api.suppliers import FormatViewSet, SupplierViewSet
 from imports.api.uploads import UploadViewSet
 from product_importer.accounts.forms import LoginForm
@@ -39,6 +40,8 @@ router = Router()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("suppliers", SupplierViewSet, basename="api-supplier")
 router.register("formats", FormatViewSet, basename="api-format")
+router.register("notices/chats", ChatViewSet, basename="api-chat")
+router.register("notices", NoticeViewSet, basename="api-notice")
 router.register("uploads", UploadViewSet, basename="api-upload")
 router.register("products", ProductViewSet, basename="api-product")
 router.register("fields", FieldViewSet, basename="api-field")

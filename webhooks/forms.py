@@ -14,7 +14,7 @@ MEANINGS = {
     "product.deleted": "one product was deleted",
     "products.changed": "an import, a bulk act or an undo changed up to 500 products",
     "products.bulk_deleted": "a bulk delete has ended",
-    "import.awaiting_review": "an import waits for somebody to apply or discard it, with the reasons",
+    "import.awaiting_review": "an import waits to be applied or discarded, with the reasons",
     "import.awaiting_mapping": "an import waits for somebody to match its columns",
     "import.completed": "an import has ended, with its counts",
     "import.failed": "an import has failed, with the reason",

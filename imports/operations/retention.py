@@ -13,13 +13,14 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from imports.models import ImportChunk, ImportJob, uploads
+from imports.models import ImportChunk, ImportJob, Notice, uploads
 from imports.sql import staging
 
 logger = logging.getLogger(__name__)
 
 CLEAR_SECONDS = 5.0  # of each kind in one run
 RECORDS_AT_ONCE = 5_000  # in one transaction
+NOTICES_KEPT = timedelta(days=90)  # what they tell of is an import that is kept, or long mended
 
 
 class StorageTrouble(Exception):
@@ -108,6 +109,25 @@ def clear_details(*, seconds: float = CLEAR_SECONDS) -> int:
         ImportChunk.objects.filter(job=job_id).delete()
         job.update(details_cleared_at=timezone.now())
     return count
+
+
+# --- Notices --------------------------------------------------------------------------
+
+
+def old_notices() -> QuerySet[Notice]:
+    return Notice.objects.filter(created_at__lt=timezone.now() - NOTICES_KEPT).order_by("id")
+
+
+def clear_notices(*, seconds: float = CLEAR_SECONDS) -> int:
+    """Delete what people were told of long ago; return how many. For about so many seconds."""
+    deadline = time.monotonic() + seconds
+    count = 0
+    while True:
+        ids = list(old_notices().values_list("pk", flat=True)[:RECORDS_AT_ONCE])
+        Notice.objects.filter(pk__in=ids).delete()
+        count += len(ids)
+        if len(ids) < RECORDS_AT_ONCE or time.monotonic() > deadline:
+            return count
 
 
 def _ended_before(keep: timedelta | None) -> QuerySet[ImportJob]:

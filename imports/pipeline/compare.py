@@ -20,6 +20,7 @@ from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob, job_snapshot
 from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
+from imports.pipeline.notices import tell_of_job
 from imports.pipeline.stage import is_outdated, stage_again
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
@@ -190,6 +191,7 @@ def finish_comparing(job_id: int) -> None:
                     "reasons": job.shown["warnings"],
                 },
             )
+            tell_of_job(job)
 
 
 def _hold(job: ImportJob, reasons: list[str]) -> None:

@@ -12,6 +12,7 @@ from structlog.contextvars import bound_contextvars
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
 from imports.models import ImportJob, job_snapshot
+from imports.pipeline.notices import tell_of_job
 from imports.sql import review, staging
 from product_importer.common import counters
 from webhooks.models import Event
@@ -129,6 +130,7 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     # Whoever cancels a job is in a request of his own: the event goes back to the upload.
     with bound_contextvars(**job.log_context):
         record_event(type=event, data=job_snapshot(job))
+        tell_of_job(job)
         counters.add({f"imports|{status}": 1})
     figures = {
         "status": status,

@@ -14,6 +14,7 @@ from imports.mapping.questions import Question
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.finish import Overtaken
+from imports.pipeline.notices import tell_of_job
 from imports.queries.mapping import DIALECT, Found, look
 from imports.readers.csv import UnreadableFile
 from webhooks.models import Event
@@ -110,6 +111,7 @@ def await_mapping(job: ImportJob, values: dict[str, Any]) -> None:
         type=Event.Type.IMPORT_AWAITING_MAPPING,
         data={**job_snapshot(locked), "questions": locked.found["questions"]},
     )
+    tell_of_job(locked)
     codes = [question["code"] for question in locked.found["questions"]]
     transaction.on_commit(lambda: logger.info("import_unclear", questions=codes))
 

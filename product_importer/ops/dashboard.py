@@ -17,7 +17,7 @@ from django_celery_results.models import TaskResult
 
 from catalog.models import ChangeSet
 from catalog.queries.products import glance
-from imports.models import INNER, ImportJob
+from imports.models import INNER, ImportJob, NoticeRecipient
 
 DAYS = 30  # of the charts
 RECENT = timedelta(days=7)  # of failures that want attention
@@ -67,6 +67,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         troubles += failed_jobs() + quiet_jobs()
     if may_see_changes:
         troubles += failed_acts() + quiet_acts()
+    if user.has_perm("imports.change_noticerecipient"):
+        troubles += failing_notices()
     if user.has_perm("django_celery_results.view_taskresult"):
         troubles += failed_tasks()
     if user.has_perm("catalog.view_product"):
@@ -181,6 +183,19 @@ def quiet_acts() -> list[Trouble]:
             act.progress_at,
         )
         for act in quiet[:SHOWN]
+    ]
+
+
+def failing_notices() -> list[Trouble]:
+    failing = NoticeRecipient.objects.exclude(failing_since=None).select_related("user")
+    return [
+        Trouble(
+            f"Notices cannot be sent: {recipient}",
+            reverse("chat-list"),
+            recipient.last_error,
+            recipient.failing_since,
+        )
+        for recipient in failing.order_by("-failing_since")[:SHOWN]
     ]
 
 

@@ -37,7 +37,7 @@ from prometheus_client.registry import Collector
 
 from catalog.models import ChangeSet
 from catalog.queries.products import estimated_products
-from imports.models import ImportJob
+from imports.models import ImportJob, NoticeDelivery, NoticeRecipient
 from imports.queries.progress import progress_of
 from product_importer.common import counters
 from product_importer.ops.health import Signs, ask, due_work, signs_of_life
@@ -110,7 +110,13 @@ def _of_broker(signs: Signs) -> Iterator[Metric]:
 def _read() -> list[Metric]:
     """Every figure in PostgreSQL, each by an index or a table of a few rows."""
     tallies = dict(Tally.objects.values_list("key", "value"))
-    return [*_of_imports(tallies), *_of_catalogue(tallies), *_of_webhooks(tallies), *_of_server()]
+    return [
+        *_of_imports(tallies),
+        *_of_catalogue(tallies),
+        *_of_webhooks(tallies),
+        *_of_notices(tallies),
+        *_of_server(),
+    ]
 
 
 def _of_imports(tallies: dict[str, float]) -> Iterator[Metric]:
@@ -212,6 +218,34 @@ def _of_webhooks(tallies: dict[str, float]) -> Iterator[Metric]:
         "Endpoints by state",
         ["state"],
         [([state], number) for state, number in endpoint_states().items()],
+    )
+
+
+def _of_notices(tallies: dict[str, float]) -> Iterator[Metric]:
+    pending = NoticeDelivery.objects.filter(state=NoticeDelivery.State.PENDING)
+    yield _gauge(
+        "notices_pending",
+        "Notices that wait to be sent by e-mail or to a chat",
+        [],
+        [([], pending.count())],
+    )
+    yield _counter(
+        "notices_ended",
+        "Messages with notices, by channel and how the attempt to send them ended",
+        "outcome",
+        "notices",
+        ("mail_sent", "mail_failed", "chat_sent", "chat_failed"),
+        tallies,
+    )
+    failing = NoticeRecipient.objects.exclude(failing_since=None)
+    yield _gauge(
+        "notice_recipients_failing",
+        "Persons and chats whose last message was not taken",
+        ["channel"],
+        [
+            (["mail"], failing.exclude(user=None).count()),
+            (["chat"], failing.filter(user=None).count()),
+        ],
     )
 
 

@@ -61,6 +61,13 @@ def chores() -> list[Chore]:
             imports.clear_details,
         ),
         Chore(
+            "notices of 90 days ago",
+            "",
+            None,
+            lambda: imports.old_notices().count(),
+            imports.clear_notices,
+        ),
+        Chore(
             "changes and deleted products kept for undo",
             "KEEP_CHANGES_DAYS",
             settings.KEEP_CHANGES,

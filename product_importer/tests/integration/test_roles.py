@@ -21,6 +21,7 @@ SEE, ADD = "catalog.view_product", "catalog.add_product"
 CHANGE, DELETE = "catalog.change_product", "catalog.delete_product"
 CLEAR, EXPORT = "catalog.bulk_delete_product", "catalog.export_product"
 SEE_CHANGES = "catalog.view_changeset"
+CHATS = "imports.change_noticerecipient"
 HOOKS = {
     "get": "webhooks.view_endpoint",
     "post": "webhooks.add_endpoint",
@@ -64,6 +65,21 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "format-detail": {"get": SEE_JOBS, "post": IMPORT},
     "format-json": SEE_JOBS,
     "format-delete": IMPORT,
+    "notice-list": SEE_JOBS,
+    "notice-settings": SEE_JOBS,
+    "notice-test": SEE_JOBS,
+    "notice-unsubscribe": PUBLIC,
+    "chat-list": CHATS,
+    "chat-new": CHATS,
+    "chat-detail": CHATS,
+    "chat-delete": CHATS,
+    "chat-test": CHATS,
+    "api-notice-list": SEE_JOBS,
+    "api-notice-settings": SEE_JOBS,
+    "api-notice-test": SEE_JOBS,
+    "api-chat-list": CHATS,
+    "api-chat-detail": CHATS,
+    "api-chat-test": CHATS,
     "product-list": SEE,
     "product-new": ADD,
     "product-export": EXPORT,
