@@ -396,7 +396,8 @@ SITE_URL = env.text(
 EMAIL_URL = env.text("EMAIL_URL", "")
 EMAIL_IS_SET_UP = bool(EMAIL_URL)
 vars().update(mail_settings(EMAIL_URL))
-DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "product-importer@localhost")
+# Mail servers refuse senders that they do not know.
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", None if EMAIL_URL else "product-importer@localhost")
 EMAIL_TIMEOUT = 15  # seconds that the mail server may be silent
 
 
@@ -552,6 +553,12 @@ UNFOLD = {
                         "icon": "shield_person",
                         "link": reverse_lazy("admin:index"),
                         "permission": "product_importer.web.context_processors.may_use_admin",
+                    },
+                    {
+                        "title": "Notices",
+                        "icon": "notifications",
+                        "link": reverse_lazy("notice-list"),
+                        "permission": "product_importer.web.context_processors.may_see_notices",
                     },
                     {
                         "title": "API tokens",

@@ -142,14 +142,14 @@ class NoticeViewSet(mixins.ListModelMixin, Explained):
 
     @extend_schema(methods=["get"], summary="What I am told of", responses=OwnSerializer)
     @extend_schema(
-        methods=["put", "patch"],
+        methods=["patch"],
         summary="Change what I am told of; what is left out stays",
         request=OwnSerializer,
         responses=OwnSerializer,
     )
     @action(
         detail=False,
-        methods=["get", "put", "patch"],
+        methods=["get", "patch"],
         url_path="settings",
         url_name="settings",
         pagination_class=None,

@@ -25,12 +25,12 @@ from imports.models import NoticeDelivery, NoticeRecipient
 from imports.operations.notice_text import as_chat, as_mail
 from imports.pipeline.notices import is_sent_to, may_be_told
 from product_importer.common import counters
-from webhooks import secrets
 from webhooks.delivery.retry_schedule import delay_after
 
 DIGEST = timedelta(minutes=10)  # between two messages to the same recipient
 LEASE = timedelta(minutes=3)  # far longer than a message can take
-SENDERS = 2  # workers that send at a time; the others have imports to do
+MAIL_REST = timedelta(minutes=1)  # for all e-mails, where the mail server itself does not work
+SENDERS = 1  # workers that send at a time: one that hangs must not keep two from imports
 RUN_SECONDS = 20.0
 AT_ONCE = 500  # notices in one message, by their number; few of them are listed
 
@@ -67,21 +67,16 @@ class Batch:
 def send_notices(*, seconds: float = RUN_SECONDS) -> int:
     """Send what is due, for about so many seconds; return how many messages went out."""
     deadline = time.monotonic() + seconds
-    sent, mail_works = 0, True
-    while time.monotonic() < deadline:
-        batch = _claim(with_mail=mail_works)
-        if batch is None:
-            break
+    sent = 0
+    while time.monotonic() < deadline and (batch := _claim()) is not None:
         failure = _try(batch) if batch.wanted else None
         _record(batch, failure)
         sent += batch.wanted and failure is None
-        if failure is not None and failure.of_server:
-            mail_works = False  # each further try would wait for the same server
     return sent
 
 
 @transaction.atomic
-def _claim(*, with_mail: bool) -> Batch | None:
+def _claim() -> Batch | None:
     """Lease the recipient that has waited longest; ``None`` where none is due."""
     now = timezone.now()
     recipients = NoticeRecipient.objects.all()
@@ -90,8 +85,6 @@ def _claim(*, with_mail: bool) -> Batch | None:
     pending = NoticeDelivery.objects.filter(recipient=OuterRef("pk"), state=State.PENDING)
     due = recipients.filter(Exists(pending), not_before__lte=now)
     due = due.filter(Q(leased_until=None) | Q(leased_until__lte=now))
-    if not with_mail:
-        due = due.filter(user=None)
     locked = due.select_for_update(of=("self",), no_key=True, skip_locked=True)
     recipient = locked.select_related("user").order_by("not_before", "id").first()
     if recipient is None:
@@ -152,11 +145,14 @@ def _mail(batch: Batch) -> None:
     except smtplib.SMTPResponseException as error:
         said: Any = error.smtp_error
         told = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise NotSent(f"The mail server refused the message: {error.smtp_code} {told}") from None
+        of_server = isinstance(error, smtplib.SMTPSenderRefused)  # the same for all
+        text = f"The mail server refused the message: {error.smtp_code} {told}"
+        raise NotSent(text, of_server=of_server) from None
 
 
 def _post(batch: Batch) -> None:
     # Only here: requests and cryptography are 10 MB in each process that loads them.
+    from webhooks import secrets
     from webhooks.delivery.http_client import ERRORS, Sender
 
     try:
@@ -202,7 +198,18 @@ def _record(batch: Batch, failure: NotSent | None) -> None:
             rows.update(state=State.FAILED)
             found.tries = 0
         found.not_before = now + (wait or DIGEST)
-        logger.warning("notice_failed", recipient=found.pk, error=found.last_error)
+        # Not the reason, which may have an address in it: the pages tell it.
+        logger.warning("notice_failed", recipient=found.pk, tries=found.tries)
     found.save(update_fields=["leased_until", "not_before", "tries", "failing_since", "last_error"])
+    if failure is not None and failure.of_server:
+        _let_mail_rest(now + MAIL_REST)
     if batch.wanted:
         counters.add({f"notices|{batch.channel}_{'failed' if failure else 'sent'}": 1})
+
+
+def _let_mail_rest(until: datetime) -> None:
+    """Each other e-mail would wait for the same server, and count as a try of its recipient's."""
+    due = NoticeRecipient.objects.exclude(user=None).filter(not_before__lt=until)
+    # What somebody else has locked is left alone: two that waited for each other would not end.
+    due = due.select_for_update(no_key=True, skip_locked=True)
+    NoticeRecipient.objects.filter(pk__in=due.values("pk")).update(not_before=until)

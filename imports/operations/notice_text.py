@@ -96,5 +96,18 @@ def _in_chat(notice: Notice) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A file's name must not become a link, nor call a whole channel."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "¦")
+    """A file's name must not become a link, nor call a whole channel: not in Slack's way
+    (``<url|text>``, ``<!channel>``), nor in Mattermost's (``[text](url)``, ``@channel``)."""
+    for sign, instead in _ESCAPES:
+        text = text.replace(sign, instead)
+    return text
+
+
+_ESCAPES = (
+    ("&", "&amp;"),
+    ("<", "&lt;"),
+    (">", "&gt;"),
+    ("|", "¦"),
+    ("](", "] ("),
+    ("@", "@\N{ZERO WIDTH SPACE}"),
+)

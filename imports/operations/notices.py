@@ -23,8 +23,6 @@ from imports.models import (
 from imports.operations.suppliers import Invalid
 from imports.pipeline.notices import is_sent_to, tell
 from product_importer.common import address_guard
-from webhooks import secrets
-from webhooks.operations.endpoints import check_address
 
 __all__ = ["Invalid", "tell"]
 
@@ -130,6 +128,10 @@ def _change(recipient: NoticeRecipient, values: dict[str, Any]) -> NoticeRecipie
 
 
 def _set_url(recipient: NoticeRecipient, url: str) -> dict[str, tuple[str, str]]:
+    # Only here: a worker, which carries this module, has no need of cryptography.
+    from webhooks import secrets
+    from webhooks.operations.endpoints import check_address
+
     try:
         check_address(url)
     except address_guard.Refused as refused:

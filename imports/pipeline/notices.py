@@ -113,13 +113,34 @@ def tell_of_job(job: ImportJob) -> None:
     )
 
 
-_TITLES = {
+_TITLES: dict[str, str] = {
     Kind.NEEDS_REVIEW: "“{}” waits for review",
     Kind.UNUSUAL: "“{}” looks unusual, and waits for somebody",
     Kind.NEEDS_MATCHING: "“{}” waits for its columns to be matched",
     Kind.FAILED: "“{}” could not be imported",
     Kind.NOTHING_IMPORTED: "Nothing of “{}” was imported",
+    Kind.FEED_FAILED: "The feed “{}” could not be fetched",
+    Kind.OVERDUE: "The feed “{}” is overdue",
 }
+
+
+def tell_of_feed(
+    kind: Kind,
+    *,
+    supplier: Supplier,
+    name: str,
+    sentence: str,
+    link: str,
+    owner: User | None,
+) -> Notice | None:
+    """Tell of a feed that could not be fetched (``FEED_FAILED``) or is overdue (``OVERDUE``).
+
+    ``name`` is the feed's, ``sentence`` says why, ``link`` is the path of its page, ``owner`` is
+    who made it. Each call is a notice, so call it when the trouble begins, in the transaction that
+    writes this down, and not again while it lasts.
+    """
+    title = _TITLES[kind].format(name[-120:])
+    return tell(kind, supplier=supplier, title=title, sentence=sentence, link=link, owner=owner)
 
 
 def _kind(job: ImportJob) -> Kind | None:

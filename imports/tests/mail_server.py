@@ -4,6 +4,7 @@ import email
 import email.policy
 import socketserver
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 
 @dataclass
 class MailServer:
-    """``refuse`` maps a command to the answer that it gets instead."""
+    """``refuse`` maps a command to the answer that it gets instead.
+
+    ``before_taken`` is called when a mail has arrived whole, and the sender waits for the answer.
+    """
 
     port: int = 0
     refuse: dict[str, str] = field(default_factory=dict)
     received: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    before_taken: Callable[[], Any] = lambda: None
 
 
 def serve_mail() -> tuple[MailServer, socketserver.ThreadingTCPServer]:
@@ -33,6 +38,7 @@ def serve_mail() -> tuple[MailServer, socketserver.ThreadingTCPServer]:
                 elif command == "DATA":
                     self._say("354 go on")
                     self._take()
+                    mail.before_taken()
                     self._say("250 taken")
                 elif command == "QUIT":
                     self._say("221 bye")

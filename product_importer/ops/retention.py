@@ -61,13 +61,6 @@ def chores() -> list[Chore]:
             imports.clear_details,
         ),
         Chore(
-            "notices of 90 days ago",
-            "",
-            None,
-            lambda: imports.old_notices().count(),
-            imports.clear_notices,
-        ),
-        Chore(
             "changes and deleted products kept for undo",
             "KEEP_CHANGES_DAYS",
             settings.KEEP_CHANGES,
@@ -108,6 +101,13 @@ def chores() -> list[Chore]:
             None,
             lambda: _old_tokens().count(),
             lambda *, seconds: _clear(_old_tokens(), seconds),
+        ),
+        Chore(
+            "notices of 90 days ago",
+            "",
+            None,
+            lambda: imports.old_notices().count(),
+            imports.clear_notices,
         ),
     ]
 

@@ -56,6 +56,10 @@ def waiting_for_people(request: HttpRequest) -> int | str:
     return sum(job.status in ImportJob.AWAITING for job in _jobs(request)) or ""
 
 
+def may_see_notices(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("imports.view_importjob"))
+
+
 def _jobs(request: HttpRequest) -> list[ImportJob]:
     """The jobs that run or wait for somebody, the newest first: asked once for a whole page."""
     found: list[ImportJob] | None = getattr(request, "shell_jobs", None)

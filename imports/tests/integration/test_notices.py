@@ -1,7 +1,11 @@
 """Who is told when an import needs somebody, how often, and what becomes of a message."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,16 +13,19 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Product
-from conftest import Messages
+from conftest import Messages, wait_for
 from imports.models import ImportJob, Notice, NoticeDelivery, NoticeRecipient, Supplier
 from imports.operations import notice_sending, notices, retention
-from imports.operations.notice_sending import DIGEST, LEASE, send_notices
+from imports.operations.notice_sending import DIGEST, LEASE, MAIL_REST, send_notices
+from imports.pipeline.notices import tell_of_feed
 from imports.tests.mail_server import MailServer, serve_mail
+from product_importer.environment import BASE_DIR
+from product_importer.local.pytest_plugin import with_database
 from webhooks.models import Tally
 from webhooks.tests.conftest import LOOPBACK
 from webhooks.tests.receiver import Receiver, serve
@@ -168,6 +175,33 @@ def test_only_who_wants_to_hear_of_it_and_may_see_imports_is_told(
     assert not NoticeDelivery.objects.filter(recipient__user__username="no_role").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        (Notice.Kind.FEED_FAILED, "The feed “nightly” could not be fetched"),
+        (Notice.Kind.OVERDUE, "The feed “nightly” is overdue"),
+    ],
+)
+def test_who_owns_a_feed_is_told_that_it_does_not_come(
+    kind: Notice.Kind, title: str, mara: User, mailoutbox: list[EmailMessage]
+) -> None:
+    acme = Supplier.objects.create(name="Acme")
+    with transaction.atomic():
+        tell_of_feed(
+            kind,
+            supplier=acme,
+            name="nightly",
+            sentence="The server asks for a password.",
+            link="/feeds/7/",
+            owner=mara,
+        )
+    assert send_notices() == 1
+    assert mailoutbox[0].subject == title
+    said = "\nThe server asks for a password.\nhttps://shop.example.com/feeds/7/\n"
+    assert said in mailoutbox[0].body
+    assert Notice.objects.get().supplier == acme
+
+
 def test_a_notice_is_part_of_the_transaction_of_what_it_tells_of(mara: User) -> None:
     with pytest.raises(RuntimeError):
         notices.tell("failed", supplier=None, title="x", sentence="y", link="/", owner=mara)
@@ -181,12 +215,15 @@ def test_a_name_of_a_file_neither_breaks_a_mail_nor_makes_a_link_in_a_chat(
     mara: User, receiver: Receiver, mailoutbox: list[EmailMessage]
 ) -> None:
     notices.create_chat(name="prices", url=receiver.url)
-    tell(mara, title="“a\r\nBcc: x@y.z\x0b <!channel>|<https://evil.example|here>.csv”")
+    title = "“a\r\nBcc: x@y.z\x0b <!channel>|<https://evil.example|here>.csv”"
+    tell(mara, title=title, sentence="@all see [here](https://evil.example).")
     assert send_notices() == 2
     assert mailoutbox[0].message()["Bcc"] is None
     assert "\n" not in mailoutbox[0].subject
     text = json.loads(receiver.received[0].body)["text"]
     assert "<!channel>" not in text
+    assert "@all" not in text  # Mattermost
+    assert "](" not in text
     assert re.findall("<[^>]*>", text) == [
         next(found for found in re.findall("<[^>]*>", text) if "shop.example.com" in found)
     ]
@@ -243,6 +280,45 @@ def test_a_worker_that_is_lost_while_it_sends_costs_no_notice(
     assert len(mailoutbox) == (1 if point == "_try" else 2)
     assert len({mail.extra_headers["Message-ID"] for mail in mailoutbox}) == 1
     assert states() == ["sent"]
+
+
+def test_a_worker_that_is_killed_while_a_server_takes_its_mail_sends_it_again_as_the_same_one(
+    mara: User, mail_server: MailServer
+) -> None:
+    killed = threading.Event()
+    mail_server.before_taken = killed.wait
+    tell(mara)
+    worker = _start_a_worker(mail_server)
+    try:
+        wait_for(lambda: mail_server.received)
+    finally:
+        worker.kill()
+        worker.wait()
+        killed.set()
+    assert states() == ["pending"]
+    assert send_notices() == 0
+    NoticeRecipient.objects.update(leased_until=timezone.now())
+    assert send_notices() == 1
+    assert states() == ["sent"]
+    assert len({mail["Message-ID"] for mail in mail_server.received}) == 1
+    assert len(mail_server.received) == 2
+
+
+def _start_a_worker(mail_server: MailServer) -> subprocess.Popen[bytes]:
+    """A process of its own that sends what is due, as the task does."""
+    program = "from imports.tasks import send_notices; send_notices()"
+    database = with_database(os.environ["DATABASE_URL"], connection.settings_dict["NAME"])
+    environ = {
+        "DATABASE_URL": database,
+        "EMAIL_URL": f"smtp://127.0.0.1:{mail_server.port}",
+        "EMAIL_FROM": "prices@example.com",
+        "SITE_URL": "https://shop.example.com",
+    }
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-c", program],
+        cwd=BASE_DIR,
+        env={**os.environ, **environ},
+    )
 
 
 def test_a_worker_that_comes_back_after_its_lease_records_nothing(
@@ -338,11 +414,12 @@ def test_what_is_never_taken_ends_as_failed_and_stays_on_the_page(
     assert [one.notice.title for one in notices.notices_of(mara)] == ["First"]
 
 
-def test_a_dead_mail_server_is_asked_once_a_run_and_holds_up_no_chat(
+def test_a_dead_mail_server_is_asked_once_a_minute_and_holds_up_no_chat(
     mara: User,
     make_user: Callable[..., User],
     mail_server: MailServer,
     receiver: Receiver,
+    clock: Callable[[timedelta], None],
     settings: Any,
 ) -> None:
     settings.EMAIL_PORT = 1
@@ -354,9 +431,15 @@ def test_a_dead_mail_server_is_asked_once_a_run_and_holds_up_no_chat(
     tell(mara)
     assert send_notices() == 1
     assert len(receiver.received) == 1
-    assert NoticeRecipient.objects.filter(tries=1).count() == 1
     failing = NoticeRecipient.objects.get(tries=1)
     assert failing.last_error.startswith("No connection to the mail server")
+    for tried in (1, 2):
+        assert send_notices() == 0
+        assert sum(NoticeRecipient.objects.values_list("tries", flat=True)) == tried
+        clock(MAIL_REST - timedelta(seconds=1))
+        assert send_notices() == 0
+        assert sum(NoticeRecipient.objects.values_list("tries", flat=True)) == tried
+        clock(timedelta(seconds=1))
 
 
 def test_without_mail_set_up_a_person_sees_notices_on_the_page_only(
@@ -567,7 +650,7 @@ def test_a_program_reads_and_changes_what_a_person_is_told_of(mara: User, client
 def test_a_manager_adds_changes_tests_and_deletes_a_chat(
     page: Client, receiver: Receiver, settings: Any
 ) -> None:
-    form = {"name": "prices", "url": "http://10.0.0.1/x", "every_supplier": "yes"}
+    form: dict[str, Any] = {"name": "prices", "url": "http://10.0.0.1/x", "every_supplier": "yes"}
     form |= {"kinds": ["failed"], "enabled": "on"}
     refused = page.post("/notices/chats/new/", form)
     assert refused.status_code == 422

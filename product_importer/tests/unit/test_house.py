@@ -62,6 +62,12 @@ def test_a_missing_setting_stops_the_start_with_its_name(name: str, tmp_path: Pa
     assert f"{name} is not set" in done.stderr
 
 
+def test_whoever_sets_a_mail_server_says_who_its_mails_are_from(tmp_path: Path) -> None:
+    done = manage("check", EMAIL_URL="smtps://mail.example.com", DATA_DIR=str(tmp_path))
+    assert done.returncode != 0
+    assert "EMAIL_FROM is not set" in done.stderr
+
+
 def test_every_setting_is_described() -> None:
     source = (BASE_DIR / "product_importer" / "settings.py").read_text()
     names = set(re.findall(r'env\.\w+\(\s*"(\w+)"', source))
