@@ -59,12 +59,15 @@ def test_the_version_is_another_one_after_every_change(
 def test_what_waits_for_somebody_is_a_badge_in_the_navigation(
     page: Client, upload: Callable[..., ImportJob], messages: Messages
 ) -> None:
+    def navigation() -> str:
+        return re.sub(r"\s+", " ", page.get("/products/").content.decode())
+
     assert 'data-waiting="0"' in look(page)
+    assert "<span>Imports</span> </a>" in navigation()
     upload(FILE, review=True)
     messages.run_all()
     assert 'data-waiting="1"' in look(page)
-    text = re.sub(r"\s+", " ", page.get("/products/").content.decode())
-    assert re.search(r"<span>Imports</span> <span[^>]*> 1 ", text)
+    assert re.search(r"<span>Imports</span> <span[^>]*> 1 ", navigation())
 
 
 @pytest.mark.parametrize("path", ["/", "/imports/"])

@@ -675,10 +675,10 @@ def test_a_program_adds_and_changes_a_chat_and_never_reads_its_address(
         send = getattr(page, method)
         return send(f"/api/v1/{path}", json.dumps(values), content_type="application/json")
 
-    made = ask("post", "notices/chats/", name="prices", url=receiver.url, kinds=["failed"])
+    made = ask("post", "chats/", name="prices", url=receiver.url, kinds=["failed"])
     assert made.status_code == 201
     assert "/hook" not in made.content.decode()
-    path = f"notices/chats/{made.json()['id']}/"
+    path = f"chats/{made.json()['id']}/"
     assert ask("patch", path, enabled=False).json() == {**made.json(), "enabled": False}
     assert ask("post", f"{path}test/").status_code == 409
     refused = ask("patch", path, url="http://10.0.0.1/").json()
