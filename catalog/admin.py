@@ -17,7 +17,15 @@ from django.utils.safestring import mark_safe
 from unfold.decorators import action, display
 
 from catalog.field_values import in_words
-from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct, SearchIndex
+from catalog.models import (
+    Change,
+    ChangeSet,
+    ExportFormat,
+    Field,
+    Product,
+    RemovedProduct,
+    SearchIndex,
+)
 from catalog.operations import products as operations
 from catalog.operations.search_index import describe_search_index
 from catalog.operations.undo import undo_of, why_not
@@ -323,3 +331,17 @@ class FieldAdmin(ReadOnlyAdmin):
     @display(description="Page")
     def page(self, field: Field) -> str:
         return format_html('<a href="{}">Change</a>', reverse("field-detail", args=[field.pk]))
+
+
+@admin.register(ExportFormat)
+class ExportFormatAdmin(ReadOnlyAdmin):
+    """Export formats are made and changed on their pages, which know the fields that there are."""
+
+    list_display = ["name", "updated_at", "page"]
+    not_listed = ("columns",)
+    search_fields = ["name"]
+
+    @display(description="Page")
+    def page(self, found: ExportFormat) -> str:
+        here = reverse("export-format-detail", args=[found.pk])
+        return format_html('<a href="{}">Change</a>', here)

@@ -6,6 +6,12 @@ urlpatterns = [
     path("products/", product_list.product_list, name="product-list"),
     path("products/new/", products.product_new, name="product-new"),
     path("products/export.csv", product_list.product_export, name="product-export"),
+    path(
+        "products/export.xlsx",
+        product_list.product_export,
+        {"kind": "xlsx"},
+        name="product-export-xlsx",
+    ),
     path("products/bulk/", bulk.bulk_ask, name="product-bulk-ask"),
     path("products/bulk/start/", bulk.bulk_start, name="product-bulk-start"),
     path("products/clear/", bulk.clear, name="product-clear"),

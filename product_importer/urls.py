@@ -9,8 +9,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import DefaultRouter
 
 from catalog.api.change_sets import ChangeSetViewSet
+from catalog.api.export_formats import ExportFormatViewSet
 from catalog.api.fields import FieldViewSet
-from catalog.api.products import CSVRenderer, ProductViewSet
+from catalog.api.products import CSVRenderer, ProductViewSet, XLSXRenderer
 from imports.api.jobs import ImportViewSet
 from imports.api.notices import ChatViewSet, NoticeViewSet
 from imports.api.suppliers import FormatViewSet, SupplierViewSet
@@ -45,6 +46,7 @@ router.register("notices", NoticeViewSet, basename="api-notice")
 router.register("uploads", UploadViewSet, basename="api-upload")
 router.register("products", ProductViewSet, basename="api-product")
 router.register("fields", FieldViewSet, basename="api-field")
+router.register("export-formats", ExportFormatViewSet, basename="api-export-format")
 router.register("change-sets", ChangeSetViewSet, basename="api-change-set")
 router.register("webhooks", EndpointViewSet, basename="api-webhook")
 router.register("deliveries", DeliveryViewSet, basename="api-delivery")
@@ -96,6 +98,13 @@ urlpatterns = [
         "api/v1/products/export.csv",
         ProductViewSet.as_view({"get": "export"}, renderer_classes=[CSVRenderer, JSONRenderer]),
         name="api-product-export",
+    ),
+    path(
+        "api/v1/products/export.xlsx",
+        ProductViewSet.as_view(
+            {"get": "export_xlsx"}, renderer_classes=[XLSXRenderer, JSONRenderer]
+        ),
+        name="api-product-export-xlsx",
     ),
     path("api/v1/", include(router.urls)),
     path("healthz", healthz),

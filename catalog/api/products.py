@@ -24,7 +24,13 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer
-from catalog.export import asked_columns, export_response
+from catalog.export import (
+    XLSX,
+    DoesNotFit,
+    asked_layout,
+    export_response,
+    workbook_response,
+)
 from catalog.field_values import CHOICE_MAX_LENGTH, CHOICES_AT_MOST, SEPARATOR
 from catalog.models import ChangeSet, Product
 from catalog.operations import bulk, products
@@ -67,6 +73,8 @@ from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH, whole_n
 PAGE_SIZE = 50
 VERSION_DIGITS = 9
 PAGING = ("ordering", "page_size", "cursor", "format")
+EXPORTS = ("export", "export_xlsx")
+EXPORT_PARAMETERS = ("spreadsheet", "columns", "export_format", "currency", "format")
 
 
 OWN_VALUES: dict[str, Any] = {
@@ -338,6 +346,11 @@ class CSVRenderer(StreamRenderer):
     format = "csv"
 
 
+class XLSXRenderer(StreamRenderer):
+    media_type = XLSX
+    format = "xlsx"
+
+
 class RawFormRenderer(BrowsableAPIRenderer):
     """The browsable API with its raw form alone: no form field lists the catalogue."""
 
@@ -368,6 +381,21 @@ _FILTERS = [
     OpenApiParameter("changed_to", _DAY, description="changed last on this day or earlier"),
     OpenApiParameter(
         "change_set", int, description="created or updated by the change set of this number"
+    ),
+]
+_LAYOUT = [
+    OpenApiParameter(
+        "columns", _TEXT, description="the columns in their order, with commas: sku,price,brand"
+    ),
+    OpenApiParameter(
+        "export_format",
+        _TEXT,
+        description="an export format by its name or number, in place of columns",
+    ),
+    OpenApiParameter(
+        "currency",
+        {"type": "string", "maxLength": 3},
+        description="in three letters, where the format asks for one",
     ),
 ]
 _IF_MATCH = OpenApiParameter(
@@ -434,15 +462,16 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         "partial_update": "catalog.change_product",
         "destroy": "catalog.delete_product",
         "export": "catalog.export_product",
+        "export_xlsx": "catalog.export_product",
         "bulk_delete": "catalog.bulk_delete_product",
         "bulk_update": "catalog.change_product",
     }
-    heavy_actions = ("bulk_delete", "bulk_update", "export")
+    heavy_actions = ("bulk_delete", "bulk_update", *EXPORTS)
 
     def get_queryset(self) -> QuerySet[Product]:
-        if self.action not in ("list", "export"):
+        if self.action not in ("list", *EXPORTS):
             return Product.objects.all()
-        also = PAGING if self.action == "list" else ("spreadsheet", "format", "columns")
+        also = PAGING if self.action == "list" else EXPORT_PARAMETERS
         try:
             products = filtered_products(self.request.query_params, also=also)
             return with_keys(products) if self.action == "list" else products
@@ -577,24 +606,20 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
-        summary="The products as a CSV that an import takes",
+        summary="The products as a CSV, as an import takes it or in an export format",
         parameters=[
             *_FILTERS,
             OpenApiParameter(
                 "spreadsheet", bool, description="guard cells that a spreadsheet would run"
             ),
-            OpenApiParameter(
-                "columns",
-                _TEXT,
-                description="the columns in their order, with commas: sku,price,brand",
-            ),
+            *_LAYOUT,
         ],
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
         try:
             safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
-            columns = asked_columns(request.query_params.get("columns", ""))
+            layout = asked_layout(request.query_params)
         except BadFilter as error:
             raise bad_filter(error) from error
         try:
@@ -602,8 +627,25 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 self.get_queryset(),
                 spreadsheet=bool(safe),
                 user_id=request.user.pk,
-                columns=columns,
+                layout=layout,
             )
+        except TooManyDownloads as error:
+            raise Busy(str(error), seconds=RETRY_SECONDS) from error
+
+    @extend_schema(
+        summary="The products as a workbook, as an import takes it or in an export format",
+        parameters=[*_FILTERS, *_LAYOUT],
+        responses={(200, XLSX): OpenApiResponse(OpenApiTypes.BINARY), 409: ErrorSerializer},
+    )
+    def export_xlsx(self, request: Request) -> StreamingHttpResponse:
+        try:
+            layout = asked_layout(request.query_params)
+        except BadFilter as error:
+            raise bad_filter(error) from error
+        try:
+            return workbook_response(self.get_queryset(), user_id=request.user.pk, layout=layout)
+        except DoesNotFit as error:
+            raise Refusal(str(error)) from error
         except TooManyDownloads as error:
             raise Busy(str(error), seconds=RETRY_SECONDS) from error
 

@@ -12,7 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from catalog.export import asked_columns, export_response
+from catalog.export import DoesNotFit, asked_layout, export_response, workbook_response
 from catalog.models import Field, PersonSettings
 from catalog.operations import personal
 from catalog.queries import products as queries
@@ -215,18 +215,21 @@ def _header(column: Column, state: dict[str, Any]) -> dict[str, Any]:
 
 @require_GET
 @permission_required("catalog.export_product", raise_exception=True)
-def product_export(request: HttpRequest) -> HttpResponseBase:
-    """The list as it is filtered, as a file that an import takes."""
+def product_export(request: HttpRequest, kind: str = "csv") -> HttpResponseBase:
+    """The list as it is filtered, as a file that an import takes, or in an export format."""
     try:
         products = filtered_products(active_filters(request.GET))
-        columns = asked_columns(request.GET.get("columns", ""))
+        layout = asked_layout(request.GET)
     except BadFilter as error:
         return refused(error)
-    spreadsheet = bool(request.GET.get("spreadsheet"))
+    user_id = request.user.pk
     try:
-        return export_response(
-            products, spreadsheet=spreadsheet, user_id=request.user.pk, columns=columns
-        )
+        if kind == "xlsx":
+            return workbook_response(products, user_id=user_id, layout=layout)
+        spreadsheet = bool(request.GET.get("spreadsheet"))
+        return export_response(products, spreadsheet=spreadsheet, user_id=user_id, layout=layout)
+    except DoesNotFit as error:
+        return HttpResponse(str(error), status=409, content_type="text/plain; charset=utf-8")
     except TooManyDownloads as error:
         return too_many_downloads(error)
 

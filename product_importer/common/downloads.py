@@ -40,17 +40,25 @@ def give_back_connection() -> None:
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def download(
-    pieces: Iterator[str], *, user_id: int | None, name: str, mark: bool = False
-) -> StreamingHttpResponse:
-    """A CSV, to be kept under a name, as it is drawn piece by piece.
+CSV = "text/csv; charset=utf-8"
 
-    With a byte order ``mark``, if it is for spreadsheets. Raises ``TooManyDownloads``; it is asked
-    for before the first piece is drawn.
+
+def download(
+    pieces: Iterator[str | bytes],
+    *,
+    user_id: int | None,
+    name: str,
+    mark: bool = False,
+    content_type: str = CSV,
+) -> StreamingHttpResponse:
+    """A file, to be kept under a name, as it is drawn piece by piece.
+
+    A CSV has a byte order ``mark``, if it is for spreadsheets. Raises ``TooManyDownloads``; it is
+    asked for before the first piece is drawn.
     """
     return StreamingHttpResponse(
         _Pieces(chain([BYTE_ORDER_MARK], pieces) if mark else pieces, user_id),
-        content_type="text/csv; charset=utf-8",
+        content_type=content_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -77,7 +85,7 @@ class _Pieces:
     Given a plain iterator under ASGI, Django would draw all of it before the first byte.
     """
 
-    def __init__(self, pieces: Iterator[str], user_id: int | None) -> None:
+    def __init__(self, pieces: Iterator[str | bytes], user_id: int | None) -> None:
         self.pieces = pieces
         self.user_id = user_id
         with _lock:
@@ -96,8 +104,8 @@ class _Pieces:
     def __aiter__(self) -> "_Pieces":
         return self
 
-    async def __anext__(self) -> str:
-        piece: str | None = await sync_to_async(self._draw)()
+    async def __anext__(self) -> str | bytes:
+        piece: str | bytes | None = await sync_to_async(self._draw)()
         if piece is None:
             raise StopAsyncIteration
         return piece
@@ -107,7 +115,7 @@ class _Pieces:
         with _lock:
             _open.discard(self)
 
-    def _draw(self) -> str | None:
+    def _draw(self) -> str | bytes | None:
         with _drawing:
             try:
                 return next(self.pieces, None)
