@@ -50,6 +50,12 @@ def column_names() -> list[str]:
     return [*FIELDS, *definitions()]
 
 
+def column_labels() -> list[tuple[str, str]]:
+    """The same columns, each with what people call it."""
+    five = [(name, "SKU" if name == "sku" else name.capitalize()) for name in FIELDS]
+    return [*five, *((key, one.label) for key, one in definitions().items())]
+
+
 def export_lines(
     products: QuerySet[Product],
     *,

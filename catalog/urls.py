@@ -1,16 +1,25 @@
 from django.urls import path
 
-from catalog.views import bulk, change_sets, fields, product_list, products
+from catalog.views import bulk, change_sets, export_formats, exports, fields, product_list, products
 
 urlpatterns = [
     path("products/", product_list.product_list, name="product-list"),
     path("products/new/", products.product_new, name="product-new"),
-    path("products/export.csv", product_list.product_export, name="product-export"),
+    path("products/export/", exports.export_ask, name="product-export-ask"),
+    path("products/export.csv", exports.product_export, name="product-export"),
     path(
         "products/export.xlsx",
-        product_list.product_export,
+        exports.product_export,
         {"kind": "xlsx"},
         name="product-export-xlsx",
+    ),
+    path("export-formats/", export_formats.format_list, name="export-format-list"),
+    path("export-formats/new/", export_formats.format_new, name="export-format-new"),
+    path("export-formats/<int:pk>/", export_formats.format_detail, name="export-format-detail"),
+    path(
+        "export-formats/<int:pk>/delete/",
+        export_formats.format_delete,
+        name="export-format-delete",
     ),
     path("products/bulk/", bulk.bulk_ask, name="product-bulk-ask"),
     path("products/bulk/start/", bulk.bulk_start, name="product-bulk-start"),

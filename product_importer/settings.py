@@ -453,6 +453,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "product_importer.web.openapi.describe_errors",
         "product_importer.web.openapi.describe_parameters",
+        "catalog.api.openapi.describe_fields",
     ],
 }
 

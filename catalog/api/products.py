@@ -24,6 +24,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer
+from catalog.api.openapi import OWN_FIELDS
 from catalog.export import (
     XLSX,
     DoesNotFit,
@@ -77,8 +78,9 @@ EXPORTS = ("export", "export_xlsx")
 EXPORT_PARAMETERS = ("spreadsheet", "columns", "export_format", "currency", "format")
 
 
-OWN_VALUES: dict[str, Any] = {
+OWN_VALUES: dict[str, Any] = {  # catalog.api.openapi puts the fields that there are in its place
     "type": "object",
+    OWN_FIELDS: True,
     "additionalProperties": {
         "oneOf": [
             {"type": "string", "maxLength": DESCRIPTION_MAX_LENGTH},

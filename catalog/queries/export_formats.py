@@ -34,6 +34,17 @@ def ready_made_exports() -> list[KnownExport]:
     return [KnownExport(one.name, one.delimiter, one.columns(own)) for one in READY_MADE]
 
 
+def known_exports() -> list[KnownExport]:
+    """All formats by name: those that were made, then the ready-made ones that none hides."""
+    made = [_known(one) for one in ExportFormat.objects.all()]
+    names = {one.name.casefold() for one in made}
+    return [*made, *(one for one in ready_made_exports() if one.name.casefold() not in names)]
+
+
+def _known(made: ExportFormat) -> KnownExport:
+    return KnownExport(made.name, made.delimiter, stored_columns(made.columns), made.pk)
+
+
 def find_format(title: str) -> KnownExport:
     """The format of this name, in any case, or number. Raises ``NoSuchFormat``.
 
@@ -44,8 +55,7 @@ def find_format(title: str) -> KnownExport:
     if "\0" not in title:
         made = made.filter(name__iexact=title) if number is None else made.filter(pk=number)
         for one in made:
-            columns = stored_columns(one.columns)
-            return KnownExport(one.name, one.delimiter, columns, one.pk)
+            return _known(one)
     for ready in ready_made_exports():
         if ready.name.casefold() == title.casefold():
             return ready

@@ -149,6 +149,16 @@ _WORDS = {
 }
 
 
+def ways_of(definition: Definition) -> dict[str, str]:
+    """How a field can be filtered by, with the words for it: what stands behind its key."""
+    none = set()
+    if definition.type not in _TEXTS:
+        none.add("contains")
+    if definition.type not in _RANGES:
+        none |= {"gte", "lte"}
+    return {how: words for how, words in _WORDS.items() if how not in none}
+
+
 def own_filter_words(name: str, text: str, known: Mapping[str, Definition]) -> tuple[str, str]:
     """What a filter by an own field is called and what it says, as people read it.
 

@@ -6,13 +6,12 @@ from typing import Any
 from csp.decorators import csp_update
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
-from catalog.export import DoesNotFit, asked_layout, export_response, workbook_response
 from catalog.models import Field, PersonSettings
 from catalog.operations import personal
 from catalog.queries import products as queries
@@ -22,10 +21,8 @@ from catalog.queries.filters import FILTERS, BadFilter, active_filters, filtered
 from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
 from catalog.queries.pagination import LAST, check_ordering, get_page
 from catalog.queries.personal import settings_of
-from catalog.views.bulk_confirm import refused
 from catalog.views.endings import list_place, list_url
 from catalog.views.own_filter_inputs import filter_groups, other_own_filters
-from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 
 PAGE_SIZES = (25, 50, 100, 200)
 EDITABLE = ("sku", "name", "description", "price", "active")
@@ -39,7 +36,7 @@ _CHIP_WORDS = {
 may_see = permission_required("catalog.view_product", raise_exception=True)
 
 
-def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Let a page load images over TLS from anywhere: fields that are links to images.
 
     Their servers are whoever a supplier names. The browser alone fetches them, for the pages that
@@ -211,27 +208,6 @@ def _header(column: Column, state: dict[str, Any]) -> dict[str, Any]:
         "sorted": "ascending" if up else "descending" if down else "",
         "query": _query(state["kept"], ordering=f"-{name}" if up else None if down else name),
     }
-
-
-@require_GET
-@permission_required("catalog.export_product", raise_exception=True)
-def product_export(request: HttpRequest, kind: str = "csv") -> HttpResponseBase:
-    """The list as it is filtered, as a file that an import takes, or in an export format."""
-    try:
-        products = filtered_products(active_filters(request.GET))
-        layout = asked_layout(request.GET)
-    except BadFilter as error:
-        return refused(error)
-    user_id = request.user.pk
-    try:
-        if kind == "xlsx":
-            return workbook_response(products, user_id=user_id, layout=layout)
-        spreadsheet = bool(request.GET.get("spreadsheet"))
-        return export_response(products, spreadsheet=spreadsheet, user_id=user_id, layout=layout)
-    except DoesNotFit as error:
-        return HttpResponse(str(error), status=409, content_type="text/plain; charset=utf-8")
-    except TooManyDownloads as error:
-        return too_many_downloads(error)
 
 
 # --- What a person keeps ----------------------------------------------------------------
