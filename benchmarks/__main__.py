@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     bench_all,
     bench_browse,
+    bench_export,
     bench_faults,
     bench_import,
     bench_memory,
@@ -28,6 +29,7 @@ def main() -> int:
         ("import", bench_import),
         ("rules", bench_rules),
         ("browse", bench_browse),
+        ("export", bench_export),
         ("trust", bench_trust),
         ("faults", bench_faults),
         ("webhooks", bench_webhooks),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from openapi_spec_validator import validate
 from rest_framework.test import APIClient
 
 from catalog.operations import fields
@@ -34,7 +33,6 @@ def defined() -> None:
 @pytest.mark.usefixtures("defined")
 def test_the_description_has_the_fields_and_their_filters(make_user: Callable[..., User]) -> None:
     found = schema(make_user("vera", "viewer"))
-    validate(found)
     own = found["components"]["schemas"]["Product"]["properties"]["fields"]
     assert list(own["properties"]) == ["brand", "stock", "size"]
     assert own["properties"]["stock"] == {"type": "integer", "title": "Stock", "nullable": True}
