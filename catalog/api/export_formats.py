@@ -86,6 +86,7 @@ def _body(*required: str) -> dict[str, Any]:
             "type": "string",
             "minLength": 1,
             "maxLength": export_formats.NAME_MAX_LENGTH,
+            "pattern": r"^[^\x00-\x1f]*[^0-9\s\x00-\x1f][^\x00-\x1f]*$",  # not digits alone
         },
         "delimiter": {"type": "string", "enum": [*DELIMITERS]},
         "columns": _COLUMNS,

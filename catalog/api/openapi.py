@@ -68,19 +68,24 @@ def _value(definition: Definition) -> dict[str, Any]:
 
 def _add_filters(result: dict[str, Any], own: Mapping[str, Definition]) -> None:
     """Add ``fields.KEY`` and the ways that its type has to where products are listed."""
-    known = {
-        f"fields.{key}{'__' if how else ''}{how}": f"{one.label}{words}"
-        for key, one in own.items()
-        for how, words in ways_of(one).items()
-    }
+    known = {}
+    for key, one in own.items():
+        for how, words in ways_of(one).items():
+            name = f"fields.{key}{'__' if how else ''}{how}"
+            told = {"schema": _filter(one, how), "description": f"{one.label}{words}"}
+            known[name] = {"in": "query", "name": name, **told}
     if not known:
         return
-    schema = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
-    result["components"]["parameters"] = {
-        name: {"in": "query", "name": name, "schema": schema, "description": label}
-        for name, label in known.items()
-    }
+    result["components"]["parameters"] = known
     refs = [{"$ref": f"#/components/parameters/{name}"} for name in known]
     for path in _FILTERED:
         operation = result["paths"][path]["get"]
         operation["parameters"] = [*operation.get("parameters", []), *refs]
+
+
+def _filter(definition: Definition, how: str) -> dict[str, Any]:
+    if how == "isblank":
+        return {"type": "boolean"}
+    if how in ("in", "contains") or definition.type not in ("integer", "boolean", "date"):
+        return {"type": "string", "maxLength": FILTER_MAX_LENGTH}
+    return {name: part for name, part in _value(definition).items() if name in ("type", "format")}

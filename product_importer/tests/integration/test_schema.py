@@ -54,6 +54,11 @@ def rows(
     awaits = ImportJob.objects.filter(status="awaiting_review")
     wait_for(lambda: awaits.count() == len(reviews))
     wait_for(Attempt.objects.exists)
+    columns = [{"name": "id", "field": "sku"}]
+    exports = [
+        api.post("/api/v1/export-formats/", json={"name": name, "columns": columns}).json()["id"]
+        for name in ("One", "Two", "Three", "Four")
+    ]
     suppliers = [create_supplier(name=f"Supplier {n}", user=None).pk for n in range(4)]
     chats = [create_chat(name=f"Chat {n}", url=receiver).pk for n in range(4)]
     products = list(Product.objects.exclude(pk=edited.pk).values_list("pk", flat=True))
@@ -78,6 +83,8 @@ def rows(
             "deliveries": deliveries,
             "chats": chats[:2],
             "chats/DELETE": chats[2:],
+            "export-formats": exports[:1],
+            "export-formats/DELETE": exports[1:],
             "suppliers": suppliers[1:2],
             "suppliers/DELETE": suppliers[2:],
         },
