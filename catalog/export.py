@@ -194,6 +194,11 @@ def asked_layout(given: Mapping[str, str]) -> Layout:
     """
     names = asked_columns(given.get("columns", ""))
     title = given.get("export_format", "").strip()
+    currency = given.get("currency", "").strip()
+    try:
+        export_columns.with_currency((), currency)
+    except ColumnsError as error:
+        raise BadFilter({"currency": str(error)}) from None
     if names and title:
         raise BadFilter(
             {"export_format": "Choose columns or a format: a format has its own columns."}
@@ -205,7 +210,7 @@ def asked_layout(given: Mapping[str, str]) -> Layout:
     except NoSuchFormat as error:
         raise BadFilter({"export_format": str(error)}) from None
     try:
-        columns = export_columns.with_currency(found.columns, given.get("currency", "").strip())
+        columns = export_columns.with_currency(found.columns, currency)
     except ColumnsError as error:
         raise BadFilter({"currency": str(error)}) from None
     layout = Layout(columns, found.delimiter, slugify(found.name) or "products")

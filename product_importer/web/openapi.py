@@ -62,7 +62,7 @@ def describe_parameters(result: dict[str, Any], **options: Any) -> dict[str, Any
     """Say of the number in an address that it is one (another such hook).
 
     ``format``, with which the browsable pages override ``Accept``, is for people and left out. A
-    choice in a query may be empty, as forms send it: that is as good as not sent.
+    choice or a day in a query may be empty, as forms send it: that is as good as not sent.
     """
     for _, operation in _operations(result):
         parameters = operation.get("parameters", [])
@@ -73,6 +73,8 @@ def describe_parameters(result: dict[str, Any], **options: Any) -> dict[str, Any
             choices = one["schema"].get("enum") if one["in"] == "query" else None
             if choices and "" not in choices:
                 choices.append("")
+            if one["in"] == "query" and one["schema"].get("format") == "date":
+                one["schema"] = {"anyOf": [one["schema"], {"type": "string", "maxLength": 0}]}
     return result
 
 

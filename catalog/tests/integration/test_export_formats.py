@@ -78,6 +78,8 @@ def test_a_currency_that_a_format_leaves_open_is_asked_for() -> None:
     for wrong in ("", "euro", "€"):
         with pytest.raises(BadFilter, match="three letters"):
             asked_layout({"export_format": "Prices", "currency": wrong})
+    with pytest.raises(BadFilter, match="three letters"):
+        asked_layout({"currency": "0000"})
 
 
 def test_a_column_whose_field_was_retired_since_is_left_out() -> None:

@@ -63,7 +63,7 @@ def test_a_person_edits_what_a_shop_exported_and_imports_it_again(
 
     for label in FIELDS:
         page.goto("/fields/new/")
-        page.get_by_label("Label").fill(label)
+        page.get_by_role("textbox", name="Label", exact=True).fill(label)
         page.get_by_role("button", name="Make the field").click()
         page.wait_for_url("**/fields/")
     first = tmp_path / "products_export.csv"
