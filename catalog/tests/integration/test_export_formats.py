@@ -165,7 +165,9 @@ def test_a_format_that_there_is_not_is_told_with_those_that_there_are(manager: A
 
 
 def test_google_is_told_the_price_with_its_currency_and_what_is_in_stock() -> None:
-    define("Brand"), define("Stock", "integer"), define("GTIN", "gtin")
+    define("Brand")
+    define("Stock", "integer")
+    define("GTIN", "gtin")
     make("A", price="9.5", brand="Acme", stock=0, gtin="73513537")
     make("B", price="12", stock=3)
     header, *lines = exported(export_format="google merchant", currency="EUR")

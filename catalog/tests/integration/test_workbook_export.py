@@ -40,8 +40,11 @@ def make(sku: str, **data: Any) -> None:
 
 
 def test_texts_stay_texts_and_numbers_are_numbers() -> None:
-    define("GTIN", "gtin"), define("Stock", "integer"), define("Until", "date")
-    define("New", "boolean"), define("Sizes", "choices", choices=["S", "M"])
+    define("GTIN", "gtin")
+    define("Stock", "integer")
+    define("Until", "date")
+    define("New", "boolean")
+    define("Sizes", "choices", choices=["S", "M"])
     own = {"gtin": "0036000291452", "stock": 7, "until": "2026-03-02", "new": False}
     make("00017", price="12.5", description="=1+1", fields={**own, "sizes": ["S", "M"]})
     header, row = cells()
