@@ -52,7 +52,8 @@ def _without_parameters(expression: Any) -> str:
     query = Product.objects.all().query
     compiler = query.get_compiler(connection=connection)
     sql, params = compiler.compile(expression.resolve_expression(query))
-    return str(connection.ops.compose_sql(sql, params))
+    postgres: Any = connection.ops
+    return str(postgres.compose_sql(sql, params))
 
 
 def has_index(definition: Definition) -> bool:
