@@ -6,7 +6,7 @@ from typing import Any
 from csp.decorators import csp_update
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
@@ -36,7 +36,7 @@ _CHIP_WORDS = {
 may_see = permission_required("catalog.view_product", raise_exception=True)
 
 
-def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
     """Let a page load images over TLS from anywhere: fields that are links to images.
 
     Their servers are whoever a supplier names. The browser alone fetches them, for the pages that

@@ -391,10 +391,8 @@ def is_outdated(job: ImportJob) -> bool:
 
 def _takes_other_values(staged: Definition, now: Definition) -> bool:
     """A list that has grown since takes what it took: the import itself may have added to it."""
-    alike = {"label": "", "required": False, "choices": ()}
-    if replace(now, **alike) != replace(staged, **alike):
-        return True
-    return not set(staged.choices) <= set(now.choices)
+    was, is_now = (replace(one, label="", required=False, choices=()) for one in (staged, now))
+    return was != is_now or not set(staged.choices) <= set(now.choices)
 
 
 def stage_again(job: ImportJob) -> None:
