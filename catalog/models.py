@@ -58,6 +58,9 @@ class ChangeSet(models.Model):
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
     deleted = models.PositiveIntegerField(default=0)
+    # Whose file it was, of an import: the number of the supplier (the app "imports" has them). What
+    # it created is what that supplier brought in (docs/decisions/0032-who-brought-a-product-in.md).
+    supplier = models.BigIntegerField(null=True, blank=True, editable=False)
     # Of a bulk act: which products ("filters" or "ids", "up_to" the highest id of then) and
     # the values that they get; how many there were when it was asked for.
     request = models.JSONField(default=dict, blank=True)
@@ -111,6 +114,11 @@ class ChangeSet(models.Model):
                 fields=["finished_at"],
                 condition=models.Q(cleared_at=None),
                 name="catalog_changeset_uncleared",
+            ),
+            models.Index(
+                fields=["supplier"],
+                condition=models.Q(supplier__isnull=False),
+                name="catalog_changeset_supplier",
             ),
         ]
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.files.storage import Storage, storages
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Lower
@@ -35,10 +36,48 @@ def table_path(job: "ImportJob", filename: str) -> str:
     return f"{folder}/{name.partition('.')[0][-80:]}.table.csv"
 
 
+def percent(usual: int, help_text: str, *, most: int = 100) -> Any:
+    """A bound in per cent; empty: none."""
+    return models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        default=usual,
+        db_default=usual,
+        validators=[MaxValueValidator(most)],
+        help_text=f"{help_text}, in per cent; empty: any number",
+    )
+
+
 class Supplier(models.Model):
-    """Who sends files. Its formats say how they are read."""
+    """Who sends files. Its formats say how they are read.
+
+    Its stop rules say what is usual: an import within them applies by itself, one outside waits
+    for a review (``imports.pipeline.stop_rules``).
+    """
 
     name = models.CharField(max_length=NAME_MAX_LENGTH)
+    stop_refused = percent(5, "refused records, of all")
+    stop_missing = percent(10, "products that a full list lacks, of those the supplier brought in")
+    stop_price_change = percent(20, "a price that changes by more counts", most=1000)
+    stop_price_share = percent(10, "such prices, of the products that have one")
+    stop_created = percent(50, "new products, of all in the file, after the first import")
+    stop_fewer = percent(20, "records fewer than in the last import")
+    stop_age = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        default=30,
+        db_default=30,
+        validators=[MaxValueValidator(3650)],
+        help_text="days since the file was last changed, where that is known; empty: any number",
+    )
+    stop_columns = models.BooleanField(
+        default=True, db_default=True, help_text="other columns than in the last import"
+    )
+    second_person = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="who uploaded a file cannot apply its review: somebody else has to",
+    )
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -58,6 +97,11 @@ class Supplier(models.Model):
         return self.name
 
 
+def deactivate() -> dict[str, Any]:
+    """What usually becomes of a product that a full list lacks."""
+    return {"action": "deactivate"}
+
+
 class Format(models.Model):
     """How one kind of a supplier's files is read: its newest version.
 
@@ -70,6 +114,15 @@ class Format(models.Model):
     name = models.CharField(max_length=NAME_MAX_LENGTH)
     version = models.PositiveIntegerField(default=1)
     ready_made = models.BooleanField(default=False, editable=False)
+    full_list = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="such a file is the supplier's whole list: what it lacks is gone",
+    )
+    # What becomes of a product that a full list lacks (imports.operations.suppliers.clean_missing).
+    if_missing = models.JSONField(
+        default=deactivate, db_default=models.Value({"action": "deactivate"}, models.JSONField())
+    )
     rules = models.JSONField(help_text="imports.mapping.rules.Rules, of the newest version")
     columns = models.JSONField(default=list, help_text="the columns' names in such a file")
     # Of the columns' names (imports.mapping.matching.fingerprint); blank: never recognised by them.
@@ -253,6 +306,20 @@ class ImportJob(models.Model):
     on_unclear = models.CharField(
         max_length=10, choices=OnUnclear, default=OnUnclear.FAIL, db_default="fail"
     )
+    # Whether its file is the supplier's whole list, and what becomes of what it lacks: as asked
+    # for, or else as its format says when its columns are matched. ``missing_off`` is a sentence
+    # why it is not looked for, once the file is read (imports.pipeline.missing).
+    full_list = models.BooleanField(null=True, blank=True)
+    if_missing = models.JSONField(null=True, blank=True)
+    missing_off = models.TextField(blank=True, default="", db_default="")
+    missing = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="products that the full list lacked, dealt with; in none of the other counts",
+    )
+    file_modified_at = models.DateTimeField(
+        null=True, help_text="when the file was last changed where it comes from, if it is known"
+    )
     # Of one that awaits its mapping: the rules as they were found, and the questions.
     found = models.JSONField(default=dict, db_default={})
     mends = models.ForeignKey(
@@ -296,6 +363,7 @@ class ImportJob(models.Model):
     # whenever that changes, so that nobody applies another choice than the one that he saw.
     left_out_created = models.PositiveIntegerField(default=0, db_default=0)
     left_out_updated = models.PositiveIntegerField(default=0, db_default=0)
+    left_out_missing = models.PositiveIntegerField(default=0, db_default=0)
     review_version = models.PositiveIntegerField(default=0, db_default=0)
 
     warnings = models.JSONField(default=list)
@@ -455,12 +523,45 @@ class ImportJob(models.Model):
         counts = dict(self.shown["counts"])
         counts["created"] -= self.left_out_created
         counts["updated"] -= self.left_out_updated
-        counts["skipped"] += self.left_out
+        counts["skipped"] += self.left_out_created + self.left_out_updated
+        if "missing" in counts:
+            counts["missing"] -= self.left_out_missing
         return counts
 
     @property
     def left_out(self) -> int:
-        return self.left_out_created + self.left_out_updated
+        return self.left_out_created + self.left_out_updated + self.left_out_missing
+
+    @property
+    def looks_for_missing(self) -> bool:
+        """Whether products that its supplier brought in, and that its file lacks, are dealt with.
+
+        Known once the file is read. Without a supplier, be it deleted meanwhile, there are none.
+        """
+        return bool(self.full_list) and self.supplier_id is not None and not self.missing_off
+
+    @property
+    def missing_action(self) -> str:
+        """What becomes of those: deactivate, delete, or set (a field)."""
+        return str((self.if_missing or deactivate())["action"])
+
+    @property
+    def missing_done(self) -> str:
+        """The same of those that it has dealt with, in words."""
+        what = self.if_missing or deactivate()
+        done = {"deactivate": "deactivated", "delete": "deleted"}
+        return done.get(what["action"]) or f"{what['field']} set to {what['value']}"
+
+    @property
+    def shown_changes(self) -> int:
+        """How many products of its review would be changed, without what is left out."""
+        counts = self.shown_counts
+        return int(sum(counts.get(name, 0) for name in ("created", "updated", "missing")))
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it has changed anything in the catalogue so far."""
+        return bool(self.created or self.updated or self.missing)
 
     @property
     def has_file(self) -> bool:
@@ -594,6 +695,9 @@ class RowError(models.Model):
     record = models.JSONField(help_text="the cells as read")  # without blank ones at the end
     while_applying = models.BooleanField(
         default=False, help_text="refused by the catalogue, not by the reader"
+    )
+    sku = models.TextField(
+        null=True, help_text="of a full list, where it could be read: that product is listed"
     )
     mended = models.JSONField(null=True, help_text="its cells as somebody mended them")
     is_mended = models.BooleanField(
@@ -788,6 +892,7 @@ def job_snapshot(job: ImportJob) -> dict[str, Any]:
         "format_version": job.format_version,
         "checks": job.checks,
         "mends": job.mends_id,
+        "full_list": bool(job.full_list),
         "total_records": job.total_records,
         "processed_records": job.processed_records,
         "created": job.created,
@@ -796,6 +901,7 @@ def job_snapshot(job: ImportJob) -> dict[str, Any]:
         "superseded": job.superseded,
         "skipped": job.skipped,
         "rejected": job.rejected,
+        "missing": job.missing,
         "warnings": job.warnings,
         "error": job.error,
         "created_at": moment(job.created_at),

@@ -39,9 +39,15 @@ urlpatterns = [
     path("notices/chats/<int:pk>/test/", notices.chat_test, name="chat-test"),
     path("suppliers/", suppliers.supplier_list, name="supplier-list"),
     path("suppliers/<int:pk>/", suppliers.supplier_detail, name="supplier-detail"),
+    path("suppliers/<int:pk>/settings/", suppliers.supplier_settings, name="supplier-settings"),
     path("suppliers/<int:pk>/delete/", suppliers.supplier_delete, name="supplier-delete"),
     path("suppliers/<int:pk>/upload/", suppliers.format_upload, name="format-upload"),
     path("suppliers/formats/<int:pk>/", suppliers.format_detail, name="format-detail"),
+    path(
+        "suppliers/formats/<int:pk>/full-list/",
+        suppliers.format_full_list,
+        name="format-full-list",
+    ),
     path("suppliers/formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
     path("suppliers/formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
 ]

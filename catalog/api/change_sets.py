@@ -43,6 +43,7 @@ class ChangeSetSerializer(serializers.ModelSerializer[ChangeSet]):
             "created_at",
             "finished_at",
             "expired_at",
+            "supplier",
         ]
         read_only_fields = fields
 

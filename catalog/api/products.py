@@ -384,6 +384,9 @@ _FILTERS = [
     OpenApiParameter(
         "change_set", int, description="created or updated by the change set of this number"
     ),
+    OpenApiParameter(
+        "supplier", int, description="brought in by the supplier of this number: it created them"
+    ),
 ]
 _LAYOUT = [
     OpenApiParameter(

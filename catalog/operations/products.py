@@ -122,6 +122,16 @@ def tell_changed(
     )
 
 
+def tell_chosen(cursor: CursorWrapper, change_set_id: int, ids: list[int]) -> None:
+    """Tell of products that a change set is about to delete."""
+    record_changed_products(
+        cursor,
+        change_set_id=change_set_id,
+        source_sql=upsert.CHOSEN.format(where="id = ANY (%s)"),
+        params=(ids,),
+    )
+
+
 def close_change_set(change_set_id: int, *, status: ChangeSet.Status, error: str = "") -> None:
     """End a large act, so that the next one has its turn."""
     ChangeSet.objects.filter(pk=change_set_id).update(
@@ -370,7 +380,16 @@ def bring_back_product(*, product_id: int, actor: User | None) -> Product:
     removed = queries.removed_product(product_id)
     if removed is None or Product.objects.filter(pk=product_id).exists():
         raise Product.DoesNotExist
-    change_set = _finished(ChangeSet.Kind.CREATE, actor, created=1, request={"sku": removed.sku})
+    brought = ChangeSet.objects.filter(pk=removed.created_in or 0)
+    change_set = _finished(
+        ChangeSet.Kind.CREATE,
+        actor,
+        created=1,
+        request={"sku": removed.sku},
+        supplier=brought.values_list(
+            "supplier", flat=True
+        ).first(),  # who brought it in the first time
+    )
     product = Product(
         pk=product_id,
         version=removed.version + 1,

@@ -12,6 +12,7 @@ from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.queries.fields import definitions
 from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
 from catalog.queries.products import FieldChange, HistoryEntry, with_values_after
+from product_importer.common.parsing import whole_number
 from product_importer.common.wording import value_text
 
 FILTER_LABELS = {
@@ -26,6 +27,7 @@ FILTER_LABELS = {
     "changed_from": "Changed from",
     "changed_to": "Changed to",
     "change_set": "From change",
+    "supplier": "Brought in by",
 }
 _ACTIVE_WORDS = {"true": "active", "false": "inactive"}
 # What was done and what is being done, for each kind of bulk act.
@@ -72,11 +74,22 @@ def filters_in_words(filters: dict[str, Any]) -> str:
             words.append(f"matching “{value}”")
         elif name == "active":
             words.append("that are " + _ACTIVE_WORDS.get(str(value).lower(), str(value)))
+        elif name == "supplier":
+            words.append(f"that {supplier_name(value) or f'supplier {value}'} brought in")
         elif name == "price":
             words.append("without a price")
         else:
             words.append(f"with {FILTER_LABELS.get(name, name)} “{value}”")
     return ", ".join(words)
+
+
+def supplier_name(number: Any) -> str:
+    """The name of a supplier, by its number; blank for one that was deleted since."""
+    supplier_id = whole_number(str(number))
+    if supplier_id is None:
+        return ""
+    imports = ChangeSet.objects.filter(supplier=supplier_id, importjob__supplier=supplier_id)
+    return imports.values_list("importjob__supplier__name", flat=True).first() or ""
 
 
 def price_in_words(change: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from catalog.field_values import SEPARATOR
-from catalog.models import Change, Product
+from catalog.models import Change, ChangeSet, Product
 from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
 from catalog.values import clean_typed_price
 from product_importer.common.parsing import whole_number
@@ -100,6 +100,19 @@ def _of_change_set(name: str, text: str) -> Q:
     return Q(created_in=number) | Q(pk__in=updated)
 
 
+def _of_supplier(name: str, text: str) -> Q:
+    """What a supplier brought in: its imports created it, whoever changed it since."""
+    number = whole_number(text)
+    if number is None:
+        raise BadFilter({name: f"“{text[:40]}” is not the number of a supplier."})
+    return brought_in_by(number)
+
+
+def brought_in_by(supplier_id: int) -> Q:
+    """The products that a supplier brought in (of change sets, see ``ChangeSet.supplier``)."""
+    return Q(created_in__in=ChangeSet.objects.filter(supplier=supplier_id).order_by().values("id"))
+
+
 _CONDITIONS: dict[str, Callable[[str, str], Q]] = {
     "price_min": _price_from,
     "price_max": _price_to,
@@ -107,6 +120,7 @@ _CONDITIONS: dict[str, Callable[[str, str], Q]] = {
     "changed_from": _changed_from,
     "changed_to": _changed_to,
     "change_set": _of_change_set,
+    "supplier": _of_supplier,
 }
 FILTERS = ("q", "sku", "name", "description", "active", *_CONDITIONS)
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -129,7 +143,7 @@ def filtered_products(
 
     ``given`` maps names of filters to text (``active`` to true or false, ``price`` to none,
     ``price_min`` and ``price_max`` to prices, ``changed_from`` and ``changed_to`` to days,
-    ``change_set`` to a number); ``also`` names what
+    ``change_set`` and ``supplier`` to a number); ``also`` names what
     else may stand there. Text is literal: no character in it has a meaning. Raises
     ``BadFilter`` for an unknown name if ``strict``, and for a value that cannot be.
     """

@@ -5,7 +5,9 @@ It may see something where there is nothing, and then all records are compared
 and the figures.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
@@ -39,7 +41,8 @@ ZEROS_LOST = """
 WIPED_SHARE = 20  # one in so many of the prices that were there
 
 _LOOK_AT_RECORDS = f"""
-SELECT count(*) FILTER (WHERE {_DAMAGED}), count(*) FILTER (WHERE {ODD.format(sku="sku")})
+SELECT count(*) FILTER (WHERE {_DAMAGED}), count(*) FILTER (WHERE {ODD.format(sku="sku")}),
+       count(*), count(*) - count(name)
 FROM {{table}}
 """
 _LOOK_AT_ZEROS = f"""
@@ -72,14 +75,21 @@ ALIKE = f"""
 """
 _LOOK_AT_LIKENESS = f"SELECT EXISTS ({ALIKE})"
 _STORED_ODD = f"SELECT EXISTS (SELECT FROM catalog_product WHERE {ODD.format(sku='sku')})"
+# With what a supplier's stop rules ask: of a full list also the products that it lacks, which the
+# same join tells.
 _LOOK_AT_VALUES = f"""
 SELECT count(*) FILTER (WHERE {TENFOLD.format(old="stored.price", new="record.price")}),
-       count(stored.price),
-       count(stored.price) FILTER (WHERE record.price IS NULL),
-       count(*),
-       count(*) FILTER (WHERE stored.name <> record.name)
-FROM {{table}} AS record JOIN catalog_product AS stored ON lower(stored.sku) = lower(record.sku)
+       count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
+       count(stored.price) FILTER (WHERE record.sku IS NOT NULL AND record.price IS NULL),
+       count(record.sku),
+       count(*) FILTER (WHERE stored.name <> record.name),
+       {{moved}}, {{missing}}, {{brought_in}}
+FROM {{table}} AS record {{join}} JOIN catalog_product AS stored
+  ON lower(stored.sku) = lower(record.sku)
 """
+_MOVED = """count(*) FILTER (
+    WHERE abs(record.price - stored.price) * 100 > %(more_than)s * stored.price)"""
+_BROUGHT_IN = "stored.created_in_id = ANY (%(brought_in)s) AND {condition}"
 # As the sessions of workers run it, a join of half a million records on either side: one plan
 # that needs no statistics of the new table, and no other process to help, which takes as long.
 _LOOK_SETTINGS = """
@@ -90,6 +100,40 @@ SET LOCAL enable_nestloop = off;
 """
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a look saw of a supplier's file: no less than what is unusual, of all that it met.
+
+    ``met`` products are in the catalogue, ``priced`` of them with a price, ``moved`` with one that
+    moves by more than was asked; ``nameless`` records have no name. A full list lacks ``missing``
+    of the products that were ``brought_in``.
+    """
+
+    records: int
+    nameless: int
+    met: int = 0
+    priced: int = 0
+    moved: int = 0
+    missing: int = 0
+    brought_in: int = 0
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual for a supplier, by ``is_unusual``.
+
+    ``more_than`` is the change of a price in per cent that counts, if any does. Of a full list,
+    ``brought_in`` are the change sets of what its supplier brought in; ``condition`` is one on
+    the products ``stored`` among them, with ``params``.
+    """
+
+    is_unusual: Callable[[Seen], bool]
+    more_than: int | None = None
+    brought_in: Sequence[int] = ()
+    condition: str = "true"
+    params: dict[str, Any] | None = None
+
+
 def looks_unusual(
     cursor: CursorWrapper,
     *,
@@ -97,21 +141,25 @@ def looks_unusual(
     fields: Collection[str],
     may_create: bool,
     may_update: bool,
+    usual: Usual | None = None,
 ) -> bool:
     """Whether staged records may do what a shopkeeper would want to know before it happens.
 
     ``table`` has ``line, sku, name, price``, with an index on ``lower(sku)``; ``fields`` are the
-    columns that the file has. All records count here, those that a later line replaces too, and
-    shares (of prices, of names) are taken for too large from half of their bound on: who finds
-    them so compares what counts. Run inside a transaction.
+    columns that the file has; ``usual`` is asked of a supplier's file besides. All records count
+    here, those that a later line replaces too, and shares (of prices, of names) are taken for too
+    large from half of their bound on: who finds them so compares what counts. Run inside a
+    transaction.
     """
     cursor.execute("SET LOCAL jit = off")
     cursor.execute("SELECT EXISTS (SELECT FROM catalog_product)")
     stored = bool(cursor.fetchone()[0])
     cursor.execute(_LOOK_AT_RECORDS.format(table=table))
-    damaged, odd = cursor.fetchone()
-    if damaged or not stored:
-        return bool(damaged)
+    damaged, odd, records, nameless = cursor.fetchone()
+    if damaged:
+        return True
+    if not stored:
+        return usual is not None and usual.is_unusual(Seen(records, nameless))
     if may_create:
         cursor.execute(_LOOK_AT_ZEROS.format(table=table))
         if cursor.fetchone()[0]:
@@ -121,11 +169,36 @@ def looks_unusual(
             cursor.execute(_LOOK_AT_LIKENESS.format(table=table))
             if cursor.fetchone()[0]:
                 return True
-    if not may_update or not {"price", "name"} & set(fields):
+    looks = set(fields) & {"price", "name"} if may_update else set()
+    if not looks and usual is None:
         return False
-    cursor.execute(_LOOK_SETTINGS)
-    cursor.execute(_LOOK_AT_VALUES.format(table=table))
-    tenfold, priced, wiped, met, renamed = cursor.fetchone()
-    if "price" in fields and (tenfold or wiped * WIPED_SHARE * 2 > priced):
+    tenfold, priced, wiped, met, renamed, *more = _look_at_values(cursor, table, usual)
+    if "price" in looks and (tenfold or wiped * WIPED_SHARE * 2 > priced):
         return True
-    return "name" in fields and met > 1 and renamed * 4 > met
+    if "name" in looks and met > 1 and renamed * 4 > met:
+        return True
+    if usual is None:
+        return False
+    moved, missing, brought_in = more
+    moved = moved if "price" in looks else 0
+    return usual.is_unusual(Seen(records, nameless, met, priced, moved, missing, brought_in))
+
+
+def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> tuple[int, ...]:
+    cursor.execute(_LOOK_SETTINGS)
+    parts = {"join": "", "moved": "0", "missing": "0", "brought_in": "0"}
+    if usual and usual.more_than is not None:
+        parts["moved"] = _MOVED
+    if usual and usual.brought_in:
+        brought_in = _BROUGHT_IN.format(condition=usual.condition)
+        parts |= {
+            "join": "RIGHT",
+            "missing": f"count(*) FILTER (WHERE record.sku IS NULL AND {brought_in})",
+            "brought_in": f"count(*) FILTER (WHERE {brought_in})",
+        }
+    params: dict[str, Any] = {}
+    if usual:
+        params = {"more_than": usual.more_than, "brought_in": list(usual.brought_in)}
+        params |= usual.params or {}
+    cursor.execute(_LOOK_AT_VALUES.format(table=table, **parts), params)
+    return tuple(cursor.fetchone())

@@ -42,6 +42,7 @@ CREATE TABLE {table} (
 """
 
 CREATED, UPDATED = "c", "u"
+MISSING = "m"  # a product that a full list lacks (catalog.sql.missing)
 ALL_FIELDS = 31  # of a created product
 FLAG_TENFOLD = 1  # the price moves tenfold, up or down
 FLAG_SCIENTIFIC = 2  # the SKU looks like 1.23E+12: what a spreadsheet makes of a long number

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from catalog.models import Field, PersonSettings
 from catalog.operations import personal
 from catalog.queries import products as queries
-from catalog.queries.acts import FILTER_LABELS
+from catalog.queries.acts import FILTER_LABELS, supplier_name
 from catalog.queries.columns import Column, all_columns, first_columns, known_columns, moved
 from catalog.queries.filters import FILTERS, BadFilter, active_filters, filtered_products
 from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
@@ -130,7 +130,8 @@ def _chips(
         if name.startswith(OWN_PREFIX):
             label, value = own_filter_words(name, text, known)
         else:
-            label, value = FILTER_LABELS[name], _CHIP_WORDS.get((name, text), text)
+            name_of = supplier_name(text) if name == "supplier" else ""
+            label, value = FILTER_LABELS[name], name_of or _CHIP_WORDS.get((name, text), text)
         chips.append({"label": label, "value": value, "without": _query(kept, **{name: None})})
     return chips
 

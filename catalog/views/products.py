@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from catalog.models import ChangeSet, Product, RemovedProduct
 from catalog.operations import products as operations
 from catalog.queries import products as queries
+from catalog.queries.acts import supplier_name
 from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.personal import settings_of
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
@@ -107,6 +108,7 @@ def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "title": product.sku,
             "place": place,
             "back": list_url(place),
+            **_supplier(product),
             **_history(request, product),
             **context,
         },
@@ -118,6 +120,12 @@ def _page(pk: int, place: str) -> str:
     """The address of a product's page that knows the way back to the list."""
     query = f"?{urlencode({'back': place})}" if place else ""
     return reverse("product-detail", args=[pk]) + query
+
+
+def _supplier(product: Product) -> dict[str, Any]:
+    """Who brought a product in, if it was a supplier; ``supplier_name`` is blank once deleted."""
+    number = product.created_in.supplier if product.created_in else None
+    return {"supplier": number, "supplier_name": supplier_name(number)}
 
 
 def _history(request: HttpRequest, product: Product | RemovedProduct) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "format_version",
             "checks",
             "mends",
+            "full_list",
             "total_records",
             "processed_records",
             "created",
@@ -31,6 +32,7 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "superseded",
             "skipped",
             "rejected",
+            "missing",
             "warnings",
             "error",
             "created_at",
@@ -44,6 +46,9 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
         choices=["", *ImportJob.Stage.values],
         read_only=True,
         help_text="blank before a worker has begun",
+    )
+    full_list = serializers.BooleanField(
+        read_only=True, help_text="the file is its supplier's whole list, as far as is known yet"
     )
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
 

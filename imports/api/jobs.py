@@ -74,6 +74,14 @@ class Gone(exceptions.APIException):
 
 REVIEW = "Wait before applying, and show what would change."
 REVIEW_IF_KNOWN = "The same, if the very same file was imported before."
+FULL_LIST = (
+    "The file is its supplier's whole list: products that the supplier brought in and that it "
+    "lacks are deactivated, or what its format says. Without it, as the format says."
+)
+FILE_MODIFIED_AT = (
+    "When the file was last changed where it comes from: its supplier's stop rules may say that it "
+    "is too old."
+)
 CHECKS = (
     "What becomes of an import whose changes look unusual (damaged SKUs, prices that move "
     "tenfold or are taken away, other names): it waits at `awaiting_review` with the reasons in "
@@ -103,6 +111,20 @@ class Flag(serializers.BooleanField):
 )
 class FormFlag(Flag):
     """True or false in a form, where it is a word; a field that was left empty is false."""
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": _WORDS}, {"type": "null"}]}
+)
+class MaybeFlag(serializers.BooleanField):
+    """True, false, a word for it, or nothing."""
+
+
+@extend_schema_field(
+    {"type": "string", "pattern": f"^({'|'.join(_WORDS)})?$", "maxLength": max(map(len, _WORDS))}
+)
+class MaybeFormFlag(MaybeFlag):
+    """The same in a form, where nothing is an empty word."""
 
 
 RULES_MAX_LENGTH = 2_000_000  # characters: a table of values may have 10,000 words
@@ -138,9 +160,9 @@ class FormRules(RulesField):
 class FormatField(serializers.CharField):
     """A format by its id or its names."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def run_validation(self, data: Any = serializers.empty) -> Any:
         try:
-            return find_format(super().to_internal_value(data))
+            return find_format(super().run_validation(data))  # its bounds are those of a text
         except NoFormat as error:
             raise serializers.ValidationError(str(error), code="does_not_exist") from error
 
@@ -158,6 +180,8 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
     )
     review = Flag(default=False, help_text=REVIEW)
     review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
+    full_list = MaybeFlag(required=False, allow_null=True, help_text=FULL_LIST)
+    file_modified_at = serializers.DateTimeField(required=False, help_text=FILE_MODIFIED_AT)
     format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
     rules = RulesField(required=False, help_text=RULES)
     on_unclear = serializers.ChoiceField(
@@ -171,6 +195,7 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
 class FileSerializer(JobOptionsSerializer):
     review = FormFlag(default=False, help_text=REVIEW)
     review_if_known = FormFlag(default=False, help_text=REVIEW_IF_KNOWN)
+    full_list = MaybeFormFlag(required=False, allow_null=True, help_text=FULL_LIST)
     rules = FormRules(required=False, binary=True, help_text=RULES)
     file = serializers.FileField(
         allow_empty_file=True,
@@ -195,8 +220,10 @@ class RowErrorSerializer(serializers.ModelSerializer[RowError]):
 
 class DiffRowSerializer(serializers.Serializer[Any]):
     sku = serializers.CharField()
-    line = serializers.IntegerField(help_text="of the record in the file")
-    action = serializers.ChoiceField(choices=["created", "updated"])
+    line = serializers.IntegerField(
+        allow_null=True, help_text="of the record in the file; null for what it lacks"
+    )
+    action = serializers.ChoiceField(choices=["created", "updated", "missing"])
     name = serializers.CharField(allow_blank=True)
     price_change = serializers.CharField(
         allow_null=True, help_text="in per cent with one decimal; from 0, `Infinity`"
@@ -336,7 +363,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
         description="`counts` are those of all records; `results` the created and updated products "
         "in the order of their SKUs.",
         parameters=[
-            OpenApiParameter("action", str, enum=["created", "updated"]),
+            OpenApiParameter("action", str, enum=["created", "updated", "missing"]),
             OpenApiParameter(
                 "field", str, enum=list(FILTERED), description="updates of this field"
             ),
@@ -391,7 +418,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
                 "results": [
                     {
                         "sku": row.sku,
-                        "line": row.line,
+                        "line": row.line if row.line > 0 else None,
                         "action": row.action,
                         "name": row.name,
                         "price_change": _per_cent(row.move),
@@ -408,6 +435,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
     @extend_schema(
         summary="Apply what was reviewed",
         request=None,
+        description="403 where its supplier is set to a second person, and you uploaded the file.",
         responses={202: JobSerializer, 409: ErrorSerializer},
     )
     @action(detail=True, methods=["post"], pagination_class=None)
@@ -435,6 +463,8 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
     def _act(self, operation: Callable[..., ImportJob], **options: Any) -> Response:
         try:
             job = operation(job_id=self.get_object().pk, **options)
+        except operations.SecondPerson as error:
+            raise exceptions.PermissionDenied(str(error)) from error
         except operations.Refused as error:
             raise Refusal(str(error)) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)

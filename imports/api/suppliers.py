@@ -1,10 +1,12 @@
 """The API of the suppliers and their formats."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import serializers, status, viewsets
+from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +18,7 @@ from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     ErrorSerializer,
     HasPermission,
+    JSONBoolean,
     JSONParser,
     JSONText,
     NewestFirst,
@@ -34,17 +37,48 @@ CRUD = {
 }
 
 
+def bound(name: str, help_text: str) -> WholeNumber:
+    """A stop rule; null: any number is usual."""
+    most = operations.STOP_RULES[name]
+    return WholeNumber(
+        required=False, allow_null=True, min_value=0, max_value=most, help_text=help_text
+    )
+
+
 class SupplierSerializer(serializers.ModelSerializer[Supplier]):
     class Meta:
         model = Supplier
-        fields = ["id", "name", "created_at"]
+        fields = ["id", "name", *operations.SETTINGS, "created_at"]
         read_only_fields = ["id", "created_at"]
 
     name = JSONText(max_length=NAME_MAX_LENGTH)
+    stop_refused = bound("stop_refused", "Per cent of the records that may be refused.")
+    stop_missing = bound(
+        "stop_missing", "Per cent of what the supplier brought in that a full list may lack."
+    )
+    stop_price_change = bound(
+        "stop_price_change", "A price that changes by more than so many per cent counts."
+    )
+    stop_price_share = bound("stop_price_share", "Per cent of the prices that may do so.")
+    stop_created = bound(
+        "stop_created", "Per cent of the products in a file that may be new, but for the first."
+    )
+    stop_fewer = bound("stop_fewer", "Per cent of records fewer than in the last import.")
+    stop_age = bound("stop_age", "Days since the file was last changed, where that is known.")
+    stop_columns = JSONBoolean(
+        required=False, help_text="Whether other columns than last time stop it."
+    )
+    second_person = JSONBoolean(
+        required=False, help_text="Whether somebody else than who uploaded a file has to apply it."
+    )
 
 
 class RulesField(serializers.DictField):
     """Rules as an object; the operation knows which there are."""
+
+
+class IfMissingField(serializers.DictField):
+    """An action as an object; the operation knows which there are."""
 
 
 class FormatSerializer(serializers.ModelSerializer[Format]):
@@ -57,6 +91,8 @@ class FormatSerializer(serializers.ModelSerializer[Format]):
             "version",
             "rules",
             "columns",
+            "full_list",
+            "if_missing",
             "ready_made",
             "last_used_at",
             "created_at",
@@ -77,6 +113,16 @@ class FormatSerializer(serializers.ModelSerializer[Format]):
         required=False,
         max_length=operations.MAX_COLUMNS,
         help_text="The names of the columns, by which a file is recognised.",
+    )
+    full_list = JSONBoolean(
+        required=False,
+        help_text="Such a file is the supplier's whole list: products that it brought in and that "
+        "the file lacks are dealt with.",
+    )
+    if_missing = IfMissingField(
+        required=False,
+        help_text="What becomes of those: an action (deactivate, delete, set); set takes a field "
+        "(its key) and a value.",
     )
 
 
@@ -141,30 +187,48 @@ class SupplierViewSet(Explained, viewsets.ReadOnlyModelViewSet[Supplier]):
     serializer_class = SupplierSerializer
     permissions_of = CRUD
 
-    def _name(self, request: Request) -> str:
-        given = SupplierSerializer(data=request.data)
+    def _given(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        """The values; what is usual for a supplier takes a permission of its own."""
+        given = SupplierSerializer(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
-        return str(given.validated_data["name"])
+        values: dict[str, Any] = dict(given.validated_data)
+        if values.keys() - {"name"} and not request.user.has_perm("imports.change_supplier"):
+            raise exceptions.PermissionDenied(
+                "What is usual for a supplier, and who applies what is not, managers decide."
+            )
+        return values
 
     @extend_schema(summary="Add a supplier", responses={201: SupplierSerializer})
+    @transaction.atomic
     def create(self, request: Request) -> Response:
-        supplier = operations.create_supplier(name=self._name(request), user=actor_of(request))
+        values, user = self._given(request), actor_of(request)
+        supplier = operations.create_supplier(name=values.pop("name"), user=user)
+        supplier = operations.change_settings(supplier_id=supplier.pk, user=user, **values)
         return Response(SupplierSerializer(supplier).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Rename a supplier")
-    def update(self, request: Request, pk: str) -> Response:
-        supplier = operations.rename_supplier(
-            supplier_id=self.get_object().pk, name=self._name(request)
+    @extend_schema(summary="Rename a supplier, and say what is usual for it")
+    @transaction.atomic
+    def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
+        supplier_id, values = self.get_object().pk, self._given(request, partial=partial)
+        if "name" in values:
+            operations.rename_supplier(supplier_id=supplier_id, name=values.pop("name"))
+        supplier = operations.change_settings(
+            supplier_id=supplier_id, user=actor_of(request), **values
         )
         return Response(SupplierSerializer(supplier).data)
 
-    @extend_schema(summary="Rename a supplier")
+    @extend_schema(summary="Change some of it")
     def partial_update(self, request: Request, pk: str) -> Response:
-        return self.update(request, pk)
+        return self.update(request, pk, partial=True)
 
     @extend_schema(summary="Delete a supplier with its formats; its imports and products stay")
     def destroy(self, request: Request, pk: str) -> Response:
-        operations.delete_supplier(supplier_id=self.get_object().pk)
+        supplier = self.get_object()
+        if not operations.may_delete_supplier(supplier, request.user):
+            raise exceptions.PermissionDenied(
+                "A second person looks at the files of this supplier: managers delete it."
+            )
+        operations.delete_supplier(supplier_id=supplier.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -194,6 +258,7 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
         given = FormatSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         values = dict(given.validated_data)
+        self._check_missing(values)
         made = operations.create_format(
             supplier_id=values.pop("supplier_id"), user=actor_of(request), **values
         )
@@ -206,10 +271,19 @@ class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
         given = FormatSerializer(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
+        found = self.get_object()
+        self._check_missing(given.validated_data, found)
         changed = operations.change_format(
-            format_id=self.get_object().pk, user=actor_of(request), **given.validated_data
+            format_id=found.pk, user=actor_of(request), **given.validated_data
         )
         return Response(FormatSerializer(changed).data)
+
+    def _check_missing(self, values: Mapping[str, Any], found: Format | None = None) -> None:
+        if not operations.may_set_missing(values, self.request.user, found):
+            raise exceptions.PermissionDenied(
+                "To have a full list delete what it lacks takes the permission to delete many "
+                "products at once."
+            )
 
     @extend_schema(
         summary="Change some fields of a format",

@@ -52,6 +52,10 @@ class Refused(Exception):
     """The act is not possible; the message tells the user why and what to do."""
 
 
+class SecondPerson(Refused):
+    """Somebody else than who uploaded the file has to decide."""
+
+
 class NoRoom(Refused):
     """The disk is full."""
 
@@ -94,6 +98,8 @@ def start_import(
     on_unclear: str = ImportJob.OnUnclear.FAIL,
     checks: str = ImportJob.Checks.STOP,
     mends: ImportJob | None = None,
+    full_list: bool | None = None,
+    file_modified_at: datetime | None = None,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
@@ -103,8 +109,10 @@ def start_import(
     worker that reads it finds that out. ``rules`` go before those of ``format``; ``on_unclear``
     says what becomes of a file that leaves a question open. ``checks`` tells whether one whose
     changes look unusual waits for somebody, or only warns. ``mends`` is the import whose refused
-    records these are. Raises ``Refused`` for a file over the limit, and where there is no room for
-    it.
+    records these are. ``full_list``: the file is its supplier's whole list (``None``: as its format
+    says), and what it lacks is dealt with. ``file_modified_at`` is when the file was last changed
+    where it comes from. Raises ``Refused`` for a file over the limit, and where there is no room
+    for it.
     """
     size = file.size or 0
     check_size(size)
@@ -121,6 +129,8 @@ def start_import(
         on_unclear=on_unclear,
         checks=checks,
         mends=mends,
+        full_list=False if mends else full_list,  # mended records are never all
+        file_modified_at=file_modified_at,
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name
@@ -227,11 +237,13 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
 
     ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if any.
     Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
-    records since.
+    records since; ``SecondPerson`` where ``user`` may not decide about his own file.
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
         raise Refused(f"Only an import that awaits review can be applied. {state_of(job)}")
+    if told := needs_second_person(job, user):
+        raise SecondPerson(told)
     if version is not None and version != job.review_version:
         raise Refused(
             f"Somebody has left out other records since you saw it: {job.left_out:,} are left out "
@@ -241,6 +253,18 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
     job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
     go_on(job, since=job.compared_at, status=Status.PROCESSING)
     return job
+
+
+def needs_second_person(job: ImportJob, user: Any) -> str:
+    """Why ``user`` cannot apply a review, by what its supplier is set to; mostly nothing."""
+    if job.supplier is None or not job.supplier.second_person:
+        return ""
+    if user is not None and user.pk != job.created_by_id:
+        return ""
+    return (
+        f"Imports of {job.supplier} are applied by a second person: somebody else than who "
+        "uploaded the file has to look at it and apply it."
+    )
 
 
 @transaction.atomic
@@ -265,8 +289,10 @@ def leave_out(
             return job
     counts = dict(job.left_out_records.values_list("action").annotate(count=Count("id")).order_by())
     job.left_out_created, job.left_out_updated = counts.get("c", 0), counts.get("u", 0)
+    job.left_out_missing = counts.get("m", 0)
     job.review_version += 1
-    job.save(update_fields=["left_out_created", "left_out_updated", "review_version"])
+    left_out = ("left_out_created", "left_out_updated", "left_out_missing")
+    job.save(update_fields=[*left_out, "review_version"])
     log_act("records_left_out", job, user)
     return job
 
@@ -316,7 +342,7 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     elif job.is_approved:
         who = user or job.approved_by or job.created_by
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
-    if not job.review and not job.created and not job.updated:
+    if not job.review and not job.has_changed:
         job.caution = ""  # the catalogue may be another one by now
     job.retried_by, job.retried_at = user, timezone.now()
     if job.stage == Stage.FINISHING:
@@ -339,7 +365,7 @@ def log_act(event: str, job: ImportJob, user: User | None) -> None:
 def locked_job(job_id: int) -> ImportJob:
     return (
         ImportJob.objects.select_for_update(of=("self",))
-        .select_related("change_set", "created_by", "approved_by")
+        .select_related("change_set", "created_by", "approved_by", "supplier")
         .get(pk=job_id)
     )
 

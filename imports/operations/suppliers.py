@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from structlog import get_logger
 
+from catalog import field_values
+from catalog.queries.fields import definitions
 from imports.mapping.exchange import format_from_file
 from imports.mapping.formats import under
 from imports.mapping.matching import fingerprint
@@ -15,6 +19,8 @@ from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, ImportJob, Supplier
 
 MAX_COLUMNS = 500  # a file has no more
+
+logger = get_logger(__name__)
 
 
 class Invalid(Exception):
@@ -77,9 +83,56 @@ def rename_supplier(*, supplier_id: int, name: str) -> Supplier:
     return supplier
 
 
+# The bounds of what is usual, with the most that may be written: per cent, and days.
+STOP_RULES = {
+    "stop_refused": 100,
+    "stop_missing": 100,
+    "stop_price_change": 1000,
+    "stop_price_share": 100,
+    "stop_created": 100,
+    "stop_fewer": 100,
+    "stop_age": 3650,
+}
+SETTINGS = (*STOP_RULES, "stop_columns", "second_person")
+
+
+@transaction.atomic
+def change_settings(*, supplier_id: int, user: User | None, **values: Any) -> Supplier:
+    """Change what is usual for a supplier, and who applies what is not: some of ``SETTINGS``.
+
+    The bounds are whole numbers, or ``None`` for none. Raises ``Invalid``.
+    """
+    supplier = Supplier.objects.select_for_update(of=("self",)).get(pk=supplier_id)
+    errors = {
+        name: ("invalid", f"Write a whole number from 0 to {most:,}, or nothing.")
+        for name, most in STOP_RULES.items()
+        if (bound := values.get(name)) is not None and not 0 <= bound <= most
+    }
+    if errors:
+        raise Invalid(errors)
+    changed = {name: values[name] for name in SETTINGS if name in values}
+    told = {name: value for name, value in changed.items() if value != getattr(supplier, name)}
+    for name, value in told.items():
+        setattr(supplier, name, value)
+    supplier.save(update_fields=list(told))
+    if told:
+        who = user.pk if user else None
+        log = partial(logger.info, "supplier_changed", supplier_id=supplier_id, by=who, **told)
+        transaction.on_commit(log)
+    return supplier
+
+
+def may_delete_supplier(supplier: Supplier, user: Any) -> bool:
+    """Whoever imports may, but not take away that a second person has to look at his files."""
+    return not supplier.second_person or bool(user.has_perm("imports.change_supplier"))
+
+
 @transaction.atomic
 def delete_supplier(*, supplier_id: int) -> None:
-    """With its formats. Its imports stay, and those under way go on by the rules they keep."""
+    """With its formats. Its imports stay, and those under way go on by the rules they keep.
+
+    A full list looks for what is missing no longer: whose products those would be, nobody knows.
+    """
     for found in Format.objects.filter(supplier=supplier_id).select_for_update().order_by("pk"):
         _leave_rules(found)
     Supplier.objects.filter(pk=supplier_id).delete()
@@ -96,14 +149,19 @@ def create_format(
     rules: object,
     columns: Sequence[str] = (),
     user: User | None,
+    **full: Any,
 ) -> Format:
-    """Raises ``Invalid``, for a name that the supplier has a format of as well."""
+    """Make a format; ``full`` has ``full_list`` and ``if_missing``, if they are not as usual.
+
+    Raises ``Invalid``, for a name that the supplier has a format of as well.
+    """
     supplier = Supplier.objects.select_for_update().filter(pk=supplier_id or 0).first()
     if supplier is None:
         raise Invalid({"supplier": ("does_not_exist", "There is no such supplier.")})
     if supplier.formats.filter(name__iexact=_clean_name(name)).exists():
         raise Invalid({"name": ("unique", f"The supplier has a format “{name}” already.")})
-    return save_format(supplier=supplier, name=name, rules=rules, columns=columns, user=user)
+    made = save_format(supplier=supplier, name=name, rules=rules, columns=columns, user=user)
+    return change_format(format_id=made.pk, user=user, **full) if full else made
 
 
 @transaction.atomic
@@ -133,7 +191,9 @@ def save_format(
 def change_format(*, format_id: int, user: User | None, **values: Any) -> Format:
     """Change a format's ``name``, ``rules`` or ``columns``; new rules or columns are a new version.
 
-    It stays its supplier's. Raises ``Invalid`` and ``ReadyMade``.
+    ``full_list`` and ``if_missing`` (``clean_missing``) are not of a version: they say what is done
+    with such a file, not how it is read. It stays its supplier's. Raises ``Invalid`` and
+    ``ReadyMade``.
     """
     changed = Format.objects.select_for_update(of=("self",)).get(pk=format_id)
     if changed.ready_made:
@@ -151,9 +211,53 @@ def change_format(*, format_id: int, user: User | None, **values: Any) -> Format
     for field, value in new.items():
         setattr(changed, field, value)
     changed.version += is_new
+    changed.full_list = values.get("full_list", changed.full_list)
+    if "if_missing" in values:
+        changed.if_missing = clean_missing(values["if_missing"])
     with _named_once(f"The supplier has a format “{changed.name}” already."):
         changed.save()
     return _add_version(changed, user) if is_new else changed
+
+
+def may_set_missing(values: Mapping[str, Any], user: Any, format: Format | None = None) -> bool:
+    """Whether ``user`` may give a format these ``full_list`` and ``if_missing``.
+
+    A full list that deletes what it lacks takes the permission to delete many products at once.
+    """
+    if not values.keys() & {"full_list", "if_missing"}:
+        return True
+    if_missing = values.get("if_missing") or (format.if_missing if format else {})
+    deletes = if_missing.get("action") == "delete"
+    return not deletes or bool(user.has_perm("catalog.bulk_delete_product"))
+
+
+def clean_missing(given: object) -> dict[str, Any]:
+    """What becomes of products that a full list lacks, as a format and a job keep it.
+
+    ``{"action": "deactivate"}``, ``{"action": "delete"}``, or ``{"action": "set", "field": KEY,
+    "value": VALUE}`` for a field of one's own that is not unique. Raises ``Invalid``.
+    """
+    if not isinstance(given, Mapping) or given.get("action") not in ("deactivate", "delete", "set"):
+        sentence = "Write an object whose “action” is deactivate, delete or set."
+        raise Invalid({"if_missing": ("invalid", sentence)})
+    if given["action"] != "set":
+        return {"action": given["action"]}
+    known = definitions()
+    definition = known.get(str(given.get("field", "")))
+    if definition is None:
+        there = ", ".join(known) or "none yet"
+        raise Invalid({"if_missing": ("invalid", f"Name one of your fields. There are: {there}.")})
+    if definition.unique:
+        sentence = f"No two products may share a {definition.label}: choose another field."
+        raise Invalid({"if_missing": ("invalid", sentence)})
+    try:
+        value = field_values.clean_value(definition, given.get("value"))
+    except ValueError as error:
+        raise Invalid({"if_missing": ("invalid", str(error))}) from error
+    if value is None:
+        sentence = f"Write what the {definition.label} of a missing product becomes."
+        raise Invalid({"if_missing": ("invalid", sentence)})
+    return {"action": "set", "field": definition.key, "value": value}
 
 
 @transaction.atomic

@@ -13,11 +13,12 @@ from catalog.models import ChangeSet
 from catalog.operations import fields
 from catalog.operations import products as catalog
 from catalog.queries.fields import unique_keys
-from catalog.sql.compare import differing_skus
+from catalog.sql.compare import MISSING, differing_skus
 from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline.compare import comparison, source_of, unmatched_of
 from imports.pipeline.finish import Overtaken
+from imports.pipeline.missing import apply_missing, note_supplier
 from imports.pipeline.stage import is_outdated, stage_again
 from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
@@ -50,6 +51,7 @@ def take_turn(job: ImportJob) -> bool:
 def begin_applying(job: ImportJob) -> None:
     """Start to write. The job has its turn. Raises ``ValueError`` for what its words cannot be."""
     _add_choices(job)
+    note_supplier(job)
     now = timezone.now()
     ImportJob.objects.filter(
         pk=job.pk,
@@ -116,7 +118,8 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         differing = _differing(job, chunk)
         result = _upsert(job, chunk, chunk.first_key, chunk.end_key)
         unmatched_rows = unmatched_of(cursor, job, chunk)
-        if result.created or result.updated:
+        gone = apply_missing(cursor, job, chunk)
+        if result.created or result.updated or gone.updated:
             catalog.tell_changed(
                 cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
             )
@@ -134,6 +137,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         superseded=F("superseded") + result.superseded,
         skipped=F("skipped") + result.skipped,
         rejected=F("rejected") + refused,
+        missing=F("missing") + gone.all,
         processed_records=F("processed_records") + result.rows + len(unmatched_rows),
         differing=F("differing") + len(differing),
         progress_at=timezone.now(),
@@ -150,7 +154,10 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
             differing_skus=[*told, *differing[: EXAMPLES - len(told)]]
         )
     catalog.count_changes(
-        cast(int, job.change_set_id), created=result.created, updated=result.updated
+        cast(int, job.change_set_id),
+        created=result.created,
+        updated=result.updated + gone.updated,
+        deleted=gone.deleted,
     )
     counts = {
         "created": result.created,
@@ -162,7 +169,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     }
     records = {f"records|{outcome}": count for outcome, count in counts.items()}
     counters.add({**records, **counters.CHUNK_SECONDS.counts([seconds])})
-    return {**counts, "seconds": round(seconds, 3)}
+    return {**counts, "missing": gone.all, "seconds": round(seconds, 3)}
 
 
 def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
@@ -171,7 +178,7 @@ def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | N
     left_out = 0
     if job.left_out:
         source = review.without_left_out(source, job.pk, chunk.number)
-        left_out = job.left_out_records.filter(chunk=chunk.number).count()
+        left_out = job.left_out_records.filter(chunk=chunk.number).exclude(action=MISSING).count()
     with connection.cursor() as cursor:
         result = upsert(
             cursor,

@@ -14,6 +14,7 @@ from django.utils import timezone
 from catalog.sql import compare
 from catalog.sql.caution import WIPED_SHARE, looks_unusual
 from imports.models import ImportJob
+from imports.pipeline import stop_rules
 from imports.pipeline.stage import stage_again
 from imports.sql import review, staging
 
@@ -53,8 +54,9 @@ def look(job: ImportJob) -> bool:
                 fields=job.layout["fields"].keys(),
                 may_create=job.may_create,
                 may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+                usual=stop_rules.usual_for(cursor, job),
             )
-        )
+        ) or bool(not begun and stop_rules.reasons_before(job))
     mine = ImportJob.objects.filter(
         pk=job.pk,
         status=ImportJob.Status.PROCESSING,
@@ -74,7 +76,7 @@ def look(job: ImportJob) -> bool:
 
 def reasons_to_stop(job: ImportJob, sums: Sums) -> list[str]:
     """Sentences on what looks so unusual that somebody should see it first."""
-    found = []
+    found = stop_rules.reasons(job, sums)
     for name, flag, sentence in _REASONS:
         if sums[name]:
             found.append(sentence(sums[name], _flagged(job, flag)))

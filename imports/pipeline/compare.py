@@ -20,8 +20,10 @@ from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob, job_snapshot
 from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
+from imports.pipeline.missing import show_missing
 from imports.pipeline.notices import tell_of_job
 from imports.pipeline.stage import is_outdated, stage_again
+from imports.pipeline.stop_rules import second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE
@@ -59,6 +61,7 @@ def begin_comparing(job: ImportJob) -> None:
             progress_at=now,
             left_out_created=0,
             left_out_updated=0,
+            left_out_missing=0,
             review_version=F("review_version") + 1,
         )
     job.refresh_from_db()
@@ -97,6 +100,11 @@ def _compare_chunk(chunk: ImportChunk) -> int:
         )
         counts["unmatched"] = len(unmatched_of(cursor, job, chunk))
         counts["total"] += counts["unmatched"]
+        if job.looks_for_missing:
+            place = counts["created"] + counts["updated"]
+            counts["missing"] = show_missing(
+                cursor, job, chunk, into=review.review_table(job.pk), place=place
+            )
     mine.update(compared=counts, error="")
     moved = ImportJob.objects.filter(
         pk=job.pk, status=Status.PROCESSING, stage=Stage.COMPARING
@@ -167,7 +175,7 @@ def finish_comparing(job_id: int) -> None:
         job.attempts = 0
         if job.review:
             _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
-        elif reasons and job.checks == ImportJob.Checks.STOP:
+        elif reasons and (job.checks == ImportJob.Checks.STOP or second_person_looks(job)):
             _hold(job, reasons)
             _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
         else:
@@ -216,6 +224,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "superseded": sums["superseded"],
             "skipped": job.skipped + sums["skipped"],
             "rejected": job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"],
+            **({"missing": sums["missing"]} if job.full_list else {}),
         },
         "fields": {
             name: sums[name] for name in (*FIELDS, *(("own_fields",) if job.has_own else ()))
@@ -228,7 +237,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
 def _sums(job: ImportJob) -> dict[str, int]:
     names = (
         *("total", "superseded", "created", "updated", "unchanged", "skipped", "nameless"),
-        *("taken", "unmatched", "own_fields"),
+        *("taken", "unmatched", "own_fields", "missing"),
         *("existing", "priced", "tenfold", "scientific", "decimal", "date", "wiped", *FIELDS),
     )
     parts = [counts for counts in job.chunks.values_list("compared", flat=True) if counts]

@@ -63,13 +63,14 @@ def _difference(job: ImportJob) -> str:
     if not job.review or not job.shown:
         return ""
     shown = job.shown_counts
-    moved = sum(max(0, getattr(job, name) - shown[name]) for name in COUNTS)
+    counted = (*COUNTS, "missing") if "missing" in shown else COUNTS
+    moved = sum(max(0, getattr(job, name) - shown[name]) for name in counted)
     number = max(job.differing, moved)
     if not number:
         return ""
     counts = ", ".join(
         f"{getattr(job, name):,} {name} ({shown[name]:,} shown)"
-        for name in COUNTS
+        for name in counted
         if getattr(job, name) or shown[name]
     )
     examples = f" For example: {', '.join(job.differing_skus)}." if job.differing_skus else ""
@@ -116,7 +117,7 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     job.finished_at = job.progress_at = timezone.now()
     change_set_status, event = _ENDS[status]
     if job.change_set_id is not None:
-        if status != Status.COMPLETED and not job.created and not job.updated:
+        if status != Status.COMPLETED and not job.has_changed:
             catalog.drop_change_set(job.change_set_id)
             job.change_set_id = None
         else:
@@ -138,6 +139,7 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
         "created": job.created,
         "updated": job.updated,
         "rejected": job.rejected,
+        "missing": job.missing,
     }
     transaction.on_commit(partial(logger.info, "import_ended", **job.log_context, **figures))
 

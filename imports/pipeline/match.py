@@ -120,6 +120,11 @@ def rules_to_keep(job: ImportJob, found: Found) -> dict[str, Any]:
     """What a job's row keeps of how its file is read, whatever becomes of the format."""
     notes = {"notes": found.matched.notes}
     kept: dict[str, Any] = {"rules": rules_as_json(found.rules), "found": notes}
+    said = found.format or job.format
+    if job.full_list is None:
+        kept["full_list"] = said.full_list if said else False
+    if job.if_missing is None and said is not None:
+        kept["if_missing"] = said.if_missing
     if found.format is not None:
         kept |= {
             "format": found.format.pk,

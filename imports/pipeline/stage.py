@@ -21,6 +21,7 @@ from catalog.field_values import Definition, definition_of
 from catalog.queries.fields import held_definitions, there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
+from imports.pipeline import missing
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
     Overtaken,
@@ -320,6 +321,10 @@ def resolve(job: ImportJob) -> bool:
         if not job.total_records:
             job.warnings.append("The file has a header and no records: nothing was imported.")
         job.warnings += _told_of_reading(job)
+        if not job.chunks.filter(done_at__isnull=False).exists():  # else it is decided
+            job.missing_off = missing.settle(job)
+        if job.missing_off:
+            job.warnings.append(job.missing_off)
         now = timezone.now()
         moved = ImportJob.objects.filter(
             pk=job.pk,
@@ -329,6 +334,7 @@ def resolve(job: ImportJob) -> bool:
             staged_records=job.staged_records,
         ).update(
             warnings=job.warnings,
+            missing_off=job.missing_off,
             attempts=0,
             trouble="",
             resolved_at=now,

@@ -35,7 +35,11 @@ __all__ = [
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 TEXT_MAX_LENGTH = 1_000  # of what a SKU or a name is to contain
 PERCENT_MAX_LENGTH = 20
-ACTIONS = {"created": compare.CREATED, "updated": compare.UPDATED}
+ACTIONS = {
+    "created": compare.CREATED,
+    "updated": compare.UPDATED,
+    "missing": compare.MISSING,
+}
 FLAGS = {
     "tenfold": compare.FLAG_TENFOLD,
     "scientific": compare.FLAG_SCIENTIFIC,
@@ -56,7 +60,10 @@ class NoReview(Exception):
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """One product that an import would create or update."""
+    """One product that an import would create or update, or that a full list lacks.
+
+    Of what it lacks ``line`` is the product's number, below zero.
+    """
 
     sku: str
     line: int
@@ -141,8 +148,8 @@ def filters_of(given: Mapping[str, str]) -> sql.Filters:
         _choice(given, name, choices)
         for name, choices in (("action", ACTIONS), ("field", FILTERED), ("flag", FLAGS))
     )
-    if field and action == "created":
-        raise BadFilter({"field": "A field is updated; leave out “action=created”."})
+    if field and action in ("created", "missing"):
+        raise BadFilter({"field": f"A field is updated; leave out “action={action}”."})
     left_out = _choice(given, "left_out", ("yes", "no"))
     text = given.get("q", "").replace("\0", "").strip()
     if len(text) > TEXT_MAX_LENGTH:
@@ -193,14 +200,14 @@ def _row(row: dict[str, Any], product: tuple[int, str] | None, left_out: bool) -
     return ReviewRow(
         sku=row["sku"],
         line=row["line"],
-        action="created" if created else "updated",
+        action=next(name for name, code in ACTIONS.items() if code == row["action"]),
         changes=[
             FieldChange(name, None if created else row[f"old_{name}"], row[name])
             for name in FIELDS
             if row["fields"] & Change.Field[name.upper()]
         ]
         + _own_changes(row),
-        name=row["name"] or (product[1] if product else ""),
+        name=row["name"] or (product[1] if product else row["old_name"] or ""),
         product_id=product[0] if product else None,
         move=None if created else row["move"],
         left_out=left_out,
@@ -224,10 +231,10 @@ def _known_count(job: ImportJob, filters: sql.Filters, *, by_move: bool) -> int 
     if by_move:
         return None
     if filters == sql.Filters():
-        return int(counts["created"] + counts["updated"])
+        return int(sum(counts.get(name, 0) for name in ACTIONS))
     for name, action in ACTIONS.items():
         if filters == sql.Filters(action=action):
-            return int(counts[name])
+            return int(counts.get(name, 0))
     for name in FILTERED:
         if filters == sql.Filters(fields=Change.Field[name.upper()]):
             return int(fields.get(name, 0))
@@ -298,8 +305,8 @@ def review_context(job: ImportJob, given: Any) -> dict[str, Any]:
         "asked_query": urlencode(asked),
         "sorts": _sorts(asked),
         "chips": [
-            chip("All", alone(counts["created"] + counts["updated"])),
-            *(chip(name, alone(counts[name]), action=name) for name in ("created", "updated")),
+            chip("All", alone(sum(counts.get(name, 0) for name in ACTIONS))),
+            *(chip(name, alone(counts[name]), action=name) for name in ACTIONS if name in counts),
             *(
                 chip(f"{name.replace('_', ' ')} changes", alone(fields[name]), field=name)
                 for name in FILTERED

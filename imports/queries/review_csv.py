@@ -46,7 +46,8 @@ def _pieces(job: ImportJob, asked: dict[str, str], page: ReviewPage) -> Iterator
             }
             values = [value for name in fields for value in changes.get(name, (None, None))]
             move = f"{row.move:.1f}" if row.move is not None and row.move.is_finite() else ""
-            cells = [row.line, row.action, row.sku, row.name, *values, move, row.left_out]
+            line = row.line if row.line > 0 else None  # what the file lacks has none
+            cells = [line, row.action, row.sku, row.name, *values, move, row.left_out]
             writer.writerow([_cell(value) for value in cells])
         yield buffer.getvalue()
         buffer.seek(0)

@@ -196,4 +196,7 @@ def without_left_out(source: str, job_id: int, chunk: int) -> str:
 def shown_without_left_out(job_id: int, chunk: int) -> str:
     """A review as a query without those of a chunk that are left out."""
     left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    return f"(SELECT * FROM {review_table(job_id)} WHERE line NOT IN ({left_out})) AS shown"
+    return (
+        f"(SELECT * FROM {review_table(job_id)}"
+        f" WHERE action <> 'm' AND line NOT IN ({left_out})) AS shown"
+    )

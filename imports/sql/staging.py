@@ -5,7 +5,7 @@ it is empty, which ``holds_rows`` finds out, and the file is read again.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
@@ -178,6 +178,15 @@ def keep_problems(
                 )
             )
     return kept
+
+
+def note_skus(cursor: CursorWrapper, skus: Mapping[int, str]) -> None:
+    """Keep the SKUs of refused records, by the records' numbers."""
+    cursor.execute(
+        "UPDATE imports_rowerror AS refused SET sku = given.sku"
+        " FROM unnest(%s::bigint[], %s::text[]) AS given (id, sku) WHERE refused.id = given.id",
+        [list(skus), list(skus.values())],
+    )
 
 
 def _without_blanks(cells: list[str], width: int) -> list[str]:

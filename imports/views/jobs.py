@@ -321,6 +321,7 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
         "progress": progress_of(job, timezone.now()),
         "warnings": [one for one in job.warnings if one not in same_file_warning(job)],
         "tiles": _tiles(job),
+        "missing": job.shown_counts.get("missing", 0) if awaits else job.missing,
         "mended": mended_of(job) if job.rejected or job.mends_id else None,
         "reasons": [
             {
@@ -340,10 +341,16 @@ def _panel_context(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
     }
     if not awaits:
         return context
-    return {**context, "may_choose": may_choose(job, request), **review_context(job, {})}
+    return {**context, **choices(job, request), **review_context(job, {})}
 
 
-def may_choose(job: ImportJob, request: HttpRequest) -> bool:
-    """Whether the user decides about a review: which records to leave out, and to apply it."""
+def choices(job: ImportJob, request: HttpRequest) -> dict[str, Any]:
+    """Whether the user decides about a review: which records to leave out, and to apply it.
+
+    ``second_person`` is a sentence why somebody else has to apply it, or nothing.
+    """
     awaits = job.status == ImportJob.Status.AWAITING_REVIEW
-    return awaits and request.user.has_perm("imports.add_importjob")
+    return {
+        "may_choose": awaits and request.user.has_perm("imports.add_importjob"),
+        "second_person": operations.needs_second_person(job, request.user) if awaits else "",
+    }

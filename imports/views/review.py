@@ -17,7 +17,7 @@ from imports.queries.review import NoReview, filters_of, review_context
 from imports.queries.review_csv import review_csv_response
 from imports.sql.review import Filters
 from imports.views import jobs as views
-from imports.views.jobs import may_choose
+from imports.views.jobs import choices
 from product_importer.common.actor import actor_of
 from product_importer.common.downloads import TooManyDownloads, too_many_downloads
 from product_importer.common.parsing import whole_number
@@ -39,7 +39,7 @@ def _review_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") -> 
         "job": job,
         "refusal": refusal,
         "cursor": request.GET.get("cursor", ""),
-        "may_choose": may_choose(job, request),
+        **choices(job, request),
         **review_context(job, request.GET),
     }
     template = "imports/_review.html" if part else "imports/review.html"
@@ -68,7 +68,7 @@ def job_leave_out(request: HttpRequest, pk: int) -> HttpResponse:
     others left out: that is a page with its ticks.
     """
     get_object_or_404(ImportJob, pk=pk)
-    lines, kept = (_numbers(request.POST.getlist(name)) for name in ("line", "keep"))
+    lines, kept = (_lines(request.POST.getlist(name)) for name in ("line", "keep"))
     everything = request.POST.get("all", "")
     user = actor_of(request)
     try:
@@ -82,7 +82,7 @@ def job_leave_out(request: HttpRequest, pk: int) -> HttpResponse:
     except jobs.Refused as error:
         return _review_page(request, get_object_or_404(ImportJob, pk=pk), refusal=str(error))
     if request.headers.get("HX-Request"):
-        return render(request, "imports/_decide.html", {"job": job})
+        return render(request, "imports/_decide.html", {"job": job, **choices(job, request)})
     query = request.GET.urlencode()
     return redirect(f"{reverse('job-review', args=[pk])}{'?' if query else ''}{query}")
 
@@ -96,8 +96,10 @@ def _choose(pk: int, user: User | None, lines: set[int], kept: set[int]) -> Impo
     return job
 
 
-def _numbers(texts: list[str]) -> set[int]:
-    return {number for text in texts if (number := whole_number(text)) is not None}
+def _lines(texts: list[str]) -> set[int]:
+    """Lines of a review; those of products that the file lacks are below zero."""
+    numbers = ((text[:1], whole_number(text.removeprefix("-"))) for text in texts)
+    return {-number if sign == "-" else number for sign, number in numbers if number is not None}
 
 
 @require_POST

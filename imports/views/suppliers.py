@@ -1,6 +1,7 @@
 """The pages of the suppliers and of their formats."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +15,8 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.queries.fields import definitions
+from catalog.queries.filters import filtered_products
+from catalog.queries.products import count_products
 from catalog.values import FIELDS
 from imports.mapping.exchange import format_from_file
 from imports.mapping.rules import RulesError
@@ -22,6 +25,12 @@ from imports.operations import suppliers as operations
 from imports.queries.formats import as_file
 from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import labels_of
+from imports.views.supplier_forms import (
+    missing_form,
+    stop_rule_lines,
+    typed_missing,
+    typed_settings,
+)
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import page_number, whole_number
 
@@ -82,8 +91,32 @@ def supplier_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return _supplier_page(request, supplier)
 
 
-def _supplier_page(request: HttpRequest, supplier: Supplier, *, refusal: str = "") -> HttpResponse:
+@require_POST
+@permission_required("imports.change_supplier", raise_exception=True)
+def supplier_settings(request: HttpRequest, pk: int) -> HttpResponse:
+    """Save what is usual for a supplier, and who applies what is not."""
+    supplier = get_object_or_404(Supplier, pk=pk)
+    values = typed_settings(request.POST)
+    try:
+        operations.change_settings(supplier_id=pk, user=actor_of(request), **values)
+    except operations.Invalid as error:
+        errors = {name: text for name, (_, text) in error.errors.items()}
+        return _supplier_page(request, supplier, settings=request.POST, errors=errors)
+    messages.success(request, "What is usual was saved.")
+    return redirect("supplier-detail", pk)
+
+
+def _supplier_page(
+    request: HttpRequest,
+    supplier: Supplier,
+    *,
+    refusal: str = "",
+    settings: Mapping[str, Any] | None = None,
+    errors: Mapping[str, str] = {},
+) -> HttpResponse:
+    """A supplier's page; with ``settings`` as they were typed, and what is wrong with them."""
     jobs = ImportJob.listed().filter(supplier=supplier).select_related("format")
+    brought_in = filtered_products({"supplier": str(supplier.pk)})
     return render(
         request,
         "imports/supplier.html",
@@ -93,8 +126,11 @@ def _supplier_page(request: HttpRequest, supplier: Supplier, *, refusal: str = "
             "formats": supplier.formats.defer("rules").order_by("name"),
             "jobs": jobs[:JOBS_SHOWN],
             "refusal": refusal,
+            "products": count_products(brought_in),
+            "stop_rules": stop_rule_lines(supplier, settings, errors),
+            "settings": settings or supplier,
         },
-        status=400 if refusal else 200,
+        status=400 if refusal or errors else 200,
     )
 
 
@@ -103,6 +139,8 @@ def _supplier_page(request: HttpRequest, supplier: Supplier, *, refusal: str = "
 def supplier_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """The question, and the act."""
     supplier = get_object_or_404(Supplier, pk=pk)
+    if not operations.may_delete_supplier(supplier, request.user):
+        raise PermissionDenied
     if request.method == "POST":
         operations.delete_supplier(supplier_id=pk)
         messages.success(request, f"“{supplier.name}” was deleted with its formats.")
@@ -171,6 +209,28 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, "Renamed.")
             return redirect("format-detail", pk)
+    return _format_page(request, found, refusal=refusal, missing=missing_form(found))
+
+
+@require_POST
+@may_change
+def format_full_list(request: HttpRequest, pk: int) -> HttpResponse:
+    """Save whether such a file is a full list, and what becomes of what it lacks."""
+    found = _format(pk)
+    values = typed_missing(request.POST)
+    if not operations.may_set_missing(values, request.user):
+        raise PermissionDenied
+    try:
+        operations.change_format(format_id=pk, user=actor_of(request), **values)
+    except (operations.Invalid, operations.ReadyMade) as error:
+        told = str(error) if isinstance(error, operations.ReadyMade) else _sentence(error)
+        missing = missing_form(found, request.POST)
+        return _format_page(request, found, missing=missing, missing_refusal=told)
+    messages.success(request, "Saved.")
+    return redirect("format-detail", pk)
+
+
+def _format_page(request: HttpRequest, found: Format, **context: Any) -> HttpResponse:
     versions = list(found.versions.select_related("created_by").defer("rules", "columns")[:200])
     number = whole_number(request.GET.get("version", ""))
     old = found.versions.filter(number=number).first() if number is not None else None
@@ -194,9 +254,11 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
             ],
             "columns": shown.columns,
             "used": found.jobs.count(),
-            "refusal": refusal,
+            "may_set_missing": request.user.has_perm("imports.add_importjob")
+            and operations.may_set_missing({"if_missing": found.if_missing}, request.user),
+            **context,
         },
-        status=400 if refusal else 200,
+        status=400 if context.get("refusal") or context.get("missing_refusal") else 200,
     )
 
 

@@ -30,6 +30,7 @@
         checks: choices.get("checks") || "stop",
         review: choices.has("review"),
         review_if_known: true,
+        file_modified_at: new Date(file.lastModified).toISOString(),
         on_unclear: choices.getAll("on_unclear").at(-1),
       };
       if (choices.get("format")) this.options.format = choices.get("format");

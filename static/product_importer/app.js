@@ -46,6 +46,7 @@
       const body = new FormData(form); /* with the choices beside the drop zone */
       body.set("file", file, file.name);
       body.set("review_if_known", "true"); /* the same file again: the page asks */
+      body.set("file_modified_at", new Date(file.lastModified).toISOString());
       body.set("on_unclear", body.getAll("on_unclear").at(-1)); /* the tick, if it is there */
       if (!body.get("format")) body.delete("format");
       request.upload.addEventListener("progress", (event) => {

@@ -187,7 +187,7 @@ def test_files_that_two_suppliers_formats_fit_to_are_asked(
     assert job.status == "failed"
     assert "Müller GmbH, Price list" in job.error
     assert "Schmidt, List" in job.error
-    named = imported(format=find_format("Schmidt/List"))
+    named = imported(format=find_format("Schmidt/List"), checks="warn")  # at half the price
     assert named.status == "completed", named.error
     assert any("Read as Schmidt, List" in warning for warning in named.warnings)
 

@@ -48,6 +48,17 @@ ALLOWED: dict[tuple[str, str, str], str] = {
         "runs Python, which cannot be read here",
     ): "It gives a group permissions for a table that the release before does not know.",
     (
+        "product_importer",
+        "0009_supplier_roles",
+        "runs Python, which cannot be read here",
+    ): "It gives a group a permission that the release before does not ask for.",
+    (
+        "imports",
+        "0012_full_lists",
+        "runs Python, which cannot be read here",
+    ): "It fills a column that the release before does not know, in one row for each import of a "
+    "supplier, by their indexes.",
+    (
         "imports",
         "0008_suppliers_and_formats",
         "runs Python, which cannot be read here",

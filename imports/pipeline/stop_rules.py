@@ -1,0 +1,193 @@
+"""What is usual for a supplier: an import that is not waits for somebody, with the reason first.
+
+Some of the rules know enough once the file is read; for the others all of its records are
+looked at, and compared where that look sees more than half of what is too much
+(``imports.pipeline.caution``).
+"""
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from catalog.sql.caution import Seen, Usual
+from catalog.sql.missing import sets_of
+from imports.models import ImportJob, Supplier
+from imports.pipeline import missing
+from imports.queries.outcomes import tell_undone
+from imports.sql import review
+
+LOOKED_BACK = 10  # imports, for the last one that stands
+NAMED = 5  # columns in a sentence
+
+
+def second_person_looks(job: ImportJob) -> bool:
+    """Whether somebody else than who uploaded the file has to look at what is unusual in it.
+
+    Then nobody can have it only warned of.
+    """
+    return job.supplier is not None and job.supplier.second_person
+
+
+# --- Before anything is compared ------------------------------------------------------
+
+
+def usual_for(cursor: CursorWrapper, job: ImportJob) -> Usual | None:
+    """What a quick look at a job's records is to find usual; ``None`` without a supplier."""
+    supplier = job.supplier
+    if supplier is None:
+        return None
+    is_first = last_import(job) is None
+    full = job.looks_for_missing
+    return Usual(
+        is_unusual=lambda seen: _may_be_unusual(job, supplier, seen, is_first=is_first),
+        more_than=None if supplier.stop_price_share is None else supplier.stop_price_change,
+        brought_in=sets_of(cursor, supplier.pk, but=job.change_set_id) if full else (),
+        condition=missing.condition_of(job, "stored"),
+        params=missing.value_params(job),
+    )
+
+
+def _may_be_unusual(job: ImportJob, supplier: Supplier, seen: Seen, *, is_first: bool) -> bool:
+    new = seen.records - seen.met if job.mode != ImportJob.Mode.UPDATE_ONLY else 0
+    refused = job.rejected + min(seen.nameless, new)
+    return (
+        _over(refused, supplier.stop_refused, job.total_records)
+        or _over(2 * seen.moved, supplier.stop_price_share, seen.priced)
+        or _over(2 * seen.missing, supplier.stop_missing, seen.brought_in)
+        or (not is_first and _over(2 * new, supplier.stop_created, seen.records))
+    )
+
+
+def reasons_before(job: ImportJob) -> list[str]:
+    """Why a file that is read has to wait, whatever it would change; none without a supplier."""
+    supplier = job.supplier
+    if supplier is None:
+        return []
+    found = [sentence] if (sentence := _too_old(job, supplier)) else []
+    if _over(job.rejected, supplier.stop_refused, job.total_records):
+        found.append(_refused(job.rejected, job.total_records, supplier))
+    last = last_import(job)
+    if last is None:
+        return found
+    fewer = last.total_records - job.total_records
+    if fewer > 0 and _over(fewer, supplier.stop_fewer, last.total_records):
+        found.append(
+            f"The file has {_share(fewer, last.total_records)} fewer records than the last one: "
+            f"{job.total_records:,}, and {last.total_records:,} in {last.file_name[:100]}. Usual "
+            f"are at most {supplier.stop_fewer} % fewer."
+        )
+    if supplier.stop_columns and (told := _columns_changed(last, job)):
+        found.append(told)
+    return found
+
+
+def _too_old(job: ImportJob, supplier: Supplier) -> str:
+    if job.file_modified_at is None or supplier.stop_age is None:
+        return ""
+    days = (job.created_at - job.file_modified_at).days
+    if days <= supplier.stop_age:
+        return ""
+    return (
+        f"The file is {days:,} days old: it was last changed on "
+        f"{job.file_modified_at:%Y-%m-%d}. Usual are at most {supplier.stop_age:,} days."
+    )
+
+
+def _columns_changed(last: ImportJob, job: ImportJob) -> str:
+    was, now = last.layout.get("header", []), job.layout.get("header", [])
+    gone = [name for name in was if name not in now]
+    new = [name for name in now if name not in was]
+    parts = [
+        f"{what} {', '.join(f'“{name[:40]}”' for name in names[:NAMED])}"
+        + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+        for what, names in (("gone:", gone), ("new:", new))
+        if names
+    ]
+    if not parts:
+        return ""
+    return f"The file has other columns than the last one, {last.file_name[:100]}; " + (
+        f"{'; '.join(parts)}."
+    )
+
+
+# --- Once all is compared -------------------------------------------------------------
+
+
+def reasons(job: ImportJob, sums: dict[str, int]) -> list[str]:
+    """Sentences on what is not usual for a job's supplier, by the exact sums of a review."""
+    supplier = job.supplier
+    if supplier is None:
+        return []
+    found = reasons_before(job)
+    refused = job.rejected + sums["nameless"] + sums["taken"]
+    if refused > job.rejected and _over(refused, supplier.stop_refused, job.total_records):
+        if _over(job.rejected, supplier.stop_refused, job.total_records):
+            found.remove(_refused(job.rejected, job.total_records, supplier))
+        found.insert(0, _refused(refused, job.total_records, supplier))
+    if gone := sums["missing"]:
+        of = missing.brought_in(job)
+        if _over(gone, supplier.stop_missing, of):
+            found.append(
+                f"{gone:,} of the {of:,} products that {supplier} brought in are not in the full "
+                f"list ({_share(gone, of)}). Usual are at most {supplier.stop_missing} %."
+            )
+    if told := _prices(job, supplier, sums):
+        found.append(told)
+    counted = sums["total"] - sums["superseded"]
+    if _over(sums["created"], supplier.stop_created, counted) and last_import(job) is not None:
+        found.append(
+            f"{sums['created']:,} of {counted:,} products in the file are new "
+            f"({_share(sums['created'], counted)}). Usual are at most {supplier.stop_created} %."
+        )
+    return found
+
+
+def _prices(job: ImportJob, supplier: Supplier, sums: dict[str, int]) -> str:
+    if supplier.stop_price_change is None or supplier.stop_price_share is None:
+        return ""
+    if not _over(sums["price"], supplier.stop_price_share, sums["priced"]):
+        return ""
+    with connection.cursor() as cursor:
+        filters = review.Filters(more_than=supplier.stop_price_change)
+        moved = review.count_review(cursor, job.pk, filters)
+    if not _over(moved, supplier.stop_price_share, sums["priced"]):
+        return ""
+    return (
+        f"{moved:,} of {sums['priced']:,} prices change by more than "
+        f"{supplier.stop_price_change} % ({_share(moved, sums['priced'])}). Usual are at most "
+        f"{supplier.stop_price_share} % of them."
+    )
+
+
+def _refused(refused: int, of: int, supplier: Supplier) -> str:
+    return (
+        f"{refused:,} of {of:,} records were refused ({_share(refused, of)}). Usual are at most "
+        f"{supplier.stop_refused} %."
+    )
+
+
+# --- What both ask --------------------------------------------------------------------
+
+
+def last_import(job: ImportJob) -> ImportJob | None:
+    """The last import of such a file of the same supplier that was completed and still stands."""
+    before = ImportJob.objects.filter(
+        supplier=job.supplier_id, status=ImportJob.Status.COMPLETED, mends=None
+    ).exclude(pk=job.pk)
+    if job.format_id is not None:
+        before = before.filter(format=job.format_id)
+    shown = before.defer("rules", "found", "checkpoint", "shown", "differing_skus")
+    for one in tell_undone(shown[:LOOKED_BACK]):
+        if one.undone_by is None and not one.imported_nothing:
+            return one
+    return None
+
+
+def _over(count: int, bound: int | None, of: int) -> bool:
+    """Whether a count is more than so many per cent; without a bound it never is."""
+    return bound is not None and count * 100 > bound * of
+
+
+def _share(count: int, of: int) -> str:
+    """A share in words: whole per cent, but never “0 %” of something."""
+    percent = 100 * count / of if of else 100
+    return f"{percent:.0f} %" if percent >= 1 else "less than 1 %"
