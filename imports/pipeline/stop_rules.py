@@ -169,7 +169,12 @@ def _refused(refused: int, of: int, supplier: Supplier) -> str:
 
 
 def last_import(job: ImportJob) -> ImportJob | None:
-    """The last import of such a file of the same supplier that was completed and still stands."""
+    """The last import of such a file of the same supplier that was completed and still stands.
+
+    Mended records have none: they are a few of a file that was compared with it.
+    """
+    if job.mends_id is not None:
+        return None
     before = ImportJob.objects.filter(
         supplier=job.supplier_id, status=ImportJob.Status.COMPLETED, mends=None
     ).exclude(pk=job.pk)

@@ -127,6 +127,7 @@ def _supplier_page(
             "jobs": jobs[:JOBS_SHOWN],
             "refusal": refusal,
             "products": count_products(brought_in),
+            "may_delete": operations.may_delete_supplier(supplier, request.user),
             "stop_rules": stop_rule_lines(supplier, settings, errors),
             "settings": settings or supplier,
         },

@@ -11,6 +11,7 @@ from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import jobs, suppliers
+from imports.operations.mending import import_mended, save_cells
 from imports.tests.supplier_files import COLUMNS, HEADER, make_format, records
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -199,6 +200,18 @@ def test_the_list_of_another_supplier_waits_by_the_usual_rules(
     assert job.status == "awaiting_review"
     assert any("40 of the 40 products" in reason for reason in job.warnings)
     assert any("40 of 40 products in the file are new" in reason for reason in job.warnings)
+
+
+def test_mended_records_are_not_compared_with_the_whole_list(
+    run: Importing, messages: Messages, as_made: Format
+) -> None:
+    run(HEADER + BEFORE, format=as_made)
+    job = run(HEADER + BEFORE + "N-1,Thing,no price\n", format=as_made)
+    save_cells(job_id=job.pk, cells={(job.errors.get().pk, 2): "5"})
+    mended = import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    mended.refresh_from_db()
+    assert (mended.status, mended.created) == ("completed", 1), mended.warnings
 
 
 def test_with_warn_an_unusual_one_is_applied_and_warned_of(run: Importing) -> None:

@@ -13,8 +13,8 @@ from catalog.operations import products as catalog
 from catalog.queries.products import change_set_entries
 from catalog.sql import undo as sql_undo
 from conftest import Messages
-from imports.models import ImportJob
-from imports.operations import jobs
+from imports.models import Format, ImportJob, Supplier
+from imports.operations import jobs, suppliers
 from imports.pipeline import apply, chunks
 from imports.tests.undo_model import Act, Catalogue, Step
 
@@ -24,6 +24,22 @@ KEYS = ["a-1", "b-2", "c-3", "d-4", "é-5"]
 NAMES = ["Lamp", "Chair", "Table"]
 PRICES = [None, Decimal("1.00"), Decimal("2.50")]
 FIELDS = ("sku", "name", "price", "active")
+
+
+def full_list_formats() -> dict[str, Format]:
+    """Formats of a supplier of its own, by what becomes of what their files lack."""
+    rules = {"columns": [{"column": name, "field": name} for name in FIELDS]}
+    supplier = suppliers.create_supplier(name=f"Supplier {Supplier.objects.count()}", user=None)
+    return {
+        action: suppliers.create_format(
+            supplier_id=supplier.pk,
+            name=action,
+            rules=rules,
+            if_missing={"action": action},
+            user=None,
+        )
+        for action in ("deactivate", "delete")
+    }
 
 
 class History:
@@ -40,8 +56,14 @@ class History:
         self.upload, self.messages, self.broken_undo = upload, messages, broken_undo
         self.model = Catalogue()
         self.told: list[str] = []
-        self.stopped: dict[int, list[dict[str, Any]]] = {}  # records of imports, by job
+        # Of imports that were cancelled half-way, by job: the records, and which SKUs were done.
+        self.stopped: dict[int, tuple[list[dict[str, Any]], Callable[[str], bool]]] = {}
         self.sku_changed = False
+        # Full lists of one supplier, by what becomes of what they lack; and the acts that its
+        # imports were.
+        self.formats = full_list_formats()
+        self.of_supplier: set[int] = set()
+        self.action: dict[int, str] = {}  # by act
 
     def run(self, acts: int) -> None:
         """So many acts, each followed by a comparison of everything."""
@@ -154,12 +176,22 @@ class History:
         return rows
 
     def start_import(self) -> tuple[ImportJob, list[dict[str, Any]]]:
-        rows = self.file()
+        rows, values = self.file(), dict[str, Any]()
+        if "price" in rows[0] and self.random.random() < 0.7:
+            action = self.random.choice(["nothing", *self.formats])
+            values = {"format": self.formats.get(action, self.formats["delete"])}
+            values["full_list"] = action != "nothing"
         lines = [",".join(rows[0])]
         lines += [
             ",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows
         ]
-        return self.upload("\n".join(lines) + "\n", checks="warn"), rows
+        job = self.upload("\n".join(lines) + "\n", checks="warn", **values)
+        if values:
+            assert job.change_set_id
+            self.of_supplier.add(job.change_set_id)
+            self.action[job.change_set_id] = action
+            self.tell("full list:", action)
+        return job, rows
 
     def import_file(self) -> None:
         job, rows = self.start_import()
@@ -168,6 +200,7 @@ class History:
         assert job.status == "completed", job.error
         self.tell("import", rows, "as", job.change_set_id)
         self.imported(job, rows)
+        self.lacks(job, rows, lambda key: True)
 
     def imported(self, job: ImportJob, rows: list[dict[str, Any]]) -> None:
         assert job.change_set_id
@@ -176,6 +209,22 @@ class History:
         numbers = dict(Product.objects.values_list("sku", "id"))
         for row in rows:
             self.model.import_row(act, row, numbers.__getitem__)
+
+    def lacks(
+        self, job: ImportJob, rows: list[dict[str, Any]], is_done: Callable[[str], bool]
+    ) -> None:
+        """What becomes of what a full list lacks, of the SKUs for which it is done."""
+        assert job.change_set_id
+        action = self.action.get(job.change_set_id, "nothing")
+        act, listed = self.model.act(job.change_set_id), {row["sku"].lower() for row in rows}
+        brought_in = self.of_supplier - {job.change_set_id}
+        for product, state in sorted(self.model.now.items()):
+            if state.key in listed or self.model.created_in[product] not in brought_in:
+                continue
+            if action == "delete" and is_done(state.key):
+                self.model.put(act, product, None)
+            elif action == "deactivate" and is_done(state.key):
+                self.model.change(act, product, active=False)
 
     def stop_import(self) -> None:
         """An import that is cancelled when it has done some of its chunks."""
@@ -194,22 +243,22 @@ class History:
         jobs.cancel_import(job_id=job.pk, user=None)
         self.messages.run_all()
         job.refresh_from_db()
-        done = job.chunks.exclude(done_at=None)
-        applied = [
-            row
-            for row in rows
-            if any(
-                part.first_key <= row["sku"].lower()
-                and (part.end_key is None or row["sku"].lower() < part.end_key)
+        done = list(job.chunks.exclude(done_at=None))
+
+        def is_done(key: str) -> bool:
+            return any(
+                part.first_key <= key and (part.end_key is None or key < part.end_key)
                 for part in done
             )
-        ]
+
+        applied = [row for row in rows if is_done(row["sku"].lower())]
         self.tell("import", rows, "cancelled after", applied, "as", job.change_set_id)
         if job.change_set_id is None:  # nothing was changed
             return
-        self.stopped[job.pk] = [row for row in rows if row not in applied]
+        self.stopped[job.pk] = (rows, is_done)
         self.sku_changed = False
         self.imported(job, applied)
+        self.lacks(job, rows, is_done)
 
     def retry_import(self) -> None:
         """Not where a product may come twice: it got another SKU since (a test of its own)."""
@@ -219,13 +268,15 @@ class History:
         assert job.change_set_id
         if self.model.acts[job.change_set_id].undos:
             return
-        rows = self.stopped.pop(job.pk)
+        rows, is_done = self.stopped.pop(job.pk)
+        left = [row for row in rows if not is_done(row["sku"].lower())]
         jobs.retry_import(job_id=job.pk, user=None)
         self.messages.run_all()
         job.refresh_from_db()
         assert job.status == "completed", job.error
-        self.tell("retry of", job.change_set_id, "with", rows)
-        self.imported(job, rows)
+        self.tell("retry of", job.change_set_id, "with", left)
+        self.imported(job, left)
+        self.lacks(job, rows, lambda key: not is_done(key))
 
     # --- Undo -------------------------------------------------------------------------
 
