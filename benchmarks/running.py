@@ -126,7 +126,13 @@ def sql(stack: Stack, statement: str, params: dict[str, Any] | None = None) -> N
 
 
 def clear(stack: Stack) -> None:
-    sql(stack, CLEAR)
+    """Empty the tables; again where a worker at its search index waits for them as well."""
+    for left in reversed(range(5)):
+        try:
+            return sql(stack, CLEAR)
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
 
 
 def wait_for_search_index(stack: Stack) -> float:

@@ -10,6 +10,7 @@ from django.db.backends.utils import CursorWrapper
 
 from catalog.sql.caution import Seen, Usual
 from catalog.sql.missing import sets_of
+from imports.mapping.aliases import key_of
 from imports.models import ImportJob, Supplier
 from imports.pipeline import missing
 from imports.queries.outcomes import tell_undone
@@ -94,8 +95,10 @@ def _too_old(job: ImportJob, supplier: Supplier) -> str:
 
 def _columns_changed(last: ImportJob, job: ImportJob) -> str:
     was, now = last.layout.get("header", []), job.layout.get("header", [])
-    gone = [name for name in was if name not in now]
-    new = [name for name in now if name not in was]
+    # As a format is recognised: in any order and spelling.
+    was_keys, now_keys = set(map(key_of, was)), set(map(key_of, now))
+    gone = [name for name in was if key_of(name) not in now_keys]
+    new = [name for name in now if key_of(name) not in was_keys]
     parts = [
         f"{what} {', '.join(f'“{name[:40]}”' for name in names[:NAMED])}"
         + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
