@@ -129,7 +129,8 @@ def clear(stack: Stack) -> None:
     """Empty the tables; again where a worker at its search index waits for them as well."""
     for left in reversed(range(5)):
         try:
-            return sql(stack, CLEAR)
+            sql(stack, CLEAR)
+            return
         except psycopg.errors.DeadlockDetected:
             if not left:
                 raise

@@ -12,7 +12,7 @@ from django.test import Client
 from catalog.models import Product
 from catalog.operations import fields
 from conftest import Messages
-from imports.models import Format, ImportJob
+from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers
 from imports.tests.supplier_files import HEADER, make_format, records
 
@@ -53,7 +53,7 @@ def test_what_is_usual_is_changed_on_the_suppliers_page(page: Client, a_format: 
     path = f"/suppliers/{a_format.supplier_id}/"
     posted = {"stop_refused": "7", "stop_missing": "", "stop_age": " 3 ", "second_person": "on"}
     assert page.post(f"{path}settings/", posted)["Location"] == path
-    supplier = suppliers.Supplier.objects.get()
+    supplier = Supplier.objects.get()
     assert (supplier.stop_refused, supplier.stop_missing, supplier.stop_age) == (7, None, 3)
     assert (supplier.second_person, supplier.stop_columns) == (True, False)
     shown = text(page.get(path))
@@ -71,7 +71,7 @@ def test_a_wrong_bound_is_told_beside_it_and_nothing_is_saved(
     assert 'aria-describedby="error-stop_refused"> % of the records' in shown
     assert "Write a whole number from 0 to 100, or nothing." in shown
     assert 'value="50"' in shown  # as typed
-    assert suppliers.Supplier.objects.get().stop_fewer is None
+    assert Supplier.objects.get().stop_fewer is None
 
 
 def test_an_editor_sees_what_is_usual_and_cannot_change_it(

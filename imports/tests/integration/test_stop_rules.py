@@ -159,7 +159,7 @@ def test_other_columns_than_last_time_stop_it(run: Importing) -> None:
     assert run("Name,SKU,FARBE,price\nLamp,A,rot,1\n", format=a_format).status == "completed"
     job = run("sku,name,price,Größe\nA,Lamp,1,4\n", format=a_format)
     assert job.status == "awaiting_review"
-    assert "gone: “Farbe”; new: “Größe”" in job.warnings[0]
+    assert "gone: “FARBE”; new: “Größe”" in job.warnings[0]
 
 
 @pytest.mark.parametrize(("days", "status"), [(3, "completed"), (4, "awaiting_review")])
