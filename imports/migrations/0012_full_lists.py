@@ -18,7 +18,7 @@ def tell_whose_imports_they_were(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0013_who_brought_it_in'),
+        ('catalog', '0012_who_brought_it_in'),
         ('imports', '0010_mending_and_choices'),
     ]
 

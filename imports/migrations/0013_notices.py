@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('imports', '0010_mending_and_choices'),
+        ('imports', '0012_full_lists'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0009_own_fields'),
+        ('catalog', '0011_export_formats'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
