@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from imports import task_names
-from imports.operations import jobs, notice_sending, retention, uploads
+from imports.operations import feed_runs, jobs, notice_sending, retention, uploads
 
 
 @shared_task(name=task_names.ADVANCE)
@@ -23,7 +23,15 @@ def take_turn(change_set_id: int) -> None:
 
 @shared_task(name="imports.sweep", ignore_result=True)
 def sweep() -> None:
-    jobs.sweep_imports()
+    try:
+        jobs.sweep_imports()
+    finally:
+        feed_runs.sweep_feeds()
+
+
+@shared_task(name=task_names.FETCH_FEEDS, ignore_result=True)
+def fetch_feeds() -> None:
+    feed_runs.fetch_feeds()
 
 
 @shared_task(name="imports.clear", ignore_result=True)

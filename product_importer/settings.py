@@ -226,9 +226,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # Deliveries have a queue of their own. A worker takes from both in turn, so that an import's
 # many chunks do not hold up an event, nor the other way round.
 CELERY_TASK_DEFAULT_QUEUE = "celery"
-CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks")]
-# Messages for the pump alone: whoever wants to send one looks whether enough of them wait there.
-CELERY_TASK_ROUTES = {"webhooks.pump": {"queue": "webhooks"}}
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("webhooks"), Queue("feeds")]
+# Messages for one task alone: whoever wants to send one looks whether enough of them wait there.
+CELERY_TASK_ROUTES = {
+    "webhooks.pump": {"queue": "webhooks"},
+    "imports.fetch_feeds": {"queue": "feeds"},
+}
 # Old results are cleared in batches (product_importer/ops/retention.py), not by Celery at once.
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
@@ -530,6 +533,13 @@ UNFOLD = {
                         "key": "s",
                         "icon": "local_shipping",
                         "link": reverse_lazy("supplier-list"),
+                    },
+                    {
+                        "title": "Feeds",
+                        "key": "f",
+                        "icon": "rss_feed",
+                        "link": reverse_lazy("feed-list"),
+                        "permission": "product_importer.web.context_processors.may_see_feeds",
                     },
                     {
                         "title": "Changes",

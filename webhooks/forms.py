@@ -20,6 +20,7 @@ MEANINGS = {
     "import.failed": "an import has failed, with the reason",
     "import.cancelled": "somebody stopped an import",
     "import.undone": "an import was taken back",
+    "feed.failed": "a supplier's file could not be fetched, with the reason",
 }
 
 

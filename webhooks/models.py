@@ -38,6 +38,7 @@ class Event(models.Model):
         IMPORT_FAILED = "import.failed"
         IMPORT_CANCELLED = "import.cancelled"
         IMPORT_UNDONE = "import.undone"
+        FEED_FAILED = "feed.failed"
         WEBHOOK_TEST = "webhook.test"
 
     # Part of the webhook-id, so that no two installations use the same one.

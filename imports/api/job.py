@@ -21,6 +21,7 @@ class JobSerializer(serializers.ModelSerializer[ImportJob]):
             "supplier",
             "format",
             "format_version",
+            "feed",
             "checks",
             "mends",
             "full_list",

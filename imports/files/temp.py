@@ -21,10 +21,14 @@ LEFTOVER_SECONDS = 300  # without a byte; a received file is moved away within s
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that is in the storage already, under ``name``; ``size`` in bytes."""
+    """A file that is in the storage already, under ``name``; ``size`` in bytes.
+
+    ``sha256`` where it is known, in hexadecimal; else the worker that reads the file finds it out.
+    """
 
     name: str
     size: int
+    sha256: str = ""
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -30,7 +30,7 @@ from catalog.operations import products as catalog
 from catalog.operations import search_index, undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
-from imports.models import Format, ImportJob
+from imports.models import Feed, Format, ImportJob, Supplier
 from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
@@ -100,6 +100,8 @@ def start_import(
     mends: ImportJob | None = None,
     full_list: bool | None = None,
     file_modified_at: datetime | None = None,
+    supplier: Supplier | None = None,
+    feed: Feed | None = None,
 ) -> ImportJob:
     """Store an uploaded file, commit the job, and wake a worker.
 
@@ -111,8 +113,8 @@ def start_import(
     changes look unusual waits for somebody, or only warns. ``mends`` is the import whose refused
     records these are. ``full_list``: the file is its supplier's whole list (``None``: as its format
     says), and what it lacks is dealt with. ``file_modified_at`` is when the file was last changed
-    where it comes from. Raises ``Refused`` for a file over the limit, and where there is no room
-    for it.
+    where it comes from. ``supplier`` is whose file it is where no format tells, ``feed`` what
+    fetched it. Raises ``Refused`` for a file over the limit, and where there is no room for it.
     """
     size = file.size or 0
     check_size(size)
@@ -125,7 +127,8 @@ def start_import(
         review_if_known=review_if_known,
         rules=rules_as_json(rules) if rules else {},
         format=format,
-        supplier=format.supplier if format else None,
+        supplier=(format.supplier if format else None) or supplier,
+        feed=feed,
         on_unclear=on_unclear,
         checks=checks,
         mends=mends,
@@ -134,6 +137,8 @@ def start_import(
     )
     if isinstance(file, StoredFile):
         job.file.name = file.name
+        if file.sha256:
+            duplicates.recognise_known(job, file.sha256)
         _begin(job)
         return job
     duplicates.recognise(job, file)

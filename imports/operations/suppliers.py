@@ -16,7 +16,7 @@ from imports.mapping.exchange import format_from_file
 from imports.mapping.formats import under
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
-from imports.models import NAME_MAX_LENGTH, Format, FormatVersion, ImportJob, Supplier
+from imports.models import NAME_MAX_LENGTH, Feed, Format, FormatVersion, ImportJob, Supplier
 
 MAX_COLUMNS = 500  # a file has no more
 
@@ -60,7 +60,7 @@ def _named_once(sentence: str) -> Iterator[None]:
 @transaction.atomic
 def create_supplier(*, name: str, user: User | None) -> Supplier:
     """Raises ``Invalid``."""
-    name = _clean_name(name)
+    name = clean_name(name)
     with _named_once(f"There is a supplier “{name}” already."):
         supplier, made = Supplier.objects.get_or_create(
             name__iexact=name, defaults={"name": name, "created_by": user}
@@ -74,7 +74,7 @@ def create_supplier(*, name: str, user: User | None) -> Supplier:
 def rename_supplier(*, supplier_id: int, name: str) -> Supplier:
     """Raises ``Invalid``."""
     supplier = Supplier.objects.select_for_update().get(pk=supplier_id)
-    name = _clean_name(name)
+    name = clean_name(name)
     if Supplier.objects.filter(name__iexact=name).exclude(pk=supplier_id).exists():
         raise Invalid({"name": ("unique", f"There is a supplier “{name}” already.")})
     supplier.name = name
@@ -129,10 +129,13 @@ def may_delete_supplier(supplier: Supplier, user: Any) -> bool:
 
 @transaction.atomic
 def delete_supplier(*, supplier_id: int) -> None:
-    """With its formats. Its imports stay, and those under way go on by the rules they keep.
+    """With its formats and feeds; what is being fetched is left.
 
-    A full list looks for what is missing no longer: whose products those would be, nobody knows.
+    Its imports stay, and those under way go on by the rules they keep. A full list looks for what
+    is missing no longer: whose products those would be, nobody knows.
     """
+    # As whoever ends a run does: the feeds first, then their runs.
+    list(Feed.objects.select_for_update(of=("self",)).filter(supplier=supplier_id))
     for found in Format.objects.filter(supplier=supplier_id).select_for_update().order_by("pk"):
         _leave_rules(found)
     Supplier.objects.filter(pk=supplier_id).delete()
@@ -158,7 +161,7 @@ def create_format(
     supplier = Supplier.objects.select_for_update().filter(pk=supplier_id or 0).first()
     if supplier is None:
         raise Invalid({"supplier": ("does_not_exist", "There is no such supplier.")})
-    if supplier.formats.filter(name__iexact=_clean_name(name)).exists():
+    if supplier.formats.filter(name__iexact=clean_name(name)).exists():
         raise Invalid({"name": ("unique", f"The supplier has a format “{name}” already.")})
     made = save_format(supplier=supplier, name=name, rules=rules, columns=columns, user=user)
     return change_format(format_id=made.pk, user=user, **full) if full else made
@@ -174,7 +177,7 @@ def save_format(
     user: User | None,
 ) -> Format:
     """Make a format, or the next version of the one that has this name. Raises ``Invalid``."""
-    name = _clean_name(name)
+    name = clean_name(name)
     values = _clean_values(rules, columns)
     with _named_once(f"The supplier has a format “{name}” already."):
         found, made = Format.objects.get_or_create(
@@ -201,7 +204,7 @@ def change_format(*, format_id: int, user: User | None, **values: Any) -> Format
     if values.get("supplier_id", changed.supplier_id) != changed.supplier_id:
         raise Invalid({"supplier": ("invalid", "A format stays its supplier's.")})
     if "name" in values:
-        changed.name = _clean_name(values["name"])
+        changed.name = clean_name(values["name"])
         others = Format.objects.filter(supplier=changed.supplier_id, name__iexact=changed.name)
         if others.exclude(pk=format_id).exists():
             text = f"The supplier has a format “{changed.name}” already."
@@ -295,7 +298,7 @@ def remember(
 
     Raises ``Invalid``.
     """
-    known = Supplier.objects.filter(name__iexact=_clean_name(supplier, "supplier")).first()
+    known = Supplier.objects.filter(name__iexact=clean_name(supplier, "supplier")).first()
     if known is None:
         known = create_supplier(name=supplier, user=user)
     return save_format(supplier=known, name=name, rules=rules, columns=columns, user=user)
@@ -334,7 +337,8 @@ def _add_version(saved: Format, user: User | None) -> Format:
     return saved
 
 
-def _clean_name(text: str, field: str = "name") -> str:
+def clean_name(text: str, field: str = "name") -> str:
+    """A name without blanks around and doubled ones in it. Raises ``Invalid``."""
     name = " ".join(text.replace("\0", "").split())
     if not name:
         raise Invalid({field: ("blank", "The name is empty. Write one.")})

@@ -25,8 +25,13 @@ def recognise(job: ImportJob, file: "File[Any]") -> None:
 
     ``review_if_known`` then has it reviewed. The job is not saved, the file is at its start again.
     """
-    job.sha256 = _sha256(file.chunks(BLOCK))
+    recognise_known(job, _sha256(file.chunks(BLOCK)))
     file.seek(0)
+
+
+def recognise_known(job: ImportJob, sha256: str) -> None:
+    """The same for a file whose SHA-256 is known already. The job is not saved."""
+    job.sha256 = sha256
     _compare(job)
     job.review = job.review or (job.review_if_known and job.same_as is not None)
 

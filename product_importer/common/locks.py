@@ -16,3 +16,4 @@ class AdvisoryLock(IntEnum):
     CLAIM = 7_236_004  # the claims of all pumps, one after the other
     PUMP_SLOT = 7_236_005  # a slot, by its place: a pump that claims
     SEARCH_INDEX = 7_236_006  # the beginning and the dropping of the search index
+    FEEDS = 7_236_009  # the taking of feeds' runs, one worker after the other

@@ -48,6 +48,10 @@ def may_see_webhooks(request: HttpRequest) -> bool:
     return bool(getattr(request, "user", None) and request.user.has_perm("webhooks.view_endpoint"))
 
 
+def may_see_feeds(request: HttpRequest) -> bool:
+    return bool(getattr(request, "user", None) and request.user.has_perm("imports.view_feed"))
+
+
 def waiting_for_people(request: HttpRequest) -> int | str:
     """The badge beside the imports; none where nothing waits, or for who may not see them."""
     user = getattr(request, "user", None)

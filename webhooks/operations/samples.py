@@ -53,6 +53,16 @@ _SAMPLES: dict[str, dict[str, Any]] = {
     Event.Type.IMPORT_FAILED: {**_JOB, "status": "failed", "error": "A sample of a reason."},
     Event.Type.IMPORT_CANCELLED: {**_JOB, "status": "cancelled"},
     Event.Type.IMPORT_UNDONE: {"change_set": 0, "undo": 0},
+    Event.Type.FEED_FAILED: {
+        "feed": 0,
+        "name": "Sample, not a feed",
+        "supplier": 0,
+        "run": 0,
+        "due_at": None,
+        "tries": 1,
+        "code": "not_found",
+        "message": "A sample of a reason.",
+    },
 }
 
 
