@@ -1,6 +1,6 @@
 """Makers of change sets: imports and undos, done by the operations that the workers run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from catalog.operations import bulk, undo
 from catalog.operations import products as catalog
 from conftest import Messages
 from imports.models import ImportJob
+from imports.tests import servers
 
 HEADER = "sku,name,description,price,active\n"
 
@@ -81,3 +82,22 @@ def broken_undo(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> Callable
         return started
 
     return run
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> servers.Authority:
+    return servers.make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def web(authority: servers.Authority) -> Iterator[servers.WebServer]:
+    """A supplier's server by https; ``authority.limits()`` let a fetch reach it."""
+    with servers.web_server(authority.context) as web:
+        yield web
+
+
+@pytest.fixture
+def plain_web() -> Iterator[servers.WebServer]:
+    """The same by http."""
+    with servers.web_server() as web:
+        yield web

@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -124,10 +124,16 @@ _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
-def check_url(url: str, allowed: Sequence[Network] = ()) -> Target:
+WEB_PORTS = {"https": 443, "http": 80}
+
+
+def check_url(
+    url: str, allowed: Sequence[Network] = (), *, ports: Mapping[str, int] = WEB_PORTS
+) -> Target:
     """Read a URL strictly. Raises ``Refused`` for one that may not or cannot be called.
 
-    An IP address is vetted at once; a name has yet to be looked up.
+    ``ports`` are the schemes that may be, with the port that each has by itself. An IP address
+    is vetted at once; a name has yet to be looked up.
     """
     if len(url) > MAX_LENGTH:
         raise Refused("url_invalid", f"The URL is longer than {MAX_LENGTH:,} characters.")
@@ -138,8 +144,9 @@ def check_url(url: str, allowed: Sequence[Network] = ()) -> Target:
         port = parts.port
     except ValueError:
         raise Refused("url_invalid", "This is not a URL. Write it like https://…") from None
-    if parts.scheme not in ("http", "https"):
-        raise Refused("scheme_not_allowed", "Only http:// and https:// can be called.")
+    if parts.scheme not in ports:
+        *others, last = (f"{scheme}://" for scheme in sorted(ports))
+        raise Refused("scheme_not_allowed", f"Only {', '.join(others)} and {last} can be called.")
     if "@" in parts.netloc:
         raise Refused("user_info", "The URL must not contain a user name or a password.")
     if parts.fragment or url.endswith("#"):
@@ -149,7 +156,7 @@ def check_url(url: str, allowed: Sequence[Network] = ()) -> Target:
     return Target(
         scheme=parts.scheme,
         host=_checked_host(parts.netloc, parts.hostname or "", allowed),
-        port=port or (443 if parts.scheme == "https" else 80),
+        port=port or ports[parts.scheme],
     )
 
 

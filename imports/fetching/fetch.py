@@ -1,0 +1,99 @@
+"""The two verbs: ``fetch`` brings a file that is new, ``look`` tells what is there."""
+
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import BinaryIO
+
+from imports.fetching import http
+from imports.fetching.clock import Clock
+from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
+from imports.fetching.transfer import Enough, Transfer
+
+# Bring a file, or the rest of it, to the transfer; ``False``: nothing new.
+Take = Callable[[Source, Known, Transfer], bool]
+
+_TAKES: dict[str, Take] = {"https": http.take, "http": http.take}
+WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for
+# Another try right away would meet the same.
+_LATER = frozenset({"too_slow", "time_limit", "not_found", "empty", "no_file"})
+
+
+def fetch(
+    source: Source,
+    known: Known,
+    into: BinaryIO,
+    *,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    alive: Alive | None = None,
+) -> Fetched | None:
+    """Write the file to ``into`` (from where it stands; it can be sought and truncated).
+
+    ``None``: nothing new since ``known``; what was written to ``into`` then is of no use. A
+    connection that breaks is made again, and goes on where it was. Raises ``FetchFailed``.
+    """
+    clock = Clock(limits, alive)
+    transfer = Transfer(into, clock, pages=True)
+    if not _persist(source, known, transfer):
+        return None
+    clock.tell()
+    taken, sha256 = transfer.taken, transfer.digest.hexdigest()
+    if taken is None or sha256 == known.sha256:
+        return None
+    return Fetched(
+        name=taken.name,
+        size=transfer.size,
+        sha256=sha256,
+        known=dataclasses.replace(taken.known, sha256=sha256),
+        host_key=taken.host_key,
+    )
+
+
+def look(source: Source, *, limits: Limits = Limits(), alive: Alive | None = None) -> Found:  # noqa: B008
+    """What is there, and the first ``limits.head`` bytes of what a fetch would take.
+
+    A folder where no name fits is found too, with a blank ``name``. Raises ``FetchFailed``.
+    """
+    into = io.BytesIO()
+    transfer = Transfer(into, Clock(limits, alive), stop_at=limits.head, pages=True)
+    try:
+        _persist(source, Known(), transfer)
+    except Enough:
+        pass
+    except FetchFailed as failure:
+        if failure.code != "no_file" or not transfer.entries:
+            raise
+    taken = transfer.taken
+    return Found(
+        name=taken.name if taken else "",
+        head=into.getvalue()[: limits.head],
+        entries=transfer.entries,
+        left_out=transfer.left_out,
+        size=taken.known.size if taken else None,
+        host_key=taken.host_key if taken else "",
+    )
+
+
+def _persist(source: Source, known: Known, transfer: Transfer) -> bool:
+    """Try again, after waits that grow, while a failure may pass."""
+    clock = transfer.clock
+    take = _take(source)
+    for attempt in range(1, clock.limits.tries + 1):
+        try:
+            return take(source, known, transfer)
+        except FetchFailed as failure:
+            wait = max(clock.limits.wait_seconds * 2 ** (attempt - 1), failure.retry_after)
+            last = attempt == clock.limits.tries or wait > WAIT_MOST
+            if last or not failure.temporary or failure.code in _LATER:
+                raise
+        clock.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _take(source: Source) -> Take:
+    scheme = source.url.partition(":")[0].lower()
+    if scheme not in _TAKES:
+        raise FetchFailed(
+            "scheme_not_allowed", f"The address has to begin with {'://, '.join(_TAKES)}://."
+        )
+    return _TAKES[scheme]

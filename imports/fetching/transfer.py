@@ -1,0 +1,190 @@
+"""One file on its way into a file of ours, over as many connections as it takes."""
+
+import fnmatch
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from imports.fetching.clock import Clock, too_large
+from imports.fetching.pages import PageWatch
+from imports.fetching.source import Entry, FetchFailed, Known
+
+BLOCK = 256 * 1024  # bytes read at a time
+RATIO_FREE = 64 * 1024 * 1024  # so much may be unpacked from however few bytes
+
+
+class Enough(Exception):
+    """As many bytes as were wanted are there."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The file that bytes are of. Two that are equal are the same version of one file."""
+
+    name: str
+    known: Known
+    encoding: str = ""
+    host_key: str = ""
+
+
+class Transfer:
+    """Bytes as they come, to ``into``; ``received`` of them as the server counts them.
+
+    ``into`` can be sought and truncated: what came of another version is thrown away.
+    """
+
+    def __init__(
+        self, into: BinaryIO, clock: Clock, *, stop_at: int | None = None, pages: bool = False
+    ) -> None:
+        self.clock = clock
+        self.taken: Taken | None = None
+        self.entries: tuple[Entry, ...] = ()
+        self.left_out = 0
+        self._into = into
+        self._start = into.tell()
+        self._stop_at = stop_at
+        self._pages = pages
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: what came so far is of no use."""
+        self.size = self.received = 0
+        self.digest = hashlib.sha256()
+        self._unpack = None  # type: zlib._Decompress | None
+        self._page = PageWatch() if self._pages else None
+        self.taken = None
+        self._into.seek(self._start)
+        self._into.truncate()
+
+    def begin(self, taken: Taken, total: int | None, *, offset: int) -> None:
+        """Bytes of this file come from ``offset`` on. Raises ``FetchFailed`` for one too large."""
+        if offset == 0 or taken != self.taken or offset != self.received:
+            if offset:
+                self.forget()
+                raise changed()
+            self.forget()
+        self.taken = taken
+        if total is not None and total > self.clock.limits.bytes and self._stop_at is None:
+            raise too_large(self.clock.limits)
+        self.clock.size, self.clock.total = self.received, total
+        if taken.encoding and self._unpack is None:
+            self._unpack = zlib.decompressobj(wbits=47)  # the header tells gzip or zlib
+
+    def write(self, data: bytes) -> None:
+        """Raises ``Enough``, and ``FetchFailed`` for a file too large or packed wrongly."""
+        self.received += len(data)
+        self.clock.size = self.received
+        if self._unpack is None:
+            self._write(data)
+            return
+        try:
+            self._write_unpacked(data)
+        except zlib.error:
+            self.forget()
+            raise FetchFailed(
+                "encoding", "What the server sends as packed (gzip) is not.", temporary=True
+            ) from None
+
+    def _write_unpacked(self, data: bytes) -> None:
+        unpack = self._unpack
+        assert unpack is not None  # noqa: S101
+        while data:
+            self._write(unpack.decompress(data, BLOCK))
+            if self.size > RATIO_FREE and self.size > self.clock.limits.ratio * self.received:
+                raise FetchFailed(
+                    "unpacked_too_large",
+                    f"The server sends a few bytes that unpack to more than "
+                    f"{self.clock.limits.ratio} times as many.",
+                )
+            data = unpack.unconsumed_tail
+            if unpack.eof:
+                data = unpack.unused_data
+                if not data.startswith(b"\x1f"):
+                    return  # padding; what else follows an end is not of the file
+                self._unpack = unpack = zlib.decompressobj(wbits=47)
+            elif not data:
+                # What did not fit into the last block is still inside.
+                while more := unpack.decompress(b"", BLOCK):
+                    self._write(more)
+
+    def _write(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > self.clock.limits.bytes:
+            raise too_large(self.clock.limits)
+        self.digest.update(data)
+        self._into.write(data)
+        if self._page:
+            self._page.feed(data)
+        if self._stop_at is not None and self.size >= self._stop_at:
+            raise Enough
+
+    def end(self) -> None:
+        """The last byte has come. Raises ``FetchFailed`` for what cannot be the file."""
+        if self._unpack and not self._unpack.eof and self.received:
+            self.forget()
+            raise broken("The packed file ends in its middle.")
+        if self._page:
+            self._page.judge()
+        if not self.size:
+            raise FetchFailed("empty", "The file is empty.", temporary=True)
+
+
+def broken(message: str) -> FetchFailed:
+    return FetchFailed("connection_lost", message, temporary=True)
+
+
+def changed() -> FetchFailed:
+    return FetchFailed(
+        "changed", "The file was changed while it was read. Try again later.", temporary=True
+    )
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def clean_name(name: str) -> str:
+    """The last part of a path without control characters; blank if nothing is left."""
+    name = _CONTROL.sub("", re.split(r"[/\\]", name)[-1]).strip()
+    return "" if name in (".", "..") else name[:200]
+
+
+def listed(entries: Iterable[Entry], transfer: Transfer) -> list[Entry]:
+    """A folder's files, newest first; names with control characters are left out and counted.
+
+    Raises ``FetchFailed`` when there are more names than are looked at.
+    """
+    most = transfer.clock.limits.names
+    kept: list[Entry] = []
+    left_out = 0
+    for number, entry in enumerate(entries):
+        if number >= most:
+            raise FetchFailed(
+                "too_many_names",
+                f"The folder has more than {most:,} names. Give the address of a folder with "
+                "fewer, or of the file itself.",
+            )
+        if _CONTROL.search(entry.name) or "/" in entry.name:
+            left_out += 1
+        else:
+            kept.append(entry)
+    kept.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
+    transfer.entries, transfer.left_out = tuple(kept), left_out
+    return kept
+
+
+def newest(entries: list[Entry], pattern: str) -> Entry:
+    """The first entry (of ``listed``) whose name fits. Raises ``FetchFailed``."""
+    fits = re.compile(fnmatch.translate(pattern or "*")).match
+    for entry in entries:
+        if fits(entry.name):
+            return entry
+    if not entries:
+        raise FetchFailed("no_file", "The folder is empty.", temporary=True)
+    raise FetchFailed(
+        "no_file",
+        f"No name of the {len(entries):,} in the folder fits “{pattern}”.",
+        temporary=True,
+    )

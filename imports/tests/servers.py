@@ -1,0 +1,189 @@
+"""Suppliers' servers for tests, on loopback and in this process; each can misbehave."""
+
+import base64
+import contextlib
+import hashlib
+import ipaddress
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from imports.fetching.source import Limits
+
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A private CA: ``ca_file`` is what a client trusts, ``context`` what a server shows."""
+
+    ca_file: str
+    cert_file: str  # for localhost and 127.0.0.1, with its key and chain
+    context: ssl.SSLContext
+
+    def limits(self, **values: Any) -> Limits:
+        """Limits that let a fetch reach these servers, and wait next to nothing between tries."""
+        return Limits(**{**FAST, "ca_file": self.ca_file, **values})
+
+
+FAST: dict[str, Any] = {"allowed": LOOPBACK, "wait_seconds": 0.01}
+
+
+def make_authority(folder: Path) -> Authority:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1", "other.test")
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    return Authority(str(folder / "ca.pem"), str(folder / "server.pem"), context)
+
+
+@dataclass
+class WebFile:
+    """A file that is served with ETag, date and ranges; ``breaks``: reset after so many bytes."""
+
+    data: bytes
+    modified: float = 1_700_000_000
+    headers: dict[str, str] = field(default_factory=dict)
+    breaks: list[int] = field(default_factory=list)
+    login: tuple[str, str] | None = None
+    validators: bool = True  # ETag and Last-Modified
+    ranges: bool = True
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.data).hexdigest()[:16]}"'
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    web: "WebServer"
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        path = self.path.partition("?")[0]
+        self.web.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
+        # A client that has seen enough closes.
+        with contextlib.suppress(OSError):
+            if path in self.web.answers:
+                self.web.answers[path](self)
+            elif path in self.web.files:
+                self._serve(self.web.files[path])
+            else:
+                self.answer(404, b"Not here")
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """A whole response; ``content_type`` becomes ``Content-Type``."""
+        self.send_response(status)
+        sent = {name.replace("_", "-").title(): value for name, value in headers.items()}
+        for name, value in {"Content-Length": str(len(body)), **sent}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def say(self, data: bytes) -> None:
+        """These bytes as they are, head and all."""
+        self.wfile.write(data)
+        self.wfile.flush()
+
+    def reset(self) -> None:
+        """Break the connection as a cable that is pulled would not: at once, with RST."""
+        self.wfile.flush()
+        reset(self.connection)
+
+    def _serve(self, file: WebFile) -> None:
+        asked = self.headers
+        if file.login and asked.get("Authorization") != _basic(*file.login):
+            self.answer(401, b"no", www_authenticate='Basic realm="list"')
+            return
+        if file.validators and asked.get("If-None-Match") == file.etag:
+            self.answer(304)
+            return
+        start, status, more = 0, 200, {**file.headers}
+        span = asked.get("Range") if file.ranges else None
+        if span and asked.get("If-Range") in (None, file.etag):
+            start, status = int(span.removeprefix("bytes=").rstrip("-")), 206
+            more["content_range"] = f"bytes {start}-{len(file.data) - 1}/{len(file.data)}"
+        if file.validators:
+            more |= {"etag": file.etag, "last_modified": formatdate(file.modified, usegmt=True)}
+        body = file.data[start:]
+        if not file.breaks:
+            self.answer(status, body, **more)
+            return
+        stop = file.breaks.pop(0)
+        self.answer(status, body[:stop], **{"content_length": str(len(body)), **more})
+        self.reset()
+
+    def log_message(self, *args: Any) -> None:
+        return  # pytest's output is for the tests
+
+
+def reset(connection: Any) -> None:
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Files that were made of the socket keep it open: the descriptor itself is closed.
+        connection.shutdown(socket.SHUT_RD)
+        socket.socket(fileno=connection.detach()).close()
+
+
+def _basic(username: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+class WebServer:
+    """Serves ``files``, and ``answers`` in place of them, by path; ``seen`` is what was asked."""
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.files: dict[str, WebFile] = {}
+        self.answers: dict[str, Callable[[Handler], None]] = {}
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        handler = type("BoundHandler", (Handler,), {"web": self})
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def finish_request(self, request: Any, address: Any) -> None:
+                # In the connection's own thread: a handshake that fails stops nobody else.
+                with contextlib.suppress(OSError):
+                    if context:
+                        request = context.wrap_socket(request, server_side=True)
+                    handler(request, address, self)
+                    if context:
+                        with contextlib.suppress(OSError, ValueError):
+                            request.unwrap()
+                    request.close()
+
+        self.server = Server(("127.0.0.1", 0), handler)
+        self.port = self.server.server_address[1]
+        self.url = f"https://localhost:{self.port}" if context else f"http://127.0.0.1:{self.port}"
+
+    def put(self, path: str, data: bytes, **values: Any) -> str:
+        """Serve a file; returns its address."""
+        self.files[path] = WebFile(data, **values)
+        return self.url + path
+
+    def on(self, path: str, answer: Callable[[Handler], None]) -> str:
+        """Answer this path by a function; returns its address."""
+        self.answers[path] = answer
+        return self.url + path
+
+
+@contextlib.contextmanager
+def web_server(context: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    web = WebServer(context)
+    thread = threading.Thread(target=web.server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield web
+    web.server.shutdown()
+    web.server.server_close()
