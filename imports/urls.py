@@ -1,6 +1,6 @@
 from django.urls import path
 
-from imports.views import jobs, mapping, mending, notices, review, suppliers
+from imports.views import feeds, jobs, mapping, mending, notices, review, suppliers
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -50,4 +50,13 @@ urlpatterns = [
     ),
     path("suppliers/formats/<int:pk>/delete/", suppliers.format_delete, name="format-delete"),
     path("suppliers/formats/<int:pk>/format.json", suppliers.format_json, name="format-json"),
+    path("feeds/", feeds.feed_list, name="feed-list"),
+    path("feeds/new/", feeds.feed_new, name="feed-new"),
+    path("feeds/times/", feeds.feed_times, name="feed-times"),
+    path("feeds/<int:pk>/", feeds.feed_detail, name="feed-detail"),
+    path("feeds/<int:pk>/edit/", feeds.feed_edit, name="feed-edit"),
+    path("feeds/<int:pk>/run/", feeds.feed_run, name="feed-run"),
+    path("feeds/<int:pk>/test/", feeds.feed_test, name="feed-test"),
+    path("feeds/<int:pk>/switch/", feeds.feed_switch, name="feed-switch"),
+    path("feeds/<int:pk>/delete/", feeds.feed_delete, name="feed-delete"),
 ]

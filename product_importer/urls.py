@@ -12,6 +12,7 @@ from catalog.api.change_sets import ChangeSetViewSet
 from catalog.api.export_formats import ExportFormatViewSet
 from catalog.api.fields import FieldViewSet
 from catalog.api.products import CSVRenderer, ProductViewSet, XLSXRenderer
+from imports.api.feeds import FeedViewSet
 from imports.api.jobs import ImportViewSet
 from imports.api.notices import ChatViewSet, NoticeViewSet
 from imports.api.suppliers import FormatViewSet, SupplierViewSet
@@ -41,6 +42,7 @@ router = Router()
 router.register("imports", ImportViewSet, basename="api-import")
 router.register("suppliers", SupplierViewSet, basename="api-supplier")
 router.register("formats", FormatViewSet, basename="api-format")
+router.register("feeds", FeedViewSet, basename="api-feed")
 router.register("chats", ChatViewSet, basename="api-chat")
 router.register("notices", NoticeViewSet, basename="api-notice")
 router.register("uploads", UploadViewSet, basename="api-upload")

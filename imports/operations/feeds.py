@@ -162,7 +162,7 @@ def _apply(feed: Feed, values: Mapping[str, Any], errors: _Errors) -> None:
         try:
             _CLEAN[name](feed, value)
         except Invalid as invalid:
-            errors.update({field: error for field, error in invalid.errors.items()})
+            errors.update(dict(invalid.errors.items()))
     for name, check in (("time_zone", zone_of), ("schedule", _check_schedule(feed))):
         if name not in errors:
             try:

@@ -196,7 +196,11 @@ _EMPTY: dict[str, Any] = {"columns": [], "notes": [], "preview": [], "format": N
 
 def preview(job: ImportJob, rules: Rules) -> dict[str, Any]:
     """The same under other rules; nothing is kept."""
-    found = look_at_job(job, rules)
+    return {**found_as_json(look_at_job(job, rules)), **_packing(job)}
+
+
+def found_as_json(found: Found) -> dict[str, Any]:
+    """What a look found out: the rules, the questions, the columns, the first records."""
     return {
         "rules": rules_as_json(found.rules),
         "questions": [asdict(question) for question in found.questions],
@@ -204,7 +208,6 @@ def preview(job: ImportJob, rules: Rules) -> dict[str, Any]:
         "notes": [*found.dialect.warnings, *found.matched.notes],
         "preview": _preview(found),
         "format": format_as_json(found.format),
-        **_packing(job),
     }
 
 
