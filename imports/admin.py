@@ -11,7 +11,16 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from catalog.admin import EstimatingPaginator
-from imports.models import INNER, Format, FormatVersion, ImportJob, RowError, Supplier
+from imports.models import (
+    INNER,
+    Feed,
+    FeedRun,
+    Format,
+    FormatVersion,
+    ImportJob,
+    RowError,
+    Supplier,
+)
 from webhooks.admin import ReadOnlyAdmin
 
 LONG = (*INNER, "warnings", "error", "trouble")
@@ -134,3 +143,31 @@ class FormatAdmin(ReadOnlyAdmin):
     list_select_related = ["supplier"]
     search_fields = ["name", "supplier__name"]
     inlines = [FormatVersionInline]
+
+
+@admin.register(Feed)
+class FeedAdmin(ReadOnlyAdmin):
+    list_display = ["name", "supplier", "schedule", "enabled", "next_run_at", "page"]
+    list_filter = ["enabled"]
+    not_listed = ("known", "host_key", "password_token", "private_key_token", "headers_token")
+    list_select_related = ["supplier"]
+    search_fields = ["name", "supplier__name"]
+
+    @display(description="Page")
+    def page(self, feed: Feed) -> str:
+        return format_html('<a href="{}">Open</a>', reverse("feed-detail", args=[feed.pk]))
+
+
+@admin.register(FeedRun)
+class FeedRunAdmin(ReadOnlyAdmin):
+    list_display = ["id", "feed", "at", "state", "code", "bytes", "tries", "finished_at"]
+    list_filter = ["state", "at"]
+    not_listed = ("message", "feed__known", "feed__host_key")
+    list_select_related = ["feed__supplier"]
+    search_fields = ["=feed__id", "code"]
+    show_full_result_count = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("imports.view_feed"))
+
+    has_module_permission = has_view_permission

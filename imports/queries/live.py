@@ -8,7 +8,7 @@ from django.db.models import Count, Max, Q
 
 from catalog.models import ChangeSet
 from catalog.queries.products import unfinished_bulk_acts
-from imports.models import ImportJob
+from imports.models import Feed, ImportJob
 from imports.queries.outcomes import tell_undone
 
 SHOWN = 3  # of each kind in the bar
@@ -17,7 +17,7 @@ FOLLOWED = 20  # jobs that a page was following, at most
 
 @dataclass(frozen=True)
 class Live:
-    """``version`` is another one after whatever a list of imports or changes would show."""
+    """``version`` is another one after whatever a list of imports, feeds or changes would show."""
 
     running_jobs: list[ImportJob]
     running_acts: list[ChangeSet]
@@ -42,6 +42,7 @@ def live(
         waiting=Count("pk", filter=Q(status__in=ImportJob.AWAITING)),
         left_out=Max("review_version"),
     )
+    feeds = Feed.objects.aggregate(count=Count("pk"), changed=Max("changed_at"))
     return Live(
         running_jobs=[job for job in running if job.pk != except_job][:SHOWN],
         running_acts=list(unfinished_bulk_acts().exclude(pk=except_act or 0)[:SHOWN]),
@@ -49,7 +50,7 @@ def live(
             ended.exclude(status__in=ImportJob.ACTIVE).exclude(pk=except_job or 0)
         ),
         waiting=state.pop("waiting"),
-        version=_text([*state.values(), _change_sets()]),
+        version=_text([*state.values(), *feeds.values(), _change_sets()]),
     )
 
 

@@ -11,11 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from imports.models import Feed, Supplier
+from imports.models import Feed, ImportJob, Supplier
 from imports.operations import feeds as operations
 from imports.operations.feed_tests import test_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import (
+    DAYS,
+    STRIP,
     due_by_day,
     listed_feeds,
     listed_runs,
@@ -24,6 +26,8 @@ from imports.queries.feeds import (
 )
 from imports.queries.formats import formats_by_supplier
 from imports.schedule import EXAMPLES, ScheduleError, in_words, next_times, zone_of
+from imports.views.mapping_form import Posted
+from imports.views.mapping_page import Page, numbered
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import page_number, whole_number
 
@@ -56,8 +60,12 @@ def feed_list(request: HttpRequest) -> HttpResponse:
             "title": "Feeds",
             "page": page,
             "rows": with_runs(page.object_list),
+            "strip": STRIP,
             "days": due_by_day(page.object_list),
+            "days_shown": DAYS,
+            "zone": settings.TIME_ZONE,
             "now": timezone.now(),
+            "has_suppliers": Supplier.objects.exists(),
         },
     )
 
@@ -225,10 +233,20 @@ def feed_run(request: HttpRequest, pk: int) -> HttpResponse:
 def feed_test(request: HttpRequest, pk: int) -> HttpResponse:
     """What is there, and how it would be read; nothing is imported."""
     feed = _feed(pk)
-    context = {"feed": feed, "tested": test_feed(feed)}
+    tested = test_feed(feed)
+    context = {"feed": feed, "tested": tested, "read": _as_read(feed, tested.read)}
     if request.headers.get("HX-Request"):
         return render(request, "imports/_feed_test.html", context)
     return render(request, "imports/feed_test.html", {"title": f"Test of {feed.name}", **context})
+
+
+def _as_read(feed: Feed, read: dict[str, Any]) -> dict[str, Any]:
+    """How the matching page would show it."""
+    if not read:
+        return {}
+    header = [column["name"] for column in read["columns"]]
+    job = ImportJob(format=feed.format, supplier=feed.supplier)
+    return Page(job, read, numbered(read["rules"], header), [], Posted({}), []).context()
 
 
 @require_POST

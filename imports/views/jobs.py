@@ -264,6 +264,7 @@ def _job(pk: int) -> ImportJob:
         "mends",
         "same_as",
         "format__supplier",
+        "feed",
     )
     return get_object_or_404(jobs, pk=pk)
 

@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -124,6 +125,8 @@ def _supplier_page(
             "title": supplier.name,
             "supplier": supplier,
             "formats": supplier.formats.defer("rules").order_by("name"),
+            "feeds": supplier.feeds.order_by("name"),
+            "now": timezone.now(),
             "jobs": jobs[:JOBS_SHOWN],
             "refusal": refusal,
             "products": count_products(brought_in),
@@ -144,13 +147,14 @@ def supplier_delete(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     if request.method == "POST":
         operations.delete_supplier(supplier_id=pk)
-        messages.success(request, f"“{supplier.name}” was deleted with its formats.")
+        messages.success(request, f"“{supplier.name}” was deleted with its formats and feeds.")
         return redirect("supplier-list")
     waiting = Q(status__in=(*ImportJob.ACTIVE, *ImportJob.AWAITING))
     context = {
         "title": f"Delete {supplier.name}?",
         "supplier": supplier,
         "format_count": supplier.formats.count(),
+        "feed_count": supplier.feeds.count(),
         "job_count": supplier.jobs.count(),
         "unfinished": supplier.jobs.filter(waiting).count(),
     }

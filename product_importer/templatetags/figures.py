@@ -99,4 +99,25 @@ def ago(moment: datetime | None) -> SafeString | str:
     )
 
 
+@register.filter
+def ahead(moment: datetime, now: datetime) -> SafeString:
+    """``in 5 s``, ``in 2 h``, ``in 6 days``: a time relative to now, the exact one on hover."""
+    seconds = max(0.0, (moment - now).total_seconds())
+    if seconds < 90:
+        text = f"in {seconds:.0f} s"
+    elif seconds < 5400:
+        text = f"in {seconds / 60:.0f} min"
+    elif seconds < 48 * 3600:
+        text = f"in {seconds / 3600:.0f} h"
+    else:
+        text = f"in {seconds / 86_400:.0f} days"
+    exact = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        f"{exact:%d %b %Y, %H:%M:%S %Z}",
+        text,
+    )
+
+
 register.filter("stored", value_text)

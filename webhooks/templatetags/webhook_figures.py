@@ -1,9 +1,6 @@
 """The spark line of an endpoint's day, and latencies in words."""
 
-from datetime import datetime
-
 from django import template
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -63,25 +60,6 @@ def ms(value: float | None) -> str:
     if value < 10:
         return f"{value:.1f} ms"
     return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
-
-
-@register.filter
-def ahead(moment: datetime, now: datetime) -> SafeString:
-    """``in 5 s``, ``in 2 h``: a time relative to now, the exact one on hover."""
-    seconds = max(0.0, (moment - now).total_seconds())
-    if seconds < 90:
-        text = f"in {seconds:.0f} s"
-    elif seconds < 5400:
-        text = f"in {seconds / 60:.0f} min"
-    else:
-        text = f"in {seconds / 3600:.0f} h"
-    exact = timezone.localtime(moment)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        moment.isoformat(),
-        f"{exact:%d %b %Y, %H:%M:%S %Z}",
-        text,
-    )
 
 
 @register.filter

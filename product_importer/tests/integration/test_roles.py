@@ -29,6 +29,13 @@ HOOKS = {
     "patch": "webhooks.change_endpoint",
     "delete": "webhooks.delete_endpoint",
 }
+SEE_FEEDS, RUN_FEEDS = "imports.view_feed", "imports.run_feed"
+FEEDS = {
+    "get": SEE_FEEDS,
+    "post": "imports.add_feed",
+    **dict.fromkeys(("put", "patch"), "imports.change_feed"),
+    "delete": "imports.delete_feed",
+}
 WHO_IMPORTS = {
     "get": SEE_JOBS,
     **dict.fromkeys(("put", "patch", "delete"), IMPORT),
@@ -82,6 +89,15 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "api-chat-detail": CHATS,
     "api-chat-test": CHATS,
     "format-full-list": IMPORT,
+    "feed-list": SEE_FEEDS,
+    "feed-new": "imports.add_feed",
+    "feed-times": SEE_FEEDS,
+    "feed-detail": SEE_FEEDS,
+    "feed-edit": "imports.change_feed",
+    "feed-run": RUN_FEEDS,
+    "feed-test": RUN_FEEDS,
+    "feed-switch": "imports.change_feed",
+    "feed-delete": "imports.delete_feed",
     "product-list": SEE,
     "product-new": ADD,
     "product-export": EXPORT,
@@ -163,6 +179,11 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "api-format-versions": SEE_JOBS,
     "api-format-export": SEE_JOBS,
     "api-format-import": IMPORT,
+    "api-feed-list": FEEDS,
+    "api-feed-detail": FEEDS,
+    "api-feed-run": RUN_FEEDS,
+    "api-feed-test": RUN_FEEDS,
+    "api-feed-runs": SEE_FEEDS,
     "api-upload-list": IMPORT,
     "api-upload-detail": IMPORT,
     "api-upload-parts": IMPORT,
