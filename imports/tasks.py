@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from imports import task_names
-from imports.operations import feed_runs, jobs, notice_sending, retention, uploads
+from imports.operations import feed_schedule, jobs, notice_sending, retention, uploads
 
 
 @shared_task(name=task_names.ADVANCE)
@@ -26,11 +26,15 @@ def sweep() -> None:
     try:
         jobs.sweep_imports()
     finally:
-        feed_runs.sweep_feeds()
+        feed_schedule.sweep_feeds()
 
 
 @shared_task(name=task_names.FETCH_FEEDS, ignore_result=True)
 def fetch_feeds() -> None:
+    # Only now: requests and cryptography are 10 MB in each process that loads them, and those
+    # that a worker's first process has loaded are in its children as well.
+    from imports.operations import feed_runs
+
     feed_runs.fetch_feeds()
 
 
@@ -40,6 +44,7 @@ def clear() -> None:
         retention.clear_uploads()
     finally:
         retention.clear_details()
+        retention.clear_feed_runs()
         retention.clear_notices()
 
 

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun, Format, Supplier
-from imports.operations.feed_runs import next_run_of, vault, wake_fetcher
+from imports.operations.feed_runs import vault
+from imports.operations.feed_schedule import next_run_of, wake_fetcher
 from imports.operations.suppliers import Invalid, clean_name
 from imports.schedule import ScheduleError, next_time, zone_of
 from product_importer.common import address_guard

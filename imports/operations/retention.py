@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from imports.models import ImportChunk, ImportJob, Notice, uploads
+from imports.models import FeedRun, ImportChunk, ImportJob, Notice, uploads
 from imports.sql import staging
 
 logger = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 CLEAR_SECONDS = 5.0  # of each kind in one run
 RECORDS_AT_ONCE = 5_000  # in one transaction
 NOTICES_KEPT = timedelta(days=90)  # what they tell of is an import that is kept, or long mended
+KEEP_FEED_RUNS = timedelta(days=400)  # so that a year's are beside the year before
 
 
 class StorageTrouble(Exception):
@@ -136,3 +137,16 @@ def _ended_before(keep: timedelta | None) -> QuerySet[ImportJob]:
     return ImportJob.objects.filter(
         status__in=ImportJob.FINAL, finished_at__lt=timezone.now() - keep
     )
+
+
+# --- Runs of feeds --------------------------------------------------------------------
+
+
+def clear_feed_runs() -> int:
+    """Delete up to ``RECORDS_AT_ONCE`` runs that ended long ago; return how many.
+
+    Their imports stay, each as long as any other.
+    """
+    old = FeedRun.objects.filter(at__lt=timezone.now() - KEEP_FEED_RUNS)
+    ended = old.exclude(state=FeedRun.State.RUNNING).order_by("at").values("pk")
+    return FeedRun.objects.filter(pk__in=ended[:RECORDS_AT_ONCE]).delete()[0]

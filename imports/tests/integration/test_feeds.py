@@ -15,10 +15,18 @@ from django.utils import timezone
 from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
-from imports.fetching.source import Limits
+from imports.fetching.source import FetchFailed, Limits
 from imports.management.commands import run_feed
 from imports.models import Feed, FeedRun, ImportJob, Supplier, uploads
-from imports.operations import feed_runs, feeds, jobs, suppliers
+from imports.operations import (
+    feed_outcomes,
+    feed_runs,
+    feed_schedule,
+    feeds,
+    jobs,
+    retention,
+    suppliers,
+)
 from imports.operations.feed_tests import test_feed as look_at_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import due_by_day, with_runs
@@ -79,7 +87,7 @@ def night(clock: Clock, messages: Messages) -> Callable[[str], FeedRun]:
 
     def pass_to(text: str) -> FeedRun:
         clock.to(text)
-        feed_runs.sweep_feeds()
+        feed_schedule.sweep_feeds()
         messages.run_all()
         return FeedRun.objects.select_related("job").latest("pk")
 
@@ -204,7 +212,7 @@ def test_two_beats_and_two_workers_at_once_fetch_each_feed_once(
     for n in range(30):
         make_feed(plain_web.put(f"/{n}.csv", USUAL.encode()), name=f"list {n}")
     clock.to("2026-03-03T02:00:02")
-    in_threads(feed_runs.begin_due_runs, feed_runs.begin_due_runs)
+    in_threads(feed_schedule.begin_due_runs, feed_schedule.begin_due_runs)
     assert FeedRun.objects.count() == 30
     in_threads(feed_runs.fetch_feeds, feed_runs.fetch_feeds)
     feed_runs.fetch_feeds()  # both may have found the other one at it, and left what came last
@@ -231,7 +239,7 @@ def test_what_is_due_while_a_run_is_under_way_has_its_turn_after_it(
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()))
     asked = feeds.ask_for_run(feed_id=feed.pk, user=None)
     clock.to("2026-03-03T02:00:02")
-    assert feed_runs.begin_due_runs() == 0
+    assert feed_schedule.begin_due_runs() == 0
     messages.run_all()
     asked.refresh_from_db()
     assert asked.state == "fetched"
@@ -253,7 +261,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing_any_more(
     assert result is not None
     clock.moment += feed_runs.LEASE + timedelta(seconds=1)
     assert feed_runs.fetch_feeds() == 1
-    feed_runs._end_fetched(taken, *result)
+    feed_outcomes.end_fetched(taken, *result)
     assert ImportJob.objects.count() == 1
     assert not uploads().exists(result[1])
     run = feed.runs.get()
@@ -265,7 +273,7 @@ def test_a_run_whose_workers_are_lost_again_and_again_ends(
 ) -> None:
     feed = make_feed("http://127.0.0.1:9/list.csv")
     feeds.ask_for_run(feed_id=feed.pk, user=None)
-    for worker in range(feed_runs.MAX_TRIES):
+    for worker in range(feed_outcomes.MAX_TRIES):
         assert len(feed_runs._take(worker, 5)) == 1
         clock.moment += feed_runs.LEASE + timedelta(seconds=1)
     feed_runs.fetch_feeds()
@@ -316,7 +324,7 @@ def test_nothing_is_imported_of_a_feed_that_was_taken_away_while_it_was_fetched(
         storage, "save", lambda *args, **more: saved.append(save(*args, **more)) or saved[-1]
     )
     clock.to("2026-03-03T02:00:02")
-    feed_runs.sweep_feeds()
+    feed_schedule.sweep_feeds()
     messages.run_all()
     assert not ImportJob.objects.exists()
     assert [name for name in saved if uploads().exists(name)] == []
@@ -344,11 +352,11 @@ def test_what_may_pass_is_tried_again_after_growing_waits_and_then_told(
         assert not Event.objects.exists()
         waits.append(run.next_try_at - clock.moment)
         clock.moment = run.next_try_at
-        feed_runs.sweep_feeds()
+        feed_schedule.sweep_feeds()
         messages.run_all()
         run.refresh_from_db()
-    assert waits == list(feed_runs.WAITS)
-    assert (run.outcome, run.tries, run.reason != "") == ("failed", feed_runs.MAX_TRIES, True)
+    assert waits == list(feed_outcomes.WAITS)
+    assert (run.outcome, run.tries, run.reason != "") == ("failed", feed_outcomes.MAX_TRIES, True)
     event = Event.objects.get()
     assert event.type == "feed.failed"
     assert str(feed.pk) in bytes(event.body).decode()
@@ -384,7 +392,7 @@ def test_another_host_key_stops_the_feed_until_somebody_looks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*args: Any, **more: Any) -> None:
-        raise feed_runs.FetchFailed("host_key_changed", "The server shows another key.")
+        raise FetchFailed("host_key_changed", "The server shows another key.")
 
     monkeypatch.setattr(feed_runs, "fetch", refuse)
     feed = make_feed("sftp://127.0.0.1/list.csv")
@@ -428,7 +436,7 @@ def test_a_feed_that_is_off_is_fetched_when_somebody_asks(
 ) -> None:
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()), enabled=False)
     clock_run = FeedRun.objects.filter(feed=feed)
-    feed_runs.sweep_feeds()
+    feed_schedule.sweep_feeds()
     assert (feed.next_run_at, clock_run.exists()) == (None, False)
     feeds.ask_for_run(feed_id=feed.pk, user=None)
     messages.run_all()
@@ -598,3 +606,18 @@ def test_a_name_that_several_suppliers_have_is_asked_about(
         feeds.find_feed("price list")
     assert feeds.find_feed("acme/PRICE LIST") == feed
     assert feeds.find_feed(str(feed.pk)) == feed
+
+
+# --- Retention --------------------------------------------------------------------------
+
+
+def test_runs_that_ended_long_ago_are_deleted(make_feed: Callable[..., Feed], clock: Clock) -> None:
+    feed = make_feed("https://a.example.com/")
+    values = {"feed": feed, "at": clock.moment}
+    FeedRun.objects.create(state="failed", **values)
+    under_way = FeedRun.objects.create(state="running", **values)
+    clock.moment += retention.KEEP_FEED_RUNS
+    recent = FeedRun.objects.create(feed=feed, at=clock.moment, state="unchanged")
+    clock.moment += timedelta(minutes=1)
+    assert retention.clear_feed_runs() == 1
+    assert set(FeedRun.objects.all()) == {under_way, recent}

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 
 from catalog.models import ChangeSet
 from catalog.operations.products import create_product, delete_product, update_product
+from imports.models import FeedRun, Supplier
+from imports.operations.feeds import create_feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +32,8 @@ OWN = (
     "/notices/settings/",
     "/notices/chats/",
     "/notices/chats/new/",
+    "/feeds/",
+    "/feeds/new/",
     "/tokens/",
     "/password/",
     "/no/such/page/",
@@ -54,6 +58,12 @@ def test_no_page_has_a_fault_that_axe_knows_of(
     update_product(product_id=product.pk, actor=user, data={"price": "1299"})
     gone = create_product(actor=user, data={"sku": "A-2", "name": "Old lamp"})
     deletion = delete_product(product_id=gone.pk, actor=user)
+    supplier = Supplier.objects.create(name="Müller GmbH")
+    values = {"name": "prices", "url": "https://files.example.com/prices.csv"}
+    feed = create_feed(
+        supplier_id=supplier.pk, user=user, schedule="weekdays at 6", time_zone="UTC", **values
+    )
+    FeedRun.objects.create(feed=feed, state="failed", message="The server asks for a password.")
     edit = ChangeSet.objects.get(kind=ChangeSet.Kind.EDIT)
     page = open_page(viewport={"width": width, "height": 900}, color_scheme=colours)
     found = {}
@@ -61,6 +71,8 @@ def test_no_page_has_a_fault_that_axe_knows_of(
         *OWN,
         f"/products/{product.pk}/",
         f"/products/{gone.pk}/",
+        f"/feeds/{feed.pk}/",
+        f"/feeds/{feed.pk}/edit/",
         f"/changes/{edit.pk}/",
         f"/changes/{deletion.pk}/undo/",
     ]

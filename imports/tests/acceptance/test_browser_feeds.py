@@ -1,0 +1,76 @@
+"""In a real Chromium: a feed from its form to the catalogue."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from catalog.models import Product
+from conftest import wait_for
+from imports.models import Feed, FeedRun, ImportJob, Supplier
+from imports.tests.servers import WebServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+USUAL = "sku,name,price\n" + "".join(f"A-{n},Lamp {n},{n}.00\n" for n in range(1, 13))
+
+
+def test_a_feed_is_made_tested_fetched_and_an_unusual_file_waits_until_it_is_applied(
+    open_page: Callable[..., Page], plain_web: WebServer
+) -> None:
+    Supplier.objects.create(name="Müller GmbH")
+    url = plain_web.put("/prices.csv", USUAL.encode(), login=("mara", "very-secret"))
+    page = open_page()
+    page.get_by_role("navigation").get_by_role("link", name="Feeds").click()
+    page.get_by_role("link", name="Make the first feed").click()
+    page.get_by_label("Supplier").select_option(label="Müller GmbH")
+    page.get_by_label("Name", exact=True).fill("nightly prices")
+    page.get_by_label("Address").fill(url)
+    page.get_by_label("User name").fill("mara")
+    page.get_by_label("Password").fill("very-secret")
+    page.get_by_label("Schedule").fill("now and then")
+    expect(page.get_by_text("no schedule that is known here")).to_be_visible()
+    page.get_by_label("Schedule").fill("daily at 06:30")
+    expect(page.get_by_text("The next times:")).to_be_visible()
+    page.get_by_role("button", name="Make the feed").click()
+    expect(page.get_by_role("heading", name="nightly prices")).to_be_visible()
+    assert "very-secret" not in page.content()
+
+    page.get_by_role("button", name="Test").click()
+    expect(page.get_by_text("10 of the first 10 records read well")).to_be_visible()
+    assert not ImportJob.objects.exists()
+
+    page.get_by_role("button", name="Fetch now").click()
+    runs = page.locator("#feed-runs")
+    expect(runs.get_by_role("link", name="12 created")).to_be_visible()
+    assert Product.objects.count() == 12
+
+    plain_web.put("/prices.csv", USUAL.replace(",7.00", ",70.00").encode())
+    plain_web.files["/prices.csv"].login = ("mara", "very-secret")
+    page.get_by_role("button", name="Fetch now").click()
+    expect(runs.get_by_text("tenfold")).to_be_visible()
+    runs.get_by_role("link", name="Look at it").click()
+    page.get_by_role("button", name="Apply").first.click()
+    wait_for(lambda: Product.objects.filter(sku="A-7", price=70).exists())
+    page.goto(f"/feeds/{Feed.objects.get().pk}/")
+    expect(runs.get_by_text("Applied", exact=True)).to_have_count(2)
+    assert FeedRun.objects.count() == 2
+
+
+def test_a_feeds_pages_work_without_scripts(
+    open_page: Callable[..., Page], plain_web: WebServer
+) -> None:
+    Supplier.objects.create(name="Müller GmbH")
+    url = plain_web.put("/prices.csv", USUAL.encode())
+    page = open_page(java_script_enabled=False)
+    page.goto("/feeds/new/")
+    page.get_by_label("Supplier").select_option(label="Müller GmbH")
+    page.get_by_label("Name", exact=True).fill("nightly prices")
+    page.get_by_label("Address").fill(url)
+    page.get_by_label("Schedule").fill("Mondays at 7:00")
+    page.get_by_role("button", name="Make the feed").click()
+    page.get_by_role("button", name="Test").click()
+    expect(page.get_by_text("10 of the first 10 records read well")).to_be_visible()
+    page.get_by_role("link", name="← nightly prices").click()
+    page.get_by_role("button", name="Fetch now").click()
+    wait_for(lambda: Product.objects.count() == 12)
