@@ -8,15 +8,19 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from catalog.models import ChangeSet
 from catalog.operations import bulk, products
 from conftest import wait_for
-from imports.models import ImportJob
+from imports.fetching.source import FetchFailed
+from imports.models import Feed, FeedRun, ImportJob, Supplier
 from imports.operations import jobs as imports
+from imports.operations.feed_outcomes import fail
 from product_importer.environment import BASE_DIR
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
 from webhooks.operations.endpoints import send_test
@@ -54,9 +58,23 @@ def events(
     run_import("sku,name\nLAMP-1,Desk lamp\nLAMP-2,Floor lamp\n", file_name="again.csv")
     act = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None, filters={"sku": "LAMP"})
     bulk.run_bulk_act(act.pk)
+    _fail_a_feed()
     send_test(endpoint_id=endpoint.pk)
     bodies = [json.loads(bytes(event.body)) for event in Event.objects.order_by("-id")]
     return {body["type"]: body for body in bodies}
+
+
+def _fail_a_feed() -> None:
+    """As a worker that had the run would."""
+    supplier = Supplier.objects.create(name="Müller GmbH")
+    feed = Feed.objects.create(
+        supplier=supplier, name="list", url="https://a.example.com/", enabled=False
+    )
+    now = timezone.now()
+    run = FeedRun.objects.create(
+        feed=feed, due_at=now, tries=1, leased_by=1, next_try_at=now + timedelta(hours=1)
+    )
+    fail(run, FetchFailed("not_found", "The server has no such file."))
 
 
 def shape(value: Any) -> Any:
