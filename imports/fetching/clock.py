@@ -44,16 +44,20 @@ class Clock:
         ends = min(self._deadline, self._since + self.limits.slow_seconds, now + BEAT_SECONDS)
         return max(0.001, ends - now)
 
-    def came(self, count: int) -> None:
+    def count(self, count: int) -> None:
         """Some bytes came over the wire."""
         self._came += count
         self._wire += count
-        if self._wire > self.limits.bytes * 1.1 + SLACK:
-            raise too_large(self.limits)
+
+    def came(self, count: int) -> None:
+        """Count, and look at the clock. Raises ``FetchFailed``."""
+        self.count(count)
         self.check()
 
     def check(self) -> None:
         """Call ``alive`` if it is due. Raises ``FetchFailed`` for a limit that is passed."""
+        if self._wire > self.limits.bytes * 1.1 + SLACK:
+            raise too_large(self.limits)
         now = time.monotonic()
         if now >= self._deadline:
             raise FetchFailed(

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import http
+from imports.fetching import http, sftp
 from imports.fetching.clock import Clock
 from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
 from imports.fetching.transfer import Enough, Transfer
@@ -13,7 +13,7 @@ from imports.fetching.transfer import Enough, Transfer
 # Bring a file, or the rest of it, to the transfer; ``False``: nothing new.
 Take = Callable[[Source, Known, Transfer], bool]
 
-_TAKES: dict[str, Take] = {"https": http.take, "http": http.take}
+_TAKES: dict[str, Take] = {"https": http.take, "http": http.take, "sftp": sftp.take}
 WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for
 # Another try right away would meet the same.
 _LATER = frozenset({"too_slow", "time_limit", "not_found", "empty", "no_file"})
@@ -45,7 +45,7 @@ def fetch(
         size=transfer.size,
         sha256=sha256,
         known=dataclasses.replace(taken.known, sha256=sha256),
-        host_key=taken.host_key,
+        host_key=transfer.host_key,
     )
 
 
@@ -70,7 +70,7 @@ def look(source: Source, *, limits: Limits = Limits(), alive: Alive | None = Non
         entries=transfer.entries,
         left_out=transfer.left_out,
         size=taken.known.size if taken else None,
-        host_key=taken.host_key if taken else "",
+        host_key=transfer.host_key,
     )
 
 

@@ -13,9 +13,11 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from requests.utils import requote_uri
 
 from imports.fetching import sockets
+from imports.fetching.address import target_of
 from imports.fetching.clock import Clock
+from imports.fetching.folder import clean_name
 from imports.fetching.source import FetchFailed, Known, Source
-from imports.fetching.transfer import BLOCK, Taken, Transfer, broken, clean_name
+from imports.fetching.transfer import BLOCK, Taken, Transfer, broken
 from product_importer.common import address_guard
 
 USER_AGENT = "Product-Importer-Feeds/1"
@@ -210,7 +212,7 @@ def opened(
     """The answer to a GET, redirects followed. Raises ``FetchFailed``; from 400 on too, but 416."""
     headers = {**own, **conditions}
     for _hop in range(HOPS + 1):
-        target = _target(url, clock)
+        target = target_of(url, clock.limits, ports=address_guard.WEB_PORTS)
         connection = _connection(target, clock)
         try:
             answer = Answer(_ask(connection, target, url, headers), url)
@@ -230,16 +232,9 @@ def opened(
     raise FetchFailed("too_many_redirects", f"The server redirects more than {HOPS} times.")
 
 
-def _target(url: str, clock: Clock) -> address_guard.Target:
-    try:
-        return address_guard.check_url(url, clock.limits.allowed)
-    except address_guard.Refused as refused:
-        raise FetchFailed(refused.code, str(refused)) from None
-
-
 def _connection(target: address_guard.Target, clock: Clock) -> http.client.HTTPConnection:
     clock.restart()
-    sock: Any = sockets.connect(target.host, target.port, clock)
+    sock: Any = sockets.connect(target.host, target.port, clock, sockets.TimedSocket)
     if target.scheme == "https":
         sock = sockets.start_tls(sockets.tls_context(clock.limits.ca_file), sock, target.host)
     connection = http.client.HTTPConnection(target.host, target.port)
@@ -285,7 +280,7 @@ def _next(url: str, target: address_guard.Target, location: str, clock: Clock) -
     # Servers write what they like; what is not ASCII is quoted as browsers do.
     location = location.encode("latin-1", "replace").decode("utf-8", "replace")
     to = urljoin(url, location).partition("#")[0]
-    there = _target(to, clock)
+    there = target_of(to, clock.limits, ports=address_guard.WEB_PORTS)
     if target.scheme == "https" and there.scheme == "http":
         raise FetchFailed(
             "redirect_insecure",

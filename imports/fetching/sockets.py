@@ -7,7 +7,7 @@ to the very address that was vetted: what the name answers the next time does no
 import ipaddress
 import socket
 import ssl
-from typing import Any
+from typing import Any, TypeVar
 
 import certifi
 
@@ -56,7 +56,21 @@ class _TimedTLSSocket(_Timed, ssl.SSLSocket):
     pass
 
 
-def connect(host: str, port: int, clock: Clock) -> TimedSocket:
+class CountedSocket(socket.socket):
+    """For an event loop, which does the waiting, and looks at the clock itself."""
+
+    clock: Clock
+
+    def recv(self, *args: Any, **options: Any) -> bytes:
+        data = super().recv(*args, **options)
+        self.clock.count(len(data))
+        return data
+
+
+Kind = TypeVar("Kind", TimedSocket, CountedSocket)
+
+
+def connect(host: str, port: int, clock: Clock, kind: type[Kind]) -> Kind:
     """A connection to a name or an address. Raises ``FetchFailed``."""
     limits = clock.limits
     try:
@@ -69,7 +83,7 @@ def connect(host: str, port: int, clock: Clock) -> TimedSocket:
     except address_guard.NotFound as missing:
         raise FetchFailed("name_not_found", str(missing), temporary=True) from None
     for number, address in enumerate(addresses):
-        sock = TimedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        sock = kind(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             sock.clock = clock
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

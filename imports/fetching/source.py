@@ -70,6 +70,12 @@ class Entry:
     size: int | None = None
     modified: str = ""
 
+    def is_known(self, known: Known) -> bool:
+        """Whether this is what the last fetch saw; never of a file without a date or a size."""
+        told = self.size is not None and bool(self.modified)
+        before = (known.name, known.size, known.modified)
+        return told and (self.name, self.size, self.modified) == before
+
 
 @dataclass(frozen=True)
 class Found:
@@ -99,6 +105,7 @@ class Limits:
     ratio: int = 200  # what a content encoding may unpack to, beyond RATIO_FREE
     tries: int = 5
     wait_seconds: float = 2.0  # before the second try; doubled for each further one
+    settle_seconds: float = 2.0  # before a file that was changed just now is looked at again
     names: int = 100_000  # of a folder
     head: int = 256 * 1024  # that ``look`` returns
     allowed: tuple[Network, ...] = ()  # networks that may be called although not public

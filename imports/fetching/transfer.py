@@ -1,10 +1,7 @@
 """One file on its way into a file of ours, over as many connections as it takes."""
 
-import fnmatch
 import hashlib
-import re
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -27,7 +24,6 @@ class Taken:
     name: str
     known: Known
     encoding: str = ""
-    host_key: str = ""
 
 
 class Transfer:
@@ -43,9 +39,10 @@ class Transfer:
         self.taken: Taken | None = None
         self.entries: tuple[Entry, ...] = ()
         self.left_out = 0
+        self.host_key = ""
         self._into = into
         self._start = into.tell()
-        self._stop_at = stop_at
+        self.stop_at = stop_at
         self._pages = pages
         self.forget()
 
@@ -59,6 +56,12 @@ class Transfer:
         self._into.seek(self._start)
         self._into.truncate()
 
+    def offset_for(self, taken: Taken) -> int:
+        """Where to go on with this file: at its beginning, if what is here is not of it."""
+        if taken != self.taken:
+            self.forget()
+        return self.received
+
     def begin(self, taken: Taken, total: int | None, *, offset: int) -> None:
         """Bytes of this file come from ``offset`` on. Raises ``FetchFailed`` for one too large."""
         if offset == 0 or taken != self.taken or offset != self.received:
@@ -67,7 +70,7 @@ class Transfer:
                 raise changed()
             self.forget()
         self.taken = taken
-        if total is not None and total > self.clock.limits.bytes and self._stop_at is None:
+        if total is not None and total > self.clock.limits.bytes and self.stop_at is None:
             raise too_large(self.clock.limits)
         self.clock.size, self.clock.total = self.received, total
         if taken.encoding and self._unpack is None:
@@ -118,7 +121,7 @@ class Transfer:
         self._into.write(data)
         if self._page:
             self._page.feed(data)
-        if self._stop_at is not None and self.size >= self._stop_at:
+        if self.stop_at is not None and self.size >= self.stop_at:
             raise Enough
 
     def end(self) -> None:
@@ -139,52 +142,4 @@ def broken(message: str) -> FetchFailed:
 def changed() -> FetchFailed:
     return FetchFailed(
         "changed", "The file was changed while it was read. Try again later.", temporary=True
-    )
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def clean_name(name: str) -> str:
-    """The last part of a path without control characters; blank if nothing is left."""
-    name = _CONTROL.sub("", re.split(r"[/\\]", name)[-1]).strip()
-    return "" if name in (".", "..") else name[:200]
-
-
-def listed(entries: Iterable[Entry], transfer: Transfer) -> list[Entry]:
-    """A folder's files, newest first; names with control characters are left out and counted.
-
-    Raises ``FetchFailed`` when there are more names than are looked at.
-    """
-    most = transfer.clock.limits.names
-    kept: list[Entry] = []
-    left_out = 0
-    for number, entry in enumerate(entries):
-        if number >= most:
-            raise FetchFailed(
-                "too_many_names",
-                f"The folder has more than {most:,} names. Give the address of a folder with "
-                "fewer, or of the file itself.",
-            )
-        if _CONTROL.search(entry.name) or "/" in entry.name:
-            left_out += 1
-        else:
-            kept.append(entry)
-    kept.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
-    transfer.entries, transfer.left_out = tuple(kept), left_out
-    return kept
-
-
-def newest(entries: list[Entry], pattern: str) -> Entry:
-    """The first entry (of ``listed``) whose name fits. Raises ``FetchFailed``."""
-    fits = re.compile(fnmatch.translate(pattern or "*")).match
-    for entry in entries:
-        if fits(entry.name):
-            return entry
-    if not entries:
-        raise FetchFailed("no_file", "The folder is empty.", temporary=True)
-    raise FetchFailed(
-        "no_file",
-        f"No name of the {len(entries):,} in the folder fits “{pattern}”.",
-        temporary=True,
     )

@@ -1,6 +1,7 @@
 """Makers of change sets: imports and undos, done by the operations that the workers run."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +102,12 @@ def plain_web() -> Iterator[servers.WebServer]:
     """The same by http."""
     with servers.web_server() as web:
         yield web
+
+
+@pytest.fixture
+def sftp(tmp_path: Path) -> Iterator[servers.SftpServer]:
+    """A supplier's server by SFTP; ``sftp.folder`` is what it serves."""
+    folder = tmp_path / "sftp"
+    folder.mkdir()
+    with servers.sftp_server(folder) as server:
+        yield server

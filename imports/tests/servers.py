@@ -1,5 +1,6 @@
 """Suppliers' servers for tests, on loopback and in this process; each can misbehave."""
 
+import asyncio
 import base64
 import contextlib
 import hashlib
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import trustme
 
 from imports.fetching.source import Limits
@@ -187,3 +189,115 @@ def web_server(context: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     yield web
     web.server.shutdown()
     web.server.server_close()
+
+
+class SftpServer:
+    """Serves ``folder`` by SFTP to whoever has the password or the key."""
+
+    def __init__(self, folder: Path, host_key: asyncssh.SSHKey | None = None) -> None:
+        self.folder = folder
+        self.username, self.password = "shop", "s3cret"
+        self.authorized: list[asyncssh.SSHKey] = []
+        self.host_keys = [host_key or asyncssh.generate_private_key("ssh-ed25519")]
+        self.breaks: list[int] = []  # reset after so many bytes of a file
+        self.on_break: Callable[[], object] = lambda: None
+        self.before_read: Callable[[int], object] = lambda offset: None
+        self.hangs = False  # after the first read
+        self.names: list[bytes] | None = None  # in place of the folder's own
+        self.connections = self.logins = 0
+        self.reads = 0
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"sftp://127.0.0.1:{self.port}"
+
+    async def listen(self) -> Any:
+        listener = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=lambda: _SshServer(self),
+            server_host_keys=self.host_keys,
+            sftp_factory=lambda channel: _SftpFiles(self, channel),
+            # As fast as can be to begin with: a test makes many connections.
+            kex_algs=["curve25519-sha256"],
+        )
+        self.port = listener.sockets[0].getsockname()[1]
+        return listener
+
+
+class _SshServer(asyncssh.SSHServer):
+    def __init__(self, server: SftpServer) -> None:
+        self._server = server
+        server.connections += 1
+
+    def begin_auth(self, username: str) -> bool:
+        self._server.logins += 1
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == (self._server.username, self._server.password)
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return any(key == one for one in self._server.authorized)
+
+
+class _SftpFiles(asyncssh.SFTPServer):
+    def __init__(self, server: SftpServer, channel: Any) -> None:
+        super().__init__(channel, chroot=str(server.folder).encode())
+        self._server = server
+        self._channel = channel
+        self._stop = server.breaks.pop(0) if server.breaks else None
+
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        self._server.reads += 1
+        self._server.before_read(offset)
+        if self._stop is not None and offset + size > self._stop:
+            self._server.on_break()
+            self._channel.get_connection().abort()
+            raise asyncssh.SFTPConnectionLost("reset")
+        if self._server.hangs and offset:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                super().close(file_obj)
+        data: bytes = super().read(file_obj, offset, size)  # type: ignore[assignment]
+        return data
+
+    async def scandir(self, path: bytes) -> Any:
+        if self._server.names is None:
+            async for found in super().scandir(path):
+                yield found
+            return
+        attributes = asyncssh.SFTPAttrs(type=1, size=3, mtime=1_700_000_000, permissions=0o100644)
+        for name in self._server.names:
+            yield asyncssh.SFTPName(name, name, attributes)
+
+
+@contextlib.contextmanager
+def sftp_server(folder: Path, **values: Any) -> Iterator[SftpServer]:
+    server = SftpServer(folder, **values)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    listener = asyncio.run_coroutine_threadsafe(server.listen(), loop).result()
+
+    async def end() -> None:
+        listener.close()
+        current = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not current]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    yield server
+    asyncio.run_coroutine_threadsafe(end(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
