@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import http, sftp
+from imports.fetching import http, sftp, sheets
 from imports.fetching.clock import Clock
 from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
 from imports.fetching.transfer import Enough, Transfer
@@ -91,6 +91,8 @@ def _persist(source: Source, known: Known, transfer: Transfer) -> bool:
 
 
 def _take(source: Source) -> Take:
+    if sheets.is_sheet(source.url):
+        return sheets.take
     scheme = source.url.partition(":")[0].lower()
     if scheme not in _TAKES:
         raise FetchFailed(

@@ -5,7 +5,7 @@ import http.client
 import io
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -213,22 +213,22 @@ def opened(
     headers = {**own, **conditions}
     for _hop in range(HOPS + 1):
         target = target_of(url, clock.limits, ports=address_guard.WEB_PORTS)
-        connection = _connection(target, clock)
-        try:
-            answer = Answer(_ask(connection, target, url, headers), url)
-            status = answer.response.status
+        with (
+            closing(_connection(target, clock)) as connection,
+            closing(_ask(connection, target, url, headers)) as response,
+        ):
+            answer = Answer(response, url)
+            status = response.status
             if status in REDIRECTS and answer.header("Location"):
                 url, keep = _next(url, target, answer.header("Location"), clock)
                 headers = {**own, **conditions} if keep else dict(conditions)
                 own = own if keep else {}
                 continue
             if status >= 400 and status != 416:
-                answer = Answer(answer.response, url, _error_body(answer))
+                answer = Answer(response, url, _error_body(answer))
                 raise explain(answer) or _failure(answer)
             yield answer
             return
-        finally:
-            connection.close()
     raise FetchFailed("too_many_redirects", f"The server redirects more than {HOPS} times.")
 
 
