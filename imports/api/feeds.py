@@ -116,7 +116,9 @@ class FeedSerializer(serializers.ModelSerializer[Feed]):
         allow_null=True,
         help_text="null: the file is recognised by its columns",
     )
-    url = JSONText(max_length=URL_MAX_LENGTH, help_text="https, http, sftp, ftps, ftp or s3")
+    url = JSONText(
+        max_length=URL_MAX_LENGTH, help_text=f"begins with {', '.join(operations.SCHEMES)}"
+    )
     username = JSONText(max_length=CREDENTIAL_MAX_LENGTH, required=False, allow_blank=True)
     password = SecretText(help_text="written, never read again; null leaves it, blank clears it")
     private_key = SecretText(help_text="of SFTP, as text; so too")

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from imports.fetching.fetch import _TAKES
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun, Format, Supplier
 from imports.operations.feed_runs import vault
 from imports.operations.feed_schedule import next_run_of, wake_fetcher
@@ -19,7 +20,7 @@ from imports.operations.suppliers import Invalid, clean_name
 from imports.schedule import ScheduleError, next_time, zone_of
 from product_importer.common import address_guard
 
-SCHEMES = ("https", "http", "sftp", "ftps", "ftp", "s3")
+SCHEMES = tuple(_TAKES)  # what can be fetched: an address of another kind is refused at once
 SECRET_MAX_LENGTH = 20_000  # characters: a private key has a few thousand
 MAX_HEADERS = 20
 DISABLED_BY_HAND = "Switched off by hand."

@@ -192,6 +192,7 @@ def _form(
             "suppliers": Supplier.objects.order_by("name")[:SUPPLIERS],
             "formats": formats_by_supplier(),
             "zones": ZONES,
+            "schemes": operations.SCHEMES,
             "examples": EXAMPLES,
             **_coming(values.get("schedule", ""), values["time_zone"]),
         },
