@@ -1,6 +1,6 @@
 """``manage.py run_feed NAME``: a feed's file fetched and imported now, watched to its end."""
 
-import time
+from time import sleep
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             if found.reason and found.reason != said:
                 said = found.reason
                 self.stderr.write(self.style.WARNING(f"{said} It is tried again."))
-            time.sleep(LOOK_SECONDS)
+            sleep(LOOK_SECONDS)
 
     def _report(self, run: FeedRun) -> None:
         text = f"{run.outcome_label}. {run.reason}".strip()

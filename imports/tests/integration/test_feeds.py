@@ -320,9 +320,12 @@ def test_nothing_is_imported_of_a_feed_that_was_taken_away_while_it_was_fetched(
     saved: list[str] = []
     storage = type(uploads())
     save = storage.save
-    monkeypatch.setattr(
-        storage, "save", lambda *args, **more: saved.append(save(*args, **more)) or saved[-1]
-    )
+
+    def save_and_tell(*args: Any, **more: Any) -> str:
+        saved.append(save(*args, **more))
+        return saved[-1]
+
+    monkeypatch.setattr(storage, "save", save_and_tell)
     clock.to("2026-03-03T02:00:02")
     feed_schedule.sweep_feeds()
     messages.run_all()
@@ -569,7 +572,7 @@ def test_the_calendar_has_what_is_due_day_by_day(
 @pytest.fixture
 def worked(monkeypatch: pytest.MonkeyPatch, messages: Messages) -> None:
     """The workers do what is to be done while the command waits."""
-    monkeypatch.setattr(run_feed.time, "sleep", lambda seconds: messages.run_all())
+    monkeypatch.setattr(run_feed, "sleep", lambda seconds: messages.run_all())
 
 
 @pytest.mark.usefixtures("worked")
