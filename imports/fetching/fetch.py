@@ -5,15 +5,18 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import http, sftp, sheets
+from imports.fetching import ftp, http, sftp, sheets
 from imports.fetching.clock import Clock
 from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
-from imports.fetching.transfer import Enough, Transfer
+from imports.fetching.transfer import Enough, NotWritten, Transfer
 
 # Bring a file, or the rest of it, to the transfer; ``False``: nothing new.
 Take = Callable[[Source, Known, Transfer], bool]
 
-_TAKES: dict[str, Take] = {"https": http.take, "http": http.take, "sftp": sftp.take}
+_TAKES: dict[str, Take] = {
+    **{"https": http.take, "http": http.take, "sftp": sftp.take},
+    **{"ftps": ftp.take, "ftp": ftp.take},
+}
 WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for
 # Another try right away would meet the same.
 _LATER = frozenset({"too_slow", "time_limit", "not_found", "empty", "no_file"})
@@ -30,7 +33,8 @@ def fetch(
     """Write the file to ``into`` (from where it stands; it can be sought and truncated).
 
     ``None``: nothing new since ``known``; what was written to ``into`` then is of no use. A
-    connection that breaks is made again, and goes on where it was. Raises ``FetchFailed``.
+    connection that breaks is made again, and goes on where it was. Raises ``FetchFailed``, and
+    the ``OSError`` of ``into``.
     """
     clock = Clock(limits, alive)
     transfer = Transfer(into, clock, pages=True)
@@ -81,6 +85,8 @@ def _persist(source: Source, known: Known, transfer: Transfer) -> bool:
     for attempt in range(1, clock.limits.tries + 1):
         try:
             return take(source, known, transfer)
+        except NotWritten as error:
+            raise error.reason from None
         except FetchFailed as failure:
             wait = max(clock.limits.wait_seconds * 2 ** (attempt - 1), failure.retry_after)
             last = attempt == clock.limits.tries or wait > WAIT_MOST

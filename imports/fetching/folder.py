@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from imports.fetching.clock import Clock
-from imports.fetching.source import Entry, FetchFailed
-from imports.fetching.transfer import Transfer
+from imports.fetching.source import Entry, FetchFailed, Known
+from imports.fetching.transfer import Taken, Transfer
 
 FRESH_SECONDS = 60.0  # a file that was changed less long ago is looked at twice before, too
 NAME_LENGTH = 500  # characters, at most
@@ -39,6 +39,17 @@ def settle(entry: Entry, clock: Clock) -> bool:
     return True
 
 
+def begin(entry: Entry, transfer: Transfer) -> int:
+    """Begin with a file, or go on with it; returns from where, in bytes."""
+    if entry.size is None or not entry.modified:
+        transfer.forget()  # it might be another version by now
+    now = Known(size=entry.size, modified=entry.modified, name=entry.name)
+    taken = Taken(clean_name(entry.name) or "download", now)
+    offset = transfer.offset_for(taken)
+    transfer.begin(taken, entry.size, offset=offset)
+    return offset
+
+
 class Listing:
     """A folder's files as they are named, kept for ``transfer`` to tell."""
 
@@ -47,8 +58,8 @@ class Listing:
         self._entries: list[Entry] = []
         self._seen = self._left_out = 0
 
-    def skip(self) -> None:
-        """A name of something else than a file. Raises ``FetchFailed`` when they are too many."""
+    def count(self) -> None:
+        """One more name, of whatever it is. Raises ``FetchFailed`` when they are too many."""
         self._seen += 1
         most = self._transfer.clock.limits.names
         if self._seen > most:
@@ -60,21 +71,24 @@ class Listing:
 
     def add(self, entry: Entry) -> None:
         """A file. One whose name would mislead who reads it is left out, and counted."""
-        self.skip()
         name = entry.name
         if not name or len(name) > NAME_LENGTH or "/" in name or _CONTROL.search(name):
             self._left_out += 1
         else:
             self._entries.append(entry)
 
+    @staticmethod
+    def fits(name: str, pattern: str) -> bool:
+        """Whether a name fits a pattern as in a shell; blank: any."""
+        return fnmatch.fnmatchcase(name, pattern or "*")
+
     def newest(self, pattern: str) -> Entry:
         """The newest file whose name fits (as in a shell). Raises ``FetchFailed``."""
         entries = self._entries
         entries.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
         self._transfer.entries, self._transfer.left_out = tuple(entries), self._left_out
-        fits = re.compile(fnmatch.translate(pattern or "*")).match
         for entry in entries:
-            if fits(entry.name):
+            if self.fits(entry.name, pattern):
                 return entry
         text = f"No name of the {len(entries):,} in the folder fits “{pattern}”."
         if not entries:

@@ -12,9 +12,9 @@ import asyncssh
 from imports.fetching import sockets
 from imports.fetching.address import path_of, target_of
 from imports.fetching.clock import Clock
-from imports.fetching.folder import Listing, clean_name, iso_date, settle
+from imports.fetching.folder import Listing, begin, iso_date, settle
 from imports.fetching.source import Entry, FetchFailed, Known, Source
-from imports.fetching.transfer import Taken, Transfer, broken, changed
+from imports.fetching.transfer import Transfer, broken, changed
 
 AHEAD = 8 * 1024 * 1024  # bytes that are asked for before they are needed
 READ_SIZE = 256 * 1024  # of one read, at most: what OpenSSH answers
@@ -75,10 +75,7 @@ async def _take_file(
         return False
     if settle(entry, clock) and await _wait(_entry(sftp, path), clock) != entry:
         raise changed()
-    now = Known(size=entry.size, modified=entry.modified, name=entry.name)
-    taken = Taken(clean_name(entry.name) or "download", now)
-    offset = transfer.offset_for(taken)
-    transfer.begin(taken, entry.size, offset=offset)
+    begin(entry, transfer)
     await _wait(_read(sftp, path, entry.size, transfer), clock)
     # A file that is still being written has grown in the meantime.
     whole = entry.size in (None, transfer.received)
@@ -140,12 +137,11 @@ async def _entry(sftp: asyncssh.SFTPClient, path: str) -> Entry:
 async def _listing(sftp: asyncssh.SFTPClient, folder: str, transfer: Transfer) -> Listing:
     listing = Listing(transfer)
     async for found in sftp.scandir(folder or "."):
+        listing.count()
         attributes = found.attrs
         if attributes.type in FILES:
             name = str(found.filename)
             listing.add(Entry(name, attributes.size, iso_date(attributes.mtime)))
-        else:
-            listing.skip()
     return listing
 
 

@@ -17,6 +17,14 @@ class Enough(Exception):
     """As many bytes as were wanted are there."""
 
 
+class NotWritten(Exception):
+    """Our own file takes no more, as ``reason`` tells: nothing that the server has to do with."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Taken:
     """The file that bytes are of. Two that are equal are the same version of one file."""
@@ -118,7 +126,10 @@ class Transfer:
         if self.size > self.clock.limits.bytes:
             raise too_large(self.clock.limits)
         self.digest.update(data)
-        self._into.write(data)
+        try:
+            self._into.write(data)
+        except OSError as error:
+            raise NotWritten(error) from error
         if self._page:
             self._page.feed(data)
         if self.stop_at is not None and self.size >= self.stop_at:

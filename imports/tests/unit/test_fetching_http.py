@@ -1,5 +1,6 @@
 """Files by https and http, from servers that behave and from those that do not."""
 
+import errno
 import gzip
 import io
 import socket
@@ -373,6 +374,20 @@ def test_headers_that_the_exchange_is_made_of_are_refused(
     for header in (("Host", "inner"), ("X-Key", "a\r\nHost: inner")):
         source = Source(web.put("/list.csv", LIST), headers=(header,))
         assert failure(source).code == "header_invalid"
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_broken_connection(
+    web: WebServer, authority: Authority
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    url = web.put("/list.csv", LIST)
+    with pytest.raises(OSError, match="No space") as raised:
+        fetch(Source(url), Known(), Full(), limits=authority.limits())
+    assert raised.value.errno == errno.ENOSPC
+    assert len(web.seen) == 1
 
 
 @pytest.mark.parametrize(
