@@ -33,7 +33,7 @@ def test_a_feed_is_made_tested_fetched_and_an_unusual_file_waits_until_it_is_app
     page.get_by_label("Schedule").fill("daily at 06:30")
     expect(page.get_by_text("The next times:")).to_be_visible()
     page.get_by_role("button", name="Make the feed").click()
-    expect(page.get_by_role("heading", name="nightly prices")).to_be_visible()
+    expect(page.get_by_role("heading", name="nightly prices Müller GmbH")).to_be_visible()
     assert "very-secret" not in page.content()
 
     page.get_by_role("button", name="Test").click()

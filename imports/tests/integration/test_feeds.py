@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncssh
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -15,7 +16,7 @@ from django.utils import timezone
 from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
-from imports.fetching.source import FetchFailed, Limits
+from imports.fetching.source import Limits
 from imports.management.commands import run_feed
 from imports.models import Feed, FeedRun, ImportJob, Supplier, uploads
 from imports.operations import (
@@ -30,12 +31,13 @@ from imports.operations import (
 from imports.operations.feed_tests import test_feed as look_at_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import due_by_day, with_runs
-from imports.tests.servers import LOOPBACK, Handler, WebServer
+from imports.tests.servers import LOOPBACK, Handler, SftpServer, WebServer
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HEADER = "sku,name,price\n"
+OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519")
 USUAL = HEADER + "".join(f"A-{n},Lamp {n},{n}.00\n" for n in range(1, 21))
 
 
@@ -389,23 +391,34 @@ def test_a_file_that_failed_as_an_import_is_fetched_again(
     assert run.outcome == "failed"
 
 
-def test_another_host_key_stops_the_feed_until_somebody_looks(
+def test_another_host_key_stops_the_feed_until_somebody_takes_the_new_one(
     make_feed: Callable[..., Feed],
     night: Callable[[str], FeedRun],
-    monkeypatch: pytest.MonkeyPatch,
+    sftp: SftpServer,
+    messages: Messages,
 ) -> None:
-    def refuse(*args: Any, **more: Any) -> None:
-        raise FetchFailed("host_key_changed", "The server shows another key.")
-
-    monkeypatch.setattr(feed_runs, "fetch", refuse)
-    feed = make_feed("sftp://127.0.0.1/list.csv")
+    (sftp.folder / "prices-1.csv").write_text(USUAL)
+    (sftp.folder / "readme.txt").write_text("no list")
+    login = {"username": sftp.username, "password": sftp.password}
+    feed = make_feed(f"{sftp.url}/", pattern="prices-*.csv", **login)
     run = night("2026-03-03T02:00:02")
+    assert (run.outcome, run.file_name) == ("applied", "prices-1.csv")
     feed.refresh_from_db()
-    assert (run.outcome, feed.enabled, feed.next_run_at) == ("failed", False, None)
-    assert feed.disabled_reason == "The server shows another key."
+    own = feed.host_key
+    assert own.startswith("ssh-ed25519 ")
+
+    Feed.objects.update(host_key=" ".join(OTHER_KEY.export_public_key().decode().split()[:2]))
+    run = night("2026-03-04T02:00:02")
+    feed.refresh_from_db()
+    assert (run.outcome, run.code) == ("failed", "host_key_changed")
+    assert (feed.enabled, feed.next_run_at) == (False, None)
+    assert feed.disabled_reason == run.reason
+
     feeds.update_feed(feed_id=feed.pk, enabled=True, host_key="")
+    feeds.ask_for_run(feed_id=feed.pk, user=None)
+    messages.run_all()
     feed.refresh_from_db()
-    assert (feed.disabled_reason, feed.next_run_at is not None) == ("", True)
+    assert (feed.disabled_reason, feed.runs.latest("pk").state) == ("", "unchanged")
 
 
 # --- Asked again ------------------------------------------------------------------------
