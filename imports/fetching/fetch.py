@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import ftp, http, sftp, sheets
+from imports.fetching import ftp, http, s3, sftp, sheets
 from imports.fetching.clock import Clock
 from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
 from imports.fetching.transfer import Enough, NotWritten, Transfer
@@ -15,7 +15,7 @@ Take = Callable[[Source, Known, Transfer], bool]
 
 _TAKES: dict[str, Take] = {
     **{"https": http.take, "http": http.take, "sftp": sftp.take},
-    **{"ftps": ftp.take, "ftp": ftp.take},
+    **{"ftps": ftp.take, "ftp": ftp.take, "s3": s3.take},
 }
 WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for
 # Another try right away would meet the same.

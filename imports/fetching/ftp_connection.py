@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from imports.fetching import sockets
 from imports.fetching.clock import Clock
@@ -45,12 +45,12 @@ class Connection(ftplib.FTP):
             self._use(sockets.start_tls(self._tls, sock, self.host))
             self.welcome = self.getresp()
         else:
-            self._use(sock)
+            plain = self._use(sock)
             self.welcome = self.getresp()
             if self._tls:
                 self._require("AUTH TLS")
                 # What was sent ahead without TLS goes with the old file.
-                self.file.close()
+                plain.close()
                 self._use(sockets.start_tls(self._tls, sock, self.host))
         if self._tls:
             self._require("PBSZ 0")
@@ -60,9 +60,12 @@ class Connection(ftplib.FTP):
     def is_secure(self) -> bool:
         return self._tls is not None
 
-    def _use(self, sock: Any) -> None:
+    def _use(self, sock: Any) -> TextIO:
+        """Talk over this socket from now on; returns the file of what comes."""
         self.sock = sock
-        self.file = sock.makefile("r", encoding="utf-8", errors="surrogateescape")
+        file: TextIO = sock.makefile("r", encoding="utf-8", errors="surrogateescape")
+        self.file = file
+        return file
 
     def _require(self, command: str) -> None:
         try:

@@ -224,7 +224,7 @@ def opened(
                 headers = {**own, **conditions} if keep else dict(conditions)
                 own = own if keep else {}
                 continue
-            if status >= 400 and status != 416:
+            if status in REDIRECTS or (status >= 400 and status != 416):
                 answer = Answer(response, url, _error_body(answer))
                 raise explain(answer) or _failure(answer)
             yield answer

@@ -103,7 +103,7 @@ def test_the_newest_file_of_a_folder_comes_from_a_usual_server(folder: Path, get
             fetched, data = get(f"{url}{path}", pattern="prices-*.csv")
             assert fetched is not None
             assert (fetched.name, data) == ("prices-2.csv", b"sku\nnew\n")
-        assert get(f"{url}/lists/", fetched.known, pattern="prices-*.csv")[0] is None
+            assert get(f"{url}{path}", fetched.known, pattern="prices-*.csv")[0] is None
 
 
 def test_each_refusal_of_a_usual_server_has_its_sentence(
