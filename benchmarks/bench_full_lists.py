@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         floor = Floor(stack.environ["DATABASE_URL"], file.path)
         _import(stack, client, file)  # the first import of a worker takes longer
         runs = [_run(stack, client, floor, format_id, file, shorter) for _ in range(options.repeat)]
-        machine = {"cores": os.cpu_count(), "postgres": database_version(stack)}
+        machine: dict[str, Any] = {"cores": os.cpu_count(), "postgres": database_version(stack)}
         machine["load"] = [round(load, 1) for load in os.getloadavg()]
         floor.close()
     return _report(options, runs, machine)

@@ -1002,6 +1002,9 @@ def every_kind() -> list[str]:
     return list(NOTICE_KINDS)
 
 
+CHAT_ADDRESSES = "addresses of chats"  # product_importer.common.encryption.Vault
+
+
 class NoticeRecipient(models.Model):
     """Who is told of what: a person, by e-mail, or a chat, by an address that takes JSON.
 
@@ -1013,7 +1016,7 @@ class NoticeRecipient(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
     name = models.CharField(max_length=NAME_MAX_LENGTH, blank=True, default="")
-    # Of a chat. Whoever knows it can write there: it is encrypted (``webhooks.secrets``), and
+    # Of a chat. Whoever knows it can write there: it is encrypted for ``CHAT_ADDRESSES``, and
     # people see what stands before its path.
     token = models.TextField(blank=True, default="")
     shown = models.CharField(max_length=300, blank=True, default="")

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0012_who_brought_it_in'),
-        ('imports', '0010_mending_and_choices'),
+        ('imports', '0011_feeds'),
     ]
 
     operations = [

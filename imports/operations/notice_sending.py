@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from structlog import get_logger
 
-from imports.models import NoticeDelivery, NoticeRecipient
+from imports.models import CHAT_ADDRESSES, NoticeDelivery, NoticeRecipient
 from imports.operations.notice_text import as_chat, as_mail
 from imports.pipeline.notices import is_sent_to, may_be_told
 from product_importer.common import counters
@@ -152,12 +152,12 @@ def _mail(batch: Batch) -> None:
 
 def _post(batch: Batch) -> None:
     # Only here: requests and cryptography are 10 MB in each process that loads them.
-    from webhooks import secrets
+    from product_importer.common.encryption import Unreadable, Vault
     from webhooks.delivery.http_client import ERRORS, Sender
 
     try:
-        url = secrets.decrypt(batch.recipient.token)
-    except secrets.Unreadable:
+        url = Vault(CHAT_ADDRESSES).decrypt(batch.recipient.token)
+    except Unreadable:
         text = "The address was encrypted with another key. Write it anew."
         raise NotSent(text) from None
     sender = Sender(allowed=settings.WEBHOOK_ALLOWED_CIDRS, hosts=1, connections=1)

@@ -19,7 +19,7 @@ def make_roles(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("product_importer", "0005_field_roles"),
+        ("product_importer", "0007_export_format_roles"),
         ("imports", "0011_feeds"),
     ]
 

@@ -15,7 +15,7 @@ def make_roles(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("product_importer", "0007_export_format_roles"),
+        ("product_importer", "0008_feed_roles"),
         ("imports", "0012_full_lists"),
     ]
 

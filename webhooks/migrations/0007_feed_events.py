@@ -6,13 +6,13 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0005_sent_headers'),
+        ('webhooks', '0006_waiting_imports'),
     ]
 
     operations = [
         migrations.AlterField(
             model_name='event',
             name='type',
-            field=models.CharField(choices=[('product.created', 'Product Created'), ('product.updated', 'Product Updated'), ('product.deleted', 'Product Deleted'), ('products.changed', 'Products Changed'), ('products.bulk_deleted', 'Products Bulk Deleted'), ('import.completed', 'Import Completed'), ('import.failed', 'Import Failed'), ('import.cancelled', 'Import Cancelled'), ('import.undone', 'Import Undone'), ('feed.failed', 'Feed Failed'), ('webhook.test', 'Webhook Test')], max_length=40),
+            field=models.CharField(choices=[('product.created', 'Product Created'), ('product.updated', 'Product Updated'), ('product.deleted', 'Product Deleted'), ('products.changed', 'Products Changed'), ('products.bulk_deleted', 'Products Bulk Deleted'), ('import.awaiting_review', 'Import Awaiting Review'), ('import.awaiting_mapping', 'Import Awaiting Mapping'), ('import.completed', 'Import Completed'), ('import.failed', 'Import Failed'), ('import.cancelled', 'Import Cancelled'), ('import.undone', 'Import Undone'), ('feed.failed', 'Feed Failed'), ('webhook.test', 'Webhook Test')], max_length=40),
         ),
     ]
