@@ -15,6 +15,7 @@ from catalog.models import Field, Product
 from catalog.operations import fields
 from conftest import wait_for
 from imports.models import Format, ImportJob
+from product_importer.tests.acceptance.test_browser_axe import faults
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,3 +313,15 @@ def test_the_pages_fit_the_window(
         expect(page.locator("#pi-main")).to_be_visible()
         inner = page.evaluate("document.documentElement.scrollWidth")
         assert inner <= width, f"{path} is {inner} wide"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_new_fields_are_offered_without_a_fault_that_axe_knows_of(
+    at_mapping: Callable[..., Page], scheme: str
+) -> None:
+    page = at_mapping(viewport={"width": 360, "height": 800}, color_scheme=scheme)
+    page.locator("#map-keep-list > summary").click()
+    page.select_option("#field-5", "new")
+    expect(page.locator("#new-label-5")).to_have_value("Status")
+    assert faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
