@@ -227,12 +227,13 @@ def check_address(url: str) -> None:
 
 
 def _server(url: str) -> tuple[str, str]:
-    """What a password is for: the scheme, the host and the port."""
+    """What a password is for: scheme, host and port; a bucket's has its endpoint as well."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:  # no address: the reason is told by who checks it
         return "", ""
-    return parts.scheme.lower(), parts.netloc.lower()
+    endpoint = parts.query if parts.scheme.lower() == "s3" else ""
+    return parts.scheme.lower(), f"{parts.netloc.lower()}?{endpoint}"
 
 
 def _pattern(feed: Feed, value: str) -> None:

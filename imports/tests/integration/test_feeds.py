@@ -489,6 +489,15 @@ def test_another_server_wants_the_secrets_again(make_feed: Callable[..., Feed]) 
     assert feed.secrets_set == []
 
 
+def test_another_endpoint_of_a_bucket_wants_the_secret_again(
+    make_feed: Callable[..., Feed],
+) -> None:
+    feed = make_feed("s3://lists/a.csv", username="key", password="secret")
+    feeds.update_feed(feed_id=feed.pk, url="s3://lists/b.csv")
+    with pytest.raises(Invalid, match="password"):
+        feeds.update_feed(feed_id=feed.pk, url="s3://lists/b.csv?endpoint=https://b.example.com")
+
+
 def test_secrets_of_a_key_that_is_gone_are_told(
     make_feed: Callable[..., Feed], night: Callable[[str], FeedRun], settings: Any
 ) -> None:
