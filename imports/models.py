@@ -799,6 +799,8 @@ class Feed(models.Model):
     )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=500, blank=True, default="")
+    # Since when it is known that no new file comes as expected (imports.operations.feed_overdue).
+    overdue_at = models.DateTimeField(null=True, blank=True)
     next_run_at = models.DateTimeField(null=True, blank=True, help_text="blank: not by itself")
     # imports.fetching.source.Known, of the file that was imported last.
     known = models.JSONField(default=dict, blank=True)

@@ -3,6 +3,8 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,6 +51,20 @@ class Known:
     modified: str = ""
     name: str = ""
     sha256: str = ""
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When the file was changed last, as its server says; ``None`` where it does not."""
+        try:
+            if self.modified:
+                when = datetime.fromisoformat(self.modified)
+            elif self.last_modified:
+                when = parsedate_to_datetime(self.last_modified)
+            else:
+                return None
+        except (ValueError, OverflowError):
+            return None
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('full_list', models.BooleanField(default=False, help_text="the file is the supplier's whole list: what it lacks is gone")),
                 ('enabled', models.BooleanField(default=True)),
                 ('disabled_reason', models.CharField(blank=True, default='', max_length=500)),
+                ('overdue_at', models.DateTimeField(blank=True, null=True)),
                 ('next_run_at', models.DateTimeField(blank=True, help_text='blank: not by itself', null=True)),
                 ('known', models.JSONField(blank=True, default=dict)),
                 ('host_key', models.TextField(blank=True, default='', help_text='of an SFTP server, as it was at the first fetch')),

@@ -12,8 +12,10 @@ from structlog import get_logger
 
 from imports.fetching.source import Fetched, FetchFailed
 from imports.files.temp import StoredFile
-from imports.models import Feed, FeedRun, ImportJob, uploads
+from imports.models import Feed, FeedRun, ImportJob, Notice, uploads
 from imports.operations import jobs
+from imports.operations.feed_overdue import note_nothing_new
+from imports.pipeline.notices import tell_of_feed
 from webhooks.models import Event
 from webhooks.operations.events import record_event
 
@@ -36,6 +38,7 @@ UNCHANGED = "The file is the one that was imported last."
 def end_unchanged(run: FeedRun) -> None:
     if ours := _ours(run):
         _finish(ours, State.UNCHANGED, message=UNCHANGED)
+        note_nothing_new(ours.feed)
 
 
 def end_fetched(run: FeedRun, fetched: Fetched, name: str) -> None:
@@ -63,17 +66,20 @@ def _start_import(run: FeedRun, fetched: Fetched, name: str) -> None:
         feed=feed,
         on_unclear=ImportJob.OnUnclear.WAIT,
         checks=ImportJob.Checks.STOP,
+        full_list=feed.full_list or None,  # or as its format says
+        file_modified_at=fetched.known.changed_at,
     )
     feed.known = asdict(fetched.known)
     feed.host_key = fetched.host_key or feed.host_key
-    feed.save(update_fields=["known", "host_key"])
+    feed.overdue_at = None
+    feed.save(update_fields=["known", "host_key", "overdue_at"])
     run.bytes, run.file_name = fetched.size, fetched.name[-255:]
     _finish(run, State.FETCHED)
 
 
 @transaction.atomic
 def fail(run: FeedRun, failure: FetchFailed) -> None:
-    """Have a run tried again later, or end it with the reason, and tell outsiders."""
+    """Have a run tried again later, or end it with the reason, and tell of that."""
     ours = _ours(run)
     if ours is None:
         return
@@ -89,13 +95,29 @@ def fail(run: FeedRun, failure: FetchFailed) -> None:
         Feed.objects.filter(pk=ours.feed_id).update(
             enabled=False, next_run_at=None, disabled_reason=failure.message[:500]
         )
+    again = _fails_as_before(ours)
     _finish(ours, State.FAILED, code=ours.code, message=ours.message)
-    _tell_failed(ours)
+    _tell_failed(ours, is_new=not again)
 
 
-def _tell_failed(run: FeedRun) -> None:
-    """Tell outsiders of a run that has failed for good."""
+def _fails_as_before(run: FeedRun) -> bool:
+    """Whether the run before this one failed for the same reason: people know of it then."""
+    before = run.feed.runs.filter(pk__lt=run.pk).order_by("-pk").first()
+    return before is not None and (before.state, before.code) == (State.FAILED, run.code)
+
+
+def _tell_failed(run: FeedRun, *, is_new: bool) -> None:
+    """Tell outsiders of each run that has failed for good, people of each trouble once."""
     feed = run.feed
+    if is_new:
+        tell_of_feed(
+            Notice.Kind.FEED_FAILED,
+            supplier=feed.supplier,
+            name=feed.name,
+            sentence=run.message,
+            link=f"/feeds/{feed.pk}/",
+            owner=feed.created_by,
+        )
     record_event(
         type=Event.Type.FEED_FAILED,
         data={

@@ -12,6 +12,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from imports.models import Feed, FeedRun
+from imports.operations.feed_overdue import note_late_feeds
 from imports.schedule import ScheduleError, next_time
 from imports.task_names import FEEDS_QUEUE, FETCH_FEEDS
 from product_importer.common.enqueue import kick_once_after_commit
@@ -27,9 +28,10 @@ def wake_fetcher() -> None:
 
 
 def sweep_feeds() -> None:
-    """Begin the runs that are due, and wake a worker for what waits for one."""
+    """Begin the runs that are due, wake a worker for what waits for one, tell of what is late."""
     while begin_due_runs() == BATCH:
         pass
+    note_late_feeds()
     if FeedRun.objects.filter(
         state=FeedRun.State.RUNNING, next_try_at__lte=timezone.now()
     ).exists():

@@ -264,11 +264,12 @@ def needs_second_person(job: ImportJob, user: Any) -> str:
     """Why ``user`` cannot apply a review, by what its supplier is set to; mostly nothing."""
     if job.supplier is None or not job.supplier.second_person:
         return ""
-    if user is not None and user.pk != job.created_by_id:
+    whose = {job.created_by_id, job.feed.created_by_id if job.feed else None}
+    if user is not None and user.pk not in whose:
         return ""
     return (
         f"Imports of {job.supplier} are applied by a second person: somebody else than who "
-        "uploaded the file has to look at it and apply it."
+        "uploaded the file, or made its feed, has to look at it and apply it."
     )
 
 

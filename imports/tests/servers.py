@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -21,6 +22,7 @@ import trustme
 
 from imports.fetching.source import Limits
 
+NOW = time.time()  # one for all: what is put again has the date that it had
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
@@ -55,7 +57,7 @@ class WebFile:
     """A file that is served with ETag, date and ranges; ``breaks``: reset after so many bytes."""
 
     data: bytes
-    modified: float = 1_700_000_000
+    modified: float = NOW
     headers: dict[str, str] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)
     login: tuple[str, str] | None = None
