@@ -58,7 +58,6 @@ REFUSED = {
     "* * * * * *": "Leave the seconds out",
     "0 0 30 2 *": "never comes",
     "0 0 31 4,6 *": "never comes",
-    "0 0 */29 2 1": "never comes",  # a 29 February that is a Monday: in 2044
     "61 * * * *": "minute",
     "0 25 * * *": "hour",
     "@daily": "five fields",
