@@ -1,4 +1,4 @@
-"""Feeds that do not bring what is expected of them: people are told once, until a new file comes."""
+"""Feeds that do not bring what is expected: people are told once, until a new file comes."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from imports.models import Feed, FeedRun, Notice
 from imports.pipeline.notices import tell_of_feed
 
-# After a run was due, and it is not over. Its tries alone may take some three hours
+# After a run has begun, and it is not over. Its tries alone may take some three hours
 # (imports.operations.feed_outcomes); later, nothing is at work that should be.
 LATE = timedelta(hours=4)
 BATCH = 100  # feeds that one run of the sweep looks at
@@ -17,15 +17,15 @@ State = FeedRun.State
 
 
 def note_late_feeds() -> None:
-    """Tell of feeds that were due long ago, and of which nothing has come of it."""
+    """Tell of feeds whose run began long ago, and nothing has come of it."""
     now = timezone.now()
     late = FeedRun.objects.filter(
-        state=State.RUNNING, due_at__lt=now - LATE, feed__overdue_at=None
+        state=State.RUNNING, at__lt=now - LATE, feed__overdue_at=None
     ).order_by("pk")
-    for feed_id, due_at in late.values_list("feed_id", "due_at")[:BATCH]:
+    for feed_id, at in late.values_list("feed_id", "at")[:BATCH]:
         with transaction.atomic():
             if feed := _locked(feed_id):
-                text = f"It was due at {due_at:%Y-%m-%d %H:%M} (UTC), and is not fetched yet."
+                text = f"It is being fetched since {at:%Y-%m-%d %H:%M} (UTC): nothing came yet."
                 _note(feed, text, now)
 
 

@@ -175,7 +175,11 @@ def finish_comparing(job_id: int) -> None:
         job.attempts = 0
         if job.review:
             _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
-        elif reasons and (job.checks == ImportJob.Checks.STOP or second_person_looks(job)):
+        elif (
+            reasons
+            and not _all_refused(job, sums)  # then there is nothing to decide about
+            and (job.checks == ImportJob.Checks.STOP or second_person_looks(job))
+        ):
             _hold(job, reasons)
             _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
         else:
@@ -202,6 +206,14 @@ def finish_comparing(job_id: int) -> None:
             tell_of_job(job)
 
 
+def _all_refused(job: ImportJob, sums: dict[str, int]) -> bool:
+    return 0 < job.total_records == _refused(job, sums)
+
+
+def _refused(job: ImportJob, sums: dict[str, int]) -> int:
+    return job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
+
+
 def _hold(job: ImportJob, reasons: list[str]) -> None:
     """Make an import without a review one with it; it gives up its place in the queue."""
     job.review, job.caution = True, ImportJob.Caution.HELD
@@ -223,7 +235,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "unchanged": sums["unchanged"],
             "superseded": sums["superseded"],
             "skipped": job.skipped + sums["skipped"],
-            "rejected": job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"],
+            "rejected": _refused(job, sums),
             **({"missing": sums["missing"]} if job.full_list else {}),
         },
         "fields": {

@@ -121,7 +121,7 @@ def reasons(job: ImportJob, sums: dict[str, int]) -> list[str]:
     if supplier is None:
         return []
     found = reasons_before(job)
-    refused = job.rejected + sums["nameless"] + sums["taken"]
+    refused = job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
     if refused > job.rejected and _over(refused, supplier.stop_refused, job.total_records):
         if _over(job.rejected, supplier.stop_refused, job.total_records):
             found.remove(_refused(job.rejected, job.total_records, supplier))

@@ -82,16 +82,17 @@ def test_a_file_that_is_old_at_its_server_waits(
 def test_a_feed_that_fails_is_told_once_until_it_fails_otherwise(
     make_feed: Callable[..., Feed], night: Night, plain_web: WebServer, user: User
 ) -> None:
-    feed = make_feed(f"{plain_web.url}/nothing.csv", user)
+    closed = {"login": ("somebody", "else")}
+    feed = make_feed(plain_web.put("/list.csv", USUAL.encode(), **closed), user)
     for day in (3, 4, 5):
         assert night(f"2026-03-0{day}T02:00:02").outcome == "failed"
     assert [kind for kind, _ in told()] == ["feed_failed"]
     notice = Notice.objects.get()
     assert (notice.supplier, notice.link) == (feed.supplier, f"/feeds/{feed.pk}/")
     assert notice.sentence == FeedRun.objects.latest("pk").message
-    plain_web.put("/nothing.csv", USUAL.encode())
+    plain_web.put("/list.csv", USUAL.encode())
     night("2026-03-06T02:00:02")
-    del plain_web.files["/nothing.csv"]
+    plain_web.put("/list.csv", USUAL.encode(), **closed)
     night("2026-03-07T02:00:02")
     assert [kind for kind, _ in told()] == ["feed_failed"] * 2
 
@@ -120,15 +121,14 @@ def test_a_feed_that_nothing_fetches_is_told_as_overdue(
     make_feed: Callable[..., Feed], clock: Clock, night: Night, plain_web: WebServer, user: User
 ) -> None:
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()), user)
-    run = FeedRun.objects.create(
-        feed=feed, due_at=timezone.now(), next_try_at=timezone.now().replace(year=2027)
-    )
+    now = timezone.now()
+    run = FeedRun.objects.create(feed=feed, due_at=now, at=now, next_try_at=now.replace(year=2027))
     night("2026-03-02T15:59:00")
     assert told() == []
     night("2026-03-02T16:00:01")
     night("2026-03-02T16:00:30")
     assert [kind for kind, _ in told()] == ["overdue"]
-    assert "It was due at 2026-03-02 12:00" in told()[0][1]
+    assert "being fetched since 2026-03-02 12:00" in told()[0][1]
     assert FeedRun.objects.get(pk=run.pk).state == "running"
 
 
