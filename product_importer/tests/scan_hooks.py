@@ -9,6 +9,7 @@ that is not deleted.
 import json
 import os
 from typing import Any
+from uuid import uuid4
 
 import schemathesis
 
@@ -39,10 +40,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             body["url"] = ROWS["receiver"]
         if path.endswith("/formats/") and "supplier" in body:
             body |= {"supplier": ROWS["supplier"], "rules": {}}  # made up, no rule would be right
-        if path.endswith("/fields/") and "label" in body:
-            body |= {"key": "scanned", "type": "text", "options": {}}  # a name fits no made-up text
         if "/export-formats/" in path and "columns" in body:
             body["columns"] = [{"name": "id", "field": "sku"}]  # no made up field would be there
+        if "/products/" in path and isinstance(body.get("fields"), dict):
+            body["fields"] = {}  # no made up key would be there
+        if path.endswith("/fields/") and isinstance(body.get("label"), str):
+            body |= {"label": f"Field {uuid4().hex}", "type": "text", "options": {}}
+            body.pop("key", None)
         if path.endswith("/bulk-delete/") and "ids" not in body:
             filters = body.get("filters", {})
             if isinstance(filters, dict) and not any(filters.values()):
@@ -54,7 +58,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """What the API alone tells, such as a cursor, cannot be made up: to refuse it is right."""
-    told = {"cursor", "columns", "export_format", "currency"} & set(case.query or {})
-    made_up = told and response.status_code == 400
+    """What the API tells, like a cursor, cannot be made up: that one is refused is right.
+
+    Nor can a price, which is taken as people write it: 1.299,00 and 1 299.
+    """
+    told = {"cursor", "columns", "export_format", "currency", "price_min", "price_max"}
+    made_up = told & {*(case.query or {})} and response.status_code == 400
     return not (made_up and type(failure).__name__ == "RejectedPositiveData")
