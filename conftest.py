@@ -360,7 +360,9 @@ def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Message
     """Messages are kept here instead of being sent: the test is the worker."""
     current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
-    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: kept.waiting.append((task, *args)))
+    monkeypatch.setattr(
+        enqueue, "_send_now", lambda task, args, *_: kept.waiting.append((task, *args))
+    )
     return kept
 
 

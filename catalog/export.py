@@ -105,23 +105,23 @@ def workbook_pieces(
     read = sql.sheet_row(wanted, own, styles=book.styles)
     query = f"""SELECT catalog_product.id, {read.line}
         FROM ({page}) AS catalog_product {read.joins} ORDER BY catalog_product.id"""
-    pages = _pages(query, params, most=ROWS_AT_MOST, numbered_from=1)
+    pages = _pages(query, params, limit=ROWS_AT_MOST, numbered_from=1)
     return book.pieces("".join(page) for page in pages)
 
 
 def _pages(
-    query: str, params: Sequence[Any], *, most: int | None = None, numbered_from: int = -1
+    query: str, params: Sequence[Any], *, limit: int | None = None, numbered_from: int = -1
 ) -> Iterator[list[str]]:
     """Each page's lines, read by a statement of its own, in the order of ids.
 
     ``query`` takes the first row's number, where they are ``numbered_from`` one on, ``params``, the
     id to begin behind, the last id and how many. A product that is there throughout comes once, as
-    it is when its page is read. None that is made meanwhile comes. Not more than ``most`` come.
+    it is when its page is read. None that is made meanwhile comes. Not more than ``limit`` come.
     """
     newest = Product.objects.aggregate(newest=Max("id"))["newest"]
     last, rows, done = 0, FIRST_ROWS, 0
-    while most is None or done < most:
-        rows = rows if most is None else min(rows, most - done)
+    while limit is None or done < limit:
+        rows = rows if limit is None else min(rows, limit - done)
         first = [] if numbered_from < 0 else [numbered_from + done]
         with transaction.atomic(), connection.cursor() as cursor:
             # Where few match, the first page finds all, by any index. Where many do, the next ones

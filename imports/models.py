@@ -40,14 +40,14 @@ def table_path(job: "ImportJob", filename: str) -> str:
     return f"{folder}/{name.partition('.')[0][-80:]}.table.csv"
 
 
-def percent(usual: int, help_text: str, *, most: int = 100) -> Any:
+def percent(usual: int, help_text: str, *, limit: int = 100) -> Any:
     """A bound in per cent; empty: none."""
     return models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         default=usual,
         db_default=usual,
-        validators=[MaxValueValidator(most)],
+        validators=[MaxValueValidator(limit)],
         help_text=f"{help_text}, in per cent; empty: any number",
     )
 
@@ -62,7 +62,7 @@ class Supplier(models.Model):
     name = models.CharField(max_length=NAME_MAX_LENGTH)
     stop_refused = percent(5, "refused records, of all")
     stop_missing = percent(10, "products that a full list lacks, of those the supplier brought in")
-    stop_price_change = percent(20, "a price that changes by more counts", most=1000)
+    stop_price_change = percent(20, "a price that changes by more counts", limit=1000)
     stop_price_share = percent(10, "such prices, of the products that have one")
     stop_created = percent(50, "new products, of all in the file, after the first import")
     stop_fewer = percent(20, "records fewer than in the last import")
@@ -1004,7 +1004,7 @@ def every_kind() -> list[str]:
     return list(NOTICE_KINDS)
 
 
-CHAT_ADDRESSES = "addresses of chats"  # product_importer.common.encryption.Vault
+CHAT_ADDRESSES = "addresses of chats"  # product_importer.common.encryption.Cipher
 
 
 class NoticeRecipient(models.Model):

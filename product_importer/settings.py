@@ -122,7 +122,7 @@ MIDDLEWARE = [
     "product_importer.web.csp.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "product_importer.web.request_middleware.keep_nothing",  # of what comes after the static files
-    "product_importer.web.malformed_requests.refuse_unreadable",
+    "product_importer.web.malformed_requests.refuse_malformed",
     "product_importer.web.error_views.RefuseValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -69,10 +69,10 @@ def oldest_due_seconds() -> float:
     return round((now - since).total_seconds(), 1) if since else 0.0
 
 
-def pending_deliveries(*, most: int) -> int:
-    """How many deliveries wait, counted up to ``most``."""
+def pending_deliveries(*, limit: int) -> int:
+    """How many deliveries wait, counted up to ``limit``."""
     with connection.cursor() as cursor:
-        return sql.count_pending(cursor, most=most)
+        return sql.count_pending(cursor, limit=limit)
 
 
 def endpoint_states() -> dict[str, int]:

@@ -4,22 +4,22 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from product_importer.common.encryption import Unreadable, Vault
+from product_importer.common.encryption import Cipher, Undecryptable
 from webhooks.models import EndpointSecret
 
-_vault = Vault("webhook signing secrets")
+_cipher = Cipher("webhook signing secrets")
 
 
 def encrypt(secret: str) -> str:
-    return _vault.encrypt(secret)
+    return _cipher.encrypt(secret)
 
 
 def decrypt(token: str) -> str:
-    """Raises ``Unreadable``."""
+    """Raises ``Undecryptable``."""
     try:
-        return _vault.decrypt(token)
-    except Unreadable:
-        raise Unreadable(
+        return _cipher.decrypt(token)
+    except Undecryptable:
+        raise Undecryptable(
             "The signing secret was encrypted with another key. Put that key back into "
             "WEBHOOK_SECRET_KEYS (or SECRET_KEY), or rotate the secret of the endpoint."
         ) from None
@@ -35,7 +35,7 @@ def live_secrets(endpoint_ids: list[int], now: datetime) -> dict[int, list[str]]
     for secret in rows.order_by("-id"):
         try:
             live[secret.endpoint_id].append(decrypt(secret.token))
-        except Unreadable:
+        except Undecryptable:
             if secret.expires_at is None:
                 unreadable.add(secret.endpoint_id)
     return {pk: [] if pk in unreadable else found for pk, found in live.items()}

@@ -420,7 +420,7 @@ def give_back(
     cursor.execute(_GIVE_BACK, {"pump": pump, "deliveries": list(delivery_ids), "now": now})
 
 
-_PARK = """
+_GIVE_UP = """
 WITH parked AS (
     UPDATE webhooks_delivery SET state = 'failed', leased_by = NULL, next_attempt_at = NULL,
         claims = 0, finished_at = %(now)s
@@ -435,9 +435,9 @@ SELECT id, endpoint_id, %(now)s, '', 'worker_lost', %(detail)s, 0, '{}', '' FROM
 """
 
 
-def park(cursor: CursorWrapper, *, detail: str, now: datetime) -> int:
+def give_up_lost(cursor: CursorWrapper, *, detail: str, now: datetime) -> int:
     """Fail what was leased ``MOST_CLAIMS`` times without ever coming to a result."""
-    cursor.execute(_PARK, {"most_claims": MOST_CLAIMS, "detail": detail, "now": now})
+    cursor.execute(_GIVE_UP, {"most_claims": MOST_CLAIMS, "detail": detail, "now": now})
     return int(cursor.rowcount)
 
 
@@ -499,9 +499,9 @@ DELETE FROM webhooks_event WHERE id IN (SELECT id FROM old)
 """
 
 
-def clear_old(cursor: CursorWrapper, *, before: datetime, most: int) -> int:
-    """Delete up to ``most`` events that are older, with their log; returns how many."""
-    cursor.execute(_CLEAR_OLD, {"before": before, "most": most})
+def clear_old(cursor: CursorWrapper, *, before: datetime, limit: int) -> int:
+    """Delete up to ``limit`` events that are older, with their log; returns how many."""
+    cursor.execute(_CLEAR_OLD, {"before": before, "most": limit})
     return int(cursor.rowcount)
 
 
@@ -522,9 +522,9 @@ DELETE FROM webhooks_delivery WHERE id IN (SELECT id FROM gone)
 """
 
 
-def clear_deleted(cursor: CursorWrapper, *, endpoint_id: int, most: int) -> int:
-    """Delete up to ``most`` deliveries of an endpoint that is deleted; returns how many."""
-    cursor.execute(_CLEAR_DELETED, {"endpoint": endpoint_id, "most": most})
+def clear_deleted(cursor: CursorWrapper, *, endpoint_id: int, limit: int) -> int:
+    """Delete up to ``limit`` deliveries of an endpoint that is deleted; returns how many."""
+    cursor.execute(_CLEAR_DELETED, {"endpoint": endpoint_id, "most": limit})
     return int(cursor.rowcount)
 
 
@@ -554,9 +554,9 @@ SELECT count(*) FROM (
 """
 
 
-def count_pending(cursor: CursorWrapper, *, most: int) -> int:
-    """How many deliveries wait, counted up to ``most``."""
-    cursor.execute(_COUNT_PENDING, {"most": most})
+def count_pending(cursor: CursorWrapper, *, limit: int) -> int:
+    """How many deliveries wait, counted up to ``limit``."""
+    cursor.execute(_COUNT_PENDING, {"most": limit})
     return int(cursor.fetchone()[0])
 
 

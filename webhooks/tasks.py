@@ -8,7 +8,7 @@ from webhooks.operations import retention
 
 @shared_task(name=task_names.PUMP, ignore_result=True)
 def pump_deliveries() -> None:
-    if not queries.pending_deliveries(most=1):
+    if not queries.pending_deliveries(limit=1):
         return
     # Only now: requests and cryptography are 10 MB in each process that loads them, and those
     # that a worker's first process has loaded are in its children as well.

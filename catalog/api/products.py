@@ -308,7 +308,7 @@ class ProductPagination(BasePagination):
             self.page = get_page(
                 queryset,
                 ordering=check_ordering(asked.get("ordering", "")),
-                size=asked_page_size(request, usual=PAGE_SIZE, most=MAX_PAGE_SIZE),
+                size=asked_page_size(request, usual=PAGE_SIZE, limit=MAX_PAGE_SIZE),
                 cursor=asked.get("cursor", ""),
             )
         except BadFilter as error:
@@ -332,7 +332,7 @@ class ProductPagination(BasePagination):
         return replace_query_param(here, "cursor", cursor) if cursor else None
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+        return page_parameters(usual=PAGE_SIZE, limit=MAX_PAGE_SIZE)
 
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         return page_schema(schema)

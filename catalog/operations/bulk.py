@@ -33,7 +33,7 @@ from catalog.queries.products import count_products, estimated_products
 from catalog.sql import upsert
 from catalog.sql.fields import set_value
 from catalog.values import clean_typed_price
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
 
@@ -89,7 +89,7 @@ def start_bulk_act(
     )
     figures = {"change_set_id": change_set.pk, "kind": kind, "total": change_set.total}
     transaction.on_commit(partial(logger.info, "bulk_act_started", **figures))
-    kick_after_commit(RUN, change_set.pk)
+    send_after_commit(RUN, change_set.pk)
     return change_set
 
 
@@ -185,7 +185,7 @@ def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while _do_slice(change_set):
         if time.monotonic() > deadline:
-            kick_after_commit(RUN, change_set_id)
+            send_after_commit(RUN, change_set_id)
             return
     _finish(change_set_id)
 
@@ -214,7 +214,7 @@ def _begin(change_set: ChangeSet) -> bool:
         parts = undo.undo_slices(current) if undoes else _slices(current)
         BulkSlice.objects.bulk_create(parts)
         for _ in range(min(len(parts), PARALLEL_RUNS) - 1):
-            kick_after_commit(RUN, current.pk)
+            send_after_commit(RUN, current.pk)
     return True
 
 
@@ -342,5 +342,5 @@ def sweep_bulk_acts() -> list[int]:
     )
     ids = list(due.order_by("id").values_list("pk", flat=True)[:20])
     for change_set_id in ids:
-        kick_after_commit(RUN, change_set_id)
+        send_after_commit(RUN, change_set_id)
     return ids

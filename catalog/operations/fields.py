@@ -17,7 +17,7 @@ from catalog.operations import bulk
 from catalog.operations.field_indexes import KEEP
 from catalog.operations.products import Invalid
 from catalog.sql import fields as sql_fields
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 
 Errors = dict[str, tuple[str, str]]
 
@@ -57,7 +57,7 @@ def create_field(*, data: Mapping[str, Any]) -> Field:
     field = _saved(Field(**values))
     _check_values_fit(field.definition, "Choose another key")  # an undo may have brought some back
     if field.indexed:
-        kick_after_commit(KEEP)
+        send_after_commit(KEEP)
     if field.unique:
         _make_unique(field)
     return field
@@ -130,7 +130,7 @@ def update_field(*, field_id: int, data: Mapping[str, Any]) -> Field:
         _check_no_index(field, was_indexed)
     field = _saved(field)
     if field.indexed or was_indexed:  # or a retired one comes back
-        kick_after_commit(KEEP)
+        send_after_commit(KEEP)
     if field.unique and not was_unique:
         _make_unique(field)
     elif was_unique and not field.unique:

@@ -25,7 +25,7 @@ from catalog.sql import upsert
 from catalog.sql.fields import unique_index
 from catalog.values import FIELDS
 from product_importer.common import counters
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 from product_importer.common.locks import AdvisoryLock
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 from webhooks.models import Event
@@ -160,9 +160,9 @@ def reopen_change_set(change_set_id: int, *, actor: User | None) -> bool:
     return bool(reopened)
 
 
-def changed_since(moment: datetime, *, but: ChangeSet | None) -> bool:
-    """Whether anything may have written to the catalogue since then, ``but`` one change set."""
-    others = ChangeSet.objects.exclude(pk=but.pk) if but else ChangeSet.objects.all()
+def changed_since(moment: datetime, *, exclude: ChangeSet | None) -> bool:
+    """Whether anything may have written to the catalogue since then; ``exclude`` is left out."""
+    others = ChangeSet.objects.exclude(pk=exclude.pk) if exclude else ChangeSet.objects.all()
     return (
         others.exclude(created=0, updated=0, deleted=0)
         .filter(Q(finished_at__gte=moment) | Q(finished_at=None))
@@ -180,7 +180,7 @@ def _wake_next() -> None:
     """Tell a worker whose turn it is now; if the message is lost, a sweep does."""
     next_one = whose_turn()
     if next_one is not None and next_one.kind in TURN_TASKS:
-        kick_after_commit(TURN_TASKS[next_one.kind], next_one.pk)
+        send_after_commit(TURN_TASKS[next_one.kind], next_one.pk)
 
 
 # --- One product ----------------------------------------------------------------------

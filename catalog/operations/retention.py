@@ -40,7 +40,7 @@ def clear_changes(*, seconds: float = CLEAR_SECONDS) -> int:
     rows = 0
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
-            ids = _some(retention.choose(cursor, before=before, most=SETS_AT_ONCE))
+            ids = _some(retention.choose(cursor, before=before, limit=SETS_AT_ONCE))
             expired = retention.expire(cursor, ids, before=before, now=timezone.now())
         _forget_fields(expired)
         if not expired:

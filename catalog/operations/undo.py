@@ -19,7 +19,7 @@ from catalog.operations import products
 from catalog.queries.fields import unique_keys
 from catalog.sql import undo as sql_undo
 from catalog.sql import upsert
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
 
@@ -134,7 +134,7 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
         undo = products.open_change_set(
             kind=ChangeSet.Kind.UNDO, actor=actor, undo_of=change_set, total=change_set.changed
         )
-    kick_after_commit(products.TURN_TASKS[ChangeSet.Kind.UNDO], undo.pk)
+    send_after_commit(products.TURN_TASKS[ChangeSet.Kind.UNDO], undo.pk)
     undo.refresh_from_db()
     return undo
 

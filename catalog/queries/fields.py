@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from catalog.field_values import Definition
 from catalog.models import Field, Product
-from catalog.sql.fields import count_values, hold_definitions, products_by_value
+from catalog.sql.fields import count_values, lock_definitions, products_by_value
 
 
 def definitions() -> dict[str, Definition]:
@@ -39,13 +39,13 @@ def there_are() -> set[str]:
     return set(Field.objects.filter(cleared_in=None).values_list("key", flat=True))
 
 
-def held_definitions(keys: list[str]) -> dict[str, Definition]:
+def locked_definitions(keys: list[str]) -> dict[str, Definition]:
     """The definitions of these fields, the retired ones too, as they stay to the transaction's end.
 
     A deleted field has none.
     """
     with connection.cursor() as cursor:
-        hold_definitions(cursor, keys)
+        lock_definitions(cursor, keys)
     fields = Field.objects.filter(key__in=keys, cleared_in=None)
     return {field.key: field.definition for field in fields}
 

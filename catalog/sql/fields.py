@@ -86,7 +86,7 @@ def drop_unique_index(cursor: CursorWrapper, field_id: int) -> None:
     cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name).as_string())
 
 
-def hold_definitions(cursor: CursorWrapper, keys: Sequence[str]) -> None:
+def lock_definitions(cursor: CursorWrapper, keys: Sequence[str]) -> None:
     """Let nobody change or delete these fields until the transaction ends; they all may do so."""
     cursor.execute("SELECT FROM catalog_field WHERE key = ANY(%s) FOR KEY SHARE", [list(keys)])
 

@@ -25,12 +25,12 @@ SELECT id FROM lacking WHERE {also} ORDER BY id
 """
 
 
-def sets_of(cursor: CursorWrapper, supplier_id: int, *, but: int | None) -> list[int]:
-    """The change sets, ``but`` one, in which a supplier's products came in or came back."""
+def sets_of(cursor: CursorWrapper, supplier_id: int, *, exclude: int | None) -> list[int]:
+    """The change sets but ``exclude`` in which a supplier's products came in or came back."""
     cursor.execute(
         "SELECT id FROM catalog_changeset WHERE supplier = %s AND id IS DISTINCT FROM %s"
         " AND created > 0 ORDER BY id",
-        [supplier_id, but],
+        [supplier_id, exclude],
     )
     return [change_set for (change_set,) in cursor]
 
@@ -113,6 +113,6 @@ def count_brought_in(
     cursor.execute(
         "SELECT count(*) FROM catalog_product AS product"
         f" WHERE created_in_id = ANY (%(brought_in)s) AND {condition}",
-        {**params, "brought_in": sets_of(cursor, supplier_id, but=None)},
+        {**params, "brought_in": sets_of(cursor, supplier_id, exclude=None)},
     )
     return int(cursor.fetchone()[0])

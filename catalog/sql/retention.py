@@ -31,9 +31,9 @@ WHERE {_OLD} ORDER BY finished_at, id LIMIT %(most)s
 """
 
 
-def choose(cursor: CursorWrapper, *, before: datetime, most: int) -> list[tuple[int, int]]:
+def choose(cursor: CursorWrapper, *, before: datetime, limit: int) -> list[tuple[int, int]]:
     """The oldest change sets that ended before then, each with how many rows it has, about."""
-    cursor.execute(_CHOOSE, {"before": before, "most": most})
+    cursor.execute(_CHOOSE, {"before": before, "most": limit})
     return list(cursor.fetchall())
 
 

@@ -63,7 +63,7 @@ SET LOCAL synchronous_commit = off;
 _WANTED = """
 WITH source AS MATERIALIZED (
     {source}
-), {aside} stored AS (
+), {more} stored AS (
     SELECT * FROM catalog_product
     WHERE lower(sku) >= %(first_key)s
       AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
@@ -207,7 +207,7 @@ def has_own(fields: Collection[str]) -> bool:
 
 
 def wanted_rows(
-    *, source: str, fields: Collection[str], may_keep: bool = False, aside: str = ""
+    *, source: str, fields: Collection[str], may_keep: bool = False, more: str = ""
 ) -> str:
     """The named queries ``source`` and ``wanted``: what is new or differs from what is stored.
 
@@ -224,7 +224,7 @@ def wanted_rows(
     own = has_own(fields)
     return _WANTED.format(
         source=source,
-        aside=f"{aside}," if aside else "",
+        more=f"{more}," if more else "",
         own_columns=f"\n        {_OWN} AS own_fields, stored.own_fields AS old_own_fields,"
         if own
         else "",
@@ -265,13 +265,13 @@ def judged_rows(unique: Sequence[str]) -> Judged:
 
 
 def _statement(
-    *, source: str, aside: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
+    *, source: str, more: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
 ) -> str:
     """The upsert for the columns of one file; own fields cost nothing where there are none."""
     own = has_own(fields)
     judged = judged_rows(unique)
     return _UPSERT.format(
-        wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, aside=aside),
+        wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, more=more),
         judged=judged.query,
         rows=judged.rows,
         free=judged.free,
@@ -294,7 +294,7 @@ def upsert(
     cursor: CursorWrapper,
     *,
     source: str,
-    aside: str = "",
+    more: str = "",
     params: dict[str, Any],
     fields: Collection[str],
     change_set_id: int,
@@ -311,13 +311,13 @@ def upsert(
     the same key; NULL in the one row of a key that counts), ``record`` (JSON or NULL) and
     ``sku, name, description, price, active``, and ``own_fields`` (JSON: values by key) if
     ``fields``, the columns that the file has, holds own ones (``fields.KEY``). All of its keys lie
-    in ``first_key <= key < end_key``. ``aside`` is one more named query that may read ``source``.
+    in ``first_key <= key < end_key``. ``more`` is one more named query that may read ``source``.
     ``may_keep`` is as in ``wanted_rows``; ``unique`` are the keys of own fields that no two
     products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
     when a product changed meanwhile: the caller rolls back and runs it again.
     """
     cursor.execute(
-        _statement(source=source, aside=aside, fields=fields, may_keep=may_keep, unique=unique),
+        _statement(source=source, more=more, fields=fields, may_keep=may_keep, unique=unique),
         {
             **params,
             "first_key": first_key,

@@ -388,7 +388,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
                     parameter["schema"],
                     description=parameter["description"],
                 )
-                for parameter in page_parameters(usual=PAGE_SIZE, most=MAX_PAGE_SIZE)
+                for parameter in page_parameters(usual=PAGE_SIZE, limit=MAX_PAGE_SIZE)
             ),
         ],
         responses={200: DiffSerializer, 409: ErrorSerializer},

@@ -36,7 +36,7 @@ from imports.operations.feed_outcomes import (
     fail,
 )
 from imports.sql.feeds import lock_feeds
-from product_importer.common.encryption import Unreadable, Vault
+from product_importer.common.encryption import Cipher, Undecryptable
 
 logger = get_logger(__name__)
 
@@ -50,7 +50,7 @@ LEASE_BEATS = 5.0  # seconds between two extensions
 LOOK_SECONDS = 1.0  # between two looks for what else is due
 NO_ROOM = "The server has no room for the file: its disk is full. Tell your ops staff."
 
-vault = Vault("credentials of feeds")
+cipher = Cipher("credentials of feeds")
 
 
 class Left(Exception):
@@ -104,10 +104,10 @@ def source_of(feed: Feed) -> Source:
     """Where a feed's file is. Raises ``FetchFailed`` if its secrets cannot be read."""
     try:
         password, key, headers = (
-            vault.decrypt(token) if token else ""
+            cipher.decrypt(token) if token else ""
             for token in (feed.password_token, feed.private_key_token, feed.headers_token)
         )
-    except Unreadable as error:
+    except Undecryptable as error:
         text = f"The password, key or headers of the feed cannot be read. {error} Or write them "
         raise FetchFailed("secret_unreadable", f"{text}again.") from error
     return Source(
@@ -166,9 +166,9 @@ def fetch_feeds() -> int:
 
 
 @transaction.atomic
-def _take(worker: int, most: int) -> list[FeedRun]:
+def _take(worker: int, limit: int) -> list[FeedRun]:
     """Take runs that are due, for the time of a lease; none where enough workers fetch already."""
-    if most <= 0:
+    if limit <= 0:
         return []
     with connection.cursor() as cursor:
         lock_feeds(cursor)
@@ -182,7 +182,7 @@ def _take(worker: int, most: int) -> list[FeedRun]:
     due = list(
         locked.filter(next_try_at__lte=now)
         .select_related("feed__supplier")
-        .order_by("next_try_at", "pk")[:most]
+        .order_by("next_try_at", "pk")[:limit]
     )
     for run in due:
         run.tries += 1

@@ -15,7 +15,7 @@ from imports.models import Feed, FeedRun
 from imports.operations.feed_overdue import note_late_feeds
 from imports.schedule import ScheduleError, next_time
 from imports.task_names import FEEDS_QUEUE, FETCH_FEEDS
-from product_importer.common.enqueue import kick_once_after_commit
+from product_importer.common.enqueue import send_once_after_commit
 
 logger = get_logger(__name__)
 
@@ -24,7 +24,7 @@ BATCH = 500  # feeds whose runs one transaction begins
 
 def wake_fetcher() -> None:
     """Have what is due fetched, once the surrounding transaction has committed."""
-    kick_once_after_commit(FETCH_FEEDS, into=FEEDS_QUEUE)
+    send_once_after_commit(FETCH_FEEDS, into=FEEDS_QUEUE)
 
 
 def sweep_feeds() -> None:

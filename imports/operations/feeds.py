@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from imports.fetching.fetch import _TAKES
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun, Format, Supplier
-from imports.operations.feed_runs import vault
+from imports.operations.feed_runs import cipher
 from imports.operations.feed_schedule import next_run_of, wake_fetcher
 from imports.operations.suppliers import Invalid, clean_name
 from imports.schedule import ScheduleError, next_time, zone_of
@@ -246,10 +246,10 @@ def _pattern(feed: Feed, value: str) -> None:
     re.compile(translate(feed.pattern))
 
 
-def _plain(name: str, most: int) -> Callable[[Feed, Any], None]:
+def _plain(name: str, limit: int) -> Callable[[Feed, Any], None]:
     def clean(feed: Feed, value: str) -> None:
-        if len(value) > most:
-            text = f"This has {len(value):,} characters; at most {most:,} are allowed."
+        if len(value) > limit:
+            text = f"This has {len(value):,} characters; at most {limit:,} are allowed."
             raise Invalid({name: ("max_length", text)})
         if not value.isprintable():
             raise Invalid({name: ("invalid", "This holds a line break or a control character.")})
@@ -264,7 +264,7 @@ def _password(feed: Feed, value: str | None) -> None:
     if len(value) > SECRET_MAX_LENGTH or not value.isprintable():
         text = "A password is one line, without control characters."
         raise Invalid({"password": ("invalid", text)})
-    feed.password_token = vault.encrypt(value) if value else ""
+    feed.password_token = cipher.encrypt(value) if value else ""
 
 
 def _private_key(feed: Feed, value: str | None) -> None:
@@ -278,7 +278,7 @@ def _private_key(feed: Feed, value: str | None) -> None:
             "KEY-----”. A public key (ssh-ed25519 …) goes to the supplier."
         )
         raise Invalid({"private_key": ("invalid", sentence)})
-    feed.private_key_token = vault.encrypt(text + "\n") if text else ""
+    feed.private_key_token = cipher.encrypt(text + "\n") if text else ""
 
 
 def _headers(feed: Feed, value: Mapping[str, str] | None) -> None:
@@ -292,7 +292,7 @@ def _headers(feed: Feed, value: Mapping[str, str] | None) -> None:
         if not isinstance(text, str) or not text.isprintable() or len(text) > SECRET_MAX_LENGTH:
             sentence = f"The value of “{name}” is not a line of text."
             raise Invalid({"headers": ("invalid", sentence)})
-    feed.headers_token = vault.encrypt(json.dumps(dict(value))) if value else ""
+    feed.headers_token = cipher.encrypt(json.dumps(dict(value))) if value else ""
 
 
 def _host_key(feed: Feed, value: str) -> None:

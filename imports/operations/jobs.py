@@ -35,7 +35,7 @@ from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -163,7 +163,7 @@ def _begin(job: ImportJob) -> None:
     if not job.review:
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
     job.save()
-    kick_after_commit(ADVANCE, job.pk)
+    send_after_commit(ADVANCE, job.pk)
 
 
 def _store(job: ImportJob, file: "File[Any]", file_name: str) -> None:
@@ -389,7 +389,7 @@ def go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -
     job.progress_at = now
     job.save()
     job.chunks.update(attempts=0, claimed_at=None, error="")
-    kick_after_commit(ADVANCE, job.pk)
+    send_after_commit(ADVANCE, job.pk)
 
 
 def state_of(job: ImportJob) -> str:
@@ -436,5 +436,5 @@ def sweep_imports() -> list[int]:
     due = ImportJob.unfinished().filter(Q(progress_at__lt=quiet) | waits_for_turn)
     ids = list(due.order_by("id").values_list("pk", flat=True)[:20])
     for job_id in ids:
-        kick_after_commit(ADVANCE, job_id)
+        send_after_commit(ADVANCE, job_id)
     return ids

@@ -152,12 +152,12 @@ def _mail(batch: Batch) -> None:
 
 def _post(batch: Batch) -> None:
     # Only here: requests and cryptography are 10 MB in each process that loads them.
-    from product_importer.common.encryption import Unreadable, Vault
+    from product_importer.common.encryption import Cipher, Undecryptable
     from webhooks.delivery.http_client import ERRORS, Sender
 
     try:
-        url = Vault(CHAT_ADDRESSES).decrypt(batch.recipient.token)
-    except Unreadable:
+        url = Cipher(CHAT_ADDRESSES).decrypt(batch.recipient.token)
+    except Undecryptable:
         text = "The address was encrypted with another key. Write it anew."
         raise NotSent(text) from None
     sender = Sender(allowed=settings.WEBHOOK_ALLOWED_CIDRS, hosts=1, connections=1)

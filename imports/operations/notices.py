@@ -130,7 +130,7 @@ def _change(recipient: NoticeRecipient, values: dict[str, Any]) -> NoticeRecipie
 
 def _set_url(recipient: NoticeRecipient, url: str) -> dict[str, tuple[str, str]]:
     # Only here: a worker, which carries this module, has no need of cryptography.
-    from product_importer.common.encryption import Vault
+    from product_importer.common.encryption import Cipher
     from webhooks.operations.endpoints import check_address
 
     try:
@@ -138,7 +138,7 @@ def _set_url(recipient: NoticeRecipient, url: str) -> dict[str, tuple[str, str]]
     except address_guard.Refused as refused:
         return {"url": (refused.code, str(refused))}
     target = address_guard.check_url(url, settings.WEBHOOK_ALLOWED_CIDRS)
-    recipient.token = Vault(CHAT_ADDRESSES).encrypt(url)
+    recipient.token = Cipher(CHAT_ADDRESSES).encrypt(url)
     recipient.shown = f"{target.scheme}://{target.host}/…"
     recipient.tries, recipient.failing_since, recipient.last_error = 0, None, ""
     recipient.not_before = timezone.now()

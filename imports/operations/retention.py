@@ -101,7 +101,7 @@ def clear_details(*, seconds: float = CLEAR_SECONDS) -> int:
         for table in staging.DETAILS:
             while True:
                 with transaction.atomic(), connection.cursor() as cursor:
-                    deleted = staging.delete_details(cursor, table, job_id, most=RECORDS_AT_ONCE)
+                    deleted = staging.delete_details(cursor, table, job_id, limit=RECORDS_AT_ONCE)
                 count += deleted
                 if time.monotonic() > deadline:
                     return count

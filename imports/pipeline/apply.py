@@ -183,7 +183,7 @@ def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | N
         result = upsert(
             cursor,
             source=source,
-            aside=staging.RECORD_SUPERSEDED,
+            more=staging.RECORD_SUPERSEDED,
             params={"job": job.pk, "details": staging.DETAILS_ROWS},
             fields=job.layout["fields"].keys(),
             change_set_id=cast(int, job.change_set_id),
@@ -201,7 +201,7 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
     """The SKUs that turn out differently than the review showed; mostly nothing has changed."""
     if not job.review or job.comparing_at is None:
         return []
-    if not catalog.changed_since(job.comparing_at, but=job.change_set):
+    if not catalog.changed_since(job.comparing_at, exclude=job.change_set):
         return []
     compared = comparison(job, chunk)
     compared["source"] = review.without_left_out(compared["source"], job.pk, chunk.number)

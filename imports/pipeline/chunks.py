@@ -17,7 +17,7 @@ from imports.models import ImportChunk, ImportJob
 from imports.pipeline import apply, compare
 from imports.pipeline.finish import ATTEMPTS, fail_import, finish_import
 from imports.task_names import RUN_CHUNKS
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -47,7 +47,7 @@ def start_runs(job: ImportJob) -> None:
     if not waiting:
         _AFTER[job.stage](job.pk)
     for _ in range(min(waiting, PARALLEL_RUNS)):
-        kick_after_commit(RUN_CHUNKS, job.pk)
+        send_after_commit(RUN_CHUNKS, job.pk)
 
 
 def run_chunks(job_id: int, *, seconds: float = RUN_SECONDS) -> None:
@@ -70,11 +70,11 @@ def run_chunks(job_id: int, *, seconds: float = RUN_SECONDS) -> None:
             # result have it whole.
             ImportChunk.objects.filter(pk=chunk.pk).update(error=str(error)[:2000], claimed_at=None)
             if not isinstance(error, OperationalError):
-                kick_after_commit(RUN_CHUNKS, job_id)  # waiting would not help
+                send_after_commit(RUN_CHUNKS, job_id)  # waiting would not help
             raise
         unbind_contextvars("chunk", "attempt")
         if time.monotonic() > deadline:
-            kick_after_commit(RUN_CHUNKS, job_id)
+            send_after_commit(RUN_CHUNKS, job_id)
             return
     if not ImportChunk.objects.filter(_LEFT[stage], job=job_id).exists():
         _AFTER[stage](job_id)

@@ -27,7 +27,7 @@ from imports.pipeline.stop_rules import second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 from webhooks.models import Event
 from webhooks.operations.events import record_event
 
@@ -180,14 +180,14 @@ def finish_comparing(job_id: int) -> None:
             and not _all_refused(job, sums)  # then there is nothing to decide about
             and (job.checks == ImportJob.Checks.STOP or second_person_looks(job))
         ):
-            _hold(job, reasons)
+            _stop_for_review(job, reasons)
             _await_review(job, sums, [*reasons, *caution.further_warnings(job, sums)])
         else:
             job.caution = ImportJob.Caution.CLEAR
             job.warnings = [*reasons, *job.warnings]
             job.chunks.update(attempts=0, claimed_at=None)
             review.drop_review(cursor, job_id)
-            kick_after_commit(ADVANCE, job_id)
+            send_after_commit(ADVANCE, job_id)
         job.save(
             update_fields=[
                 *("status", "review", "caution", "change_set", "shown", "warnings"),
@@ -214,7 +214,7 @@ def _refused(job: ImportJob, sums: dict[str, int]) -> int:
     return job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
 
 
-def _hold(job: ImportJob, reasons: list[str]) -> None:
+def _stop_for_review(job: ImportJob, reasons: list[str]) -> None:
     """Make an import without a review one with it; it gives up its place in the queue."""
     job.review, job.caution = True, ImportJob.Caution.HELD
     job.warnings = [*reasons, *job.warnings]

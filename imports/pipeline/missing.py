@@ -168,7 +168,7 @@ def _find(cursor: CursorWrapper, job: ImportJob, chunk: ImportChunk) -> list[int
     return sql.missing_products(
         cursor,
         source=staging.staging_table(job.pk),
-        brought_in=sql.sets_of(cursor, job.supplier_id or 0, but=job.change_set_id),
+        brought_in=sql.sets_of(cursor, job.supplier_id or 0, exclude=job.change_set_id),
         condition=condition_of(job),
         also=_ALSO,
         first_key=chunk.first_key,

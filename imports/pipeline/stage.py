@@ -18,7 +18,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.field_values import Definition, definition_of
-from catalog.queries.fields import held_definitions, there_are
+from catalog.queries.fields import locked_definitions, there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportChunk, ImportJob, RowError
 from imports.pipeline import missing
@@ -44,7 +44,7 @@ from imports.readers.csv import (
 from imports.sql import staging
 from imports.task_names import ADVANCE
 from product_importer.common import counters
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 
 logger = get_logger(__name__)
 
@@ -63,7 +63,7 @@ def prepare(job: ImportJob) -> bool:
         return False
     try:
         if job.stage in BEFORE_RESOLVING and not stage_records(job):
-            kick_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
+            send_after_commit(ADVANCE, job.pk)  # more to read: the next task goes on
             return False
         return resolve(job)
     except UnreadableFile as error:
@@ -391,7 +391,7 @@ def is_outdated(job: ImportJob) -> bool:
     if not job.has_own:
         return False
     staged = {one["key"]: definition_of(one) for one in job.layout["own"]}
-    now = held_definitions(list(staged))
+    now = locked_definitions(list(staged))
     return any(_takes_other_values(staged[key], now[key]) for key in now)
 
 
@@ -417,4 +417,4 @@ def stage_again(job: ImportJob) -> None:
     )
     if found.update(stage=Stage.STAGING, layout={}, resolved_at=None, progress_at=timezone.now()):
         logger.warning("staged_records_lost", job_id=job.pk)  # or outdated: the file is read again
-        kick_after_commit(ADVANCE, job.pk)
+        send_after_commit(ADVANCE, job.pk)

@@ -41,7 +41,7 @@ def usual_for(cursor: CursorWrapper, job: ImportJob) -> Usual | None:
     return Usual(
         is_unusual=lambda seen: _may_be_unusual(job, supplier, seen, is_first=is_first),
         more_than=None if supplier.stop_price_share is None else supplier.stop_price_change,
-        brought_in=sets_of(cursor, supplier.pk, but=job.change_set_id) if full else (),
+        brought_in=sets_of(cursor, supplier.pk, exclude=job.change_set_id) if full else (),
         condition=missing.condition_of(job, "stored"),
         params=missing.value_params(job),
     )

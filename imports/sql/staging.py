@@ -106,12 +106,12 @@ PARTLY_KEPT = (
 )
 
 
-def delete_details(cursor: CursorWrapper, table: str, job_id: int, *, most: int) -> int:
-    """Delete up to ``most`` of a job's records from one of ``DETAILS``; returns how many."""
+def delete_details(cursor: CursorWrapper, table: str, job_id: int, *, limit: int) -> int:
+    """Delete up to ``limit`` of a job's records from one of ``DETAILS``; returns how many."""
     cursor.execute(
         f"DELETE FROM {table} WHERE id IN ("
         f"SELECT id FROM {table} WHERE job_id = %s ORDER BY line LIMIT %s)",
-        [job_id, most],
+        [job_id, limit],
     )
     return int(cursor.rowcount)
 

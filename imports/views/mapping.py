@@ -21,10 +21,10 @@ from imports.operations.suppliers import Invalid
 from imports.queries.mapping import NoMapping, mapping_of, preview
 from imports.readers.csv import UnreadableFile
 from imports.views import jobs as job_views
-from imports.views.mapping_asking import ask_which, first_places, kept_rules
 from imports.views.mapping_form import Posted, hash_of, named
 from imports.views.mapping_new import TICKED, NewField
 from imports.views.mapping_page import Page, numbered
+from imports.views.mapping_questions import ask_which, first_places, kept_rules
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
 

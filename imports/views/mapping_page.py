@@ -18,7 +18,6 @@ from imports.mapping.rules import AUTO, folded
 from imports.mapping.words import ACTIVE_TABLES
 from imports.models import ImportJob, Supplier
 from imports.queries.formats import CHOICES, formats_by_supplier
-from imports.views.mapping_asking import TOLD, field_of, is_which
 from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import (
     CONDITIONS,
@@ -30,6 +29,7 @@ from imports.views.mapping_form import (
     hash_of,
 )
 from imports.views.mapping_new import NewField
+from imports.views.mapping_questions import TOLD, field_of, is_which
 
 ENCODINGS = [
     ("utf-8", "UTF-8"),

@@ -112,24 +112,24 @@ class WholeNumber(serializers.IntegerField):
 # --- Paging ---------------------------------------------------------------------------
 
 
-def asked_page_size(request: Request, *, usual: int, most: int) -> int:
-    """The ``page_size`` of a request; ``most`` for a greater one. 400 for what is no number."""
+def asked_page_size(request: Request, *, usual: int, limit: int) -> int:
+    """The ``page_size`` of a request; ``limit`` for a greater one. 400 for what is no number."""
     text = request.query_params.get("page_size")
     if text is None:
         return usual
     if not text.isascii() or not text.isdigit() or not text.strip("0"):
-        sentence = f"Write a whole number from 1 to {most}."
+        sentence = f"Write a whole number from 1 to {limit}."
         raise exceptions.ValidationError({"page_size": [sentence]})
-    return most if len(text) > 9 else min(int(text), most)
+    return limit if len(text) > 9 else min(int(text), limit)
 
 
-def page_parameters(*, usual: int, most: int) -> list[dict[str, Any]]:
+def page_parameters(*, usual: int, limit: int) -> list[dict[str, Any]]:
     """The parameters of every list, as OpenAPI has them."""
     return [
         {
             "name": "page_size",
             "in": "query",
-            "description": f"How many a page has: {usual} if not told, {most} at most.",
+            "description": f"How many a page has: {usual} if not told, {limit} at most.",
             "schema": {"type": "integer", "minimum": 1},
         },
         {
@@ -171,7 +171,7 @@ class CountedCursorPagination(CursorPagination):
         return super().paginate_queryset(queryset, request, view)
 
     def get_page_size(self, request: Request) -> int:
-        return asked_page_size(request, usual=self.page_size, most=self.max_page_size)
+        return asked_page_size(request, usual=self.page_size, limit=self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Any:
         """The place that a cursor names. 400 for a cursor that is none."""
@@ -212,7 +212,7 @@ class CountedCursorPagination(CursorPagination):
         )
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return page_parameters(usual=self.page_size, most=self.max_page_size)
+        return page_parameters(usual=self.page_size, limit=self.max_page_size)
 
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         return page_schema(schema)

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 
-class Unreadable(Exception):
+class Undecryptable(Exception):
     """A secret was encrypted with a key that the settings no longer have."""
 
 
-class Vault:
+class Cipher:
     """Encrypts for one purpose: what is encrypted for another one cannot be read by it."""
 
     def __init__(self, purpose: str) -> None:
@@ -24,11 +24,11 @@ class Vault:
         return _fernet(self.purpose, *_passwords()).encrypt(secret.encode()).decode()
 
     def decrypt(self, token: str) -> str:
-        """Raises ``Unreadable``."""
+        """Raises ``Undecryptable``."""
         try:
             return _fernet(self.purpose, *_passwords()).decrypt(token.encode()).decode()
         except InvalidToken:
-            raise Unreadable(
+            raise Undecryptable(
                 "It was encrypted with another key. Put that key back into WEBHOOK_SECRET_KEYS "
                 "(or SECRET_KEY)."
             ) from None

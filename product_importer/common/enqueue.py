@@ -39,15 +39,15 @@ class _Message:
 
     def __call__(self) -> None:
         if self.unless is None or not self.unless():
-            _kick(self.task, self.args, self.into)
+            _send_now(self.task, self.args, self.into)
 
 
-def kick_after_commit(task: str, *args: Any) -> None:
+def send_after_commit(task: str, *args: Any) -> None:
     """Send the task named ``task`` once the surrounding transaction has committed."""
     transaction.on_commit(_Message(task, args))
 
 
-def kick_once_after_commit(
+def send_once_after_commit(
     task: str, *, into: str, unless: Callable[[], bool] | None = None
 ) -> None:
     """The same, but only one message, however often a transaction asks for it.
@@ -60,7 +60,7 @@ def kick_once_after_commit(
         transaction.on_commit(message)
 
 
-def _kick(task: str, args: tuple[Any, ...], into: str = "") -> None:
+def _send_now(task: str, args: tuple[Any, ...], into: str = "") -> None:
     global _broker_away_until
     if time.monotonic() < _broker_away_until:
         return

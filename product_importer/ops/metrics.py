@@ -196,7 +196,7 @@ def _of_webhooks(tallies: dict[str, float]) -> Iterator[Metric]:
         "deliveries_pending",
         f"Deliveries that wait, for their first or a later attempt; counted up to {PENDING_MOST}",
         [],
-        [([], pending_deliveries(most=PENDING_MOST))],
+        [([], pending_deliveries(limit=PENDING_MOST))],
     )
     yield _counter(
         "deliveries_ended",

@@ -29,7 +29,7 @@ EXPIRED_TOKENS_KEPT = timedelta(days=30)  # so that somebody can see why it is r
 
 
 @dataclass(frozen=True)
-class Chore:
+class RetainedKind:
     """One kind of thing: what it is, how long it is kept, how many are old, how they go.
 
     ``keep`` is None for what has a time of its own, such as sessions. ``clear`` takes seconds
@@ -43,66 +43,66 @@ class Chore:
     clear: Callable[..., int]
 
 
-def chores() -> list[Chore]:
+def retained_kinds() -> list[RetainedKind]:
     """All kinds of things, with the settings of now."""
     return [
-        Chore(
+        RetainedKind(
             "uploaded files",
             "KEEP_UPLOADS_DAYS",
             settings.KEEP_UPLOADS,
             lambda: imports.old_uploads().count(),
             imports.clear_uploads,
         ),
-        Chore(
+        RetainedKind(
             "refused and superseded records",
             "KEEP_IMPORT_DETAILS_DAYS",
             settings.KEEP_IMPORT_DETAILS,
             _old_records,
             imports.clear_details,
         ),
-        Chore(
+        RetainedKind(
             "changes and deleted products kept for undo",
             "KEEP_CHANGES_DAYS",
             settings.KEEP_CHANGES,
             catalog.old_changes,
             catalog.clear_changes,
         ),
-        Chore(
+        RetainedKind(
             "events with their deliveries and attempts",
             "KEEP_EVENTS_DAYS",
             settings.KEEP_EVENTS,
             webhooks.old_events,
             webhooks.clear_log,
         ),
-        Chore(
+        RetainedKind(
             "results of tasks",
             "KEEP_TASK_RESULTS_DAYS",
             settings.KEEP_TASK_RESULTS,
             lambda: _old_results().count(),
             lambda *, seconds: _clear(_old_results(), seconds),
         ),
-        Chore(
+        RetainedKind(
             "log-ins and failed log-ins",
             "KEEP_LOGINS_DAYS",
             settings.KEEP_LOGINS,
             lambda: sum(old.count() for old in _old_logins()),
             lambda *, seconds: sum(_clear(old, seconds) for old in _old_logins()),
         ),
-        Chore(
+        RetainedKind(
             "sessions that have run out",
             "",
             None,
             lambda: _old_sessions().count(),
             lambda *, seconds: _clear(_old_sessions(), seconds),
         ),
-        Chore(
+        RetainedKind(
             "API tokens that ran out 30 days ago",
             "",
             None,
             lambda: _old_tokens().count(),
             lambda *, seconds: _clear(_old_tokens(), seconds),
         ),
-        Chore(
+        RetainedKind(
             "notices of 90 days ago",
             "",
             None,

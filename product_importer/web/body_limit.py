@@ -79,7 +79,7 @@ class _Patience:
         return message
 
 
-class LimitBodies:
+class BodyLimit:
     """ASGI middleware: refuses a body that is too large, or stops coming, with a sentence.
 
     ``uploads`` are the addresses that take a file of up to ``max_file_bytes`` bytes by POST; all

@@ -13,7 +13,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @sync_and_async_middleware
-def refuse_unreadable(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
+def refuse_malformed(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
     """400 for a form that is not in UTF-8, a body in no encoding at all, a NUL for the admin.
 
     404 for an address with a number in the digits of another script, which Python takes for ours.

@@ -23,7 +23,7 @@ SHARED = {
     "503": ("Unavailable", "The database does not answer; try again after `Retry-After`."),
 }
 # Of those that take a body, or may be sent one.
-OF_BODIES = {
+BODY_SCHEMAS = {
     "413": ("TooLarge", "More was sent than may be sent at once."),
     "415": ("UnsupportedMediaType", "The body has a media type that is not understood here."),
 }
@@ -46,10 +46,10 @@ def describe_errors(result: dict[str, Any], **options: Any) -> dict[str, Any]:
     """
     result["components"]["responses"] = {
         name: _answer(description, HEADERS.get(status, {}))
-        for status, (name, description) in (SHARED | OF_BODIES).items()
+        for status, (name, description) in (SHARED | BODY_SCHEMAS).items()
     }
     for method, operation in _operations(result):
-        shared = SHARED | OF_BODIES if method in WITH_BODY else SHARED
+        shared = SHARED | BODY_SCHEMAS if method in WITH_BODY else SHARED
         refs = {
             status: {"$ref": f"#/components/responses/{name}"}
             for status, (name, _) in shared.items()

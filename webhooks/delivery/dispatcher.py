@@ -30,11 +30,11 @@ from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
 from product_importer.common import address_guard, counters
-from product_importer.common.enqueue import kick_after_commit
+from product_importer.common.enqueue import send_after_commit
 from webhooks import signing, sql
 from webhooks.delivery import retry_schedule
 from webhooks.delivery.http_client import ERRORS, Response, Sender
-from webhooks.delivery.pump_lock import Hold
+from webhooks.delivery.pump_lock import PumpLock
 from webhooks.models import Delivery, Endpoint, message_id
 from webhooks.secrets import live_secrets
 from webhooks.task_names import PUMP
@@ -61,10 +61,10 @@ def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
     with connection.cursor() as cursor:
         if sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS:
             return 0  # without opening the connection that a hold needs
-    with Hold() as hold:
-        if not hold.take_slot(slots=settings.WEBHOOK_PUMPS):
+    with PumpLock() as lock:
+        if not lock.take_slot(slots=settings.WEBHOOK_PUMPS):
             return 0
-        run = _Run(hold, seconds)
+        run = _Run(lock, seconds)
         run.run()
     return run.attempts
 
@@ -126,9 +126,9 @@ def _internal_error() -> Response:
 class _Run:
     """One run of the pump, in one process."""
 
-    def __init__(self, hold: Hold, seconds: float) -> None:
-        self.hold = hold
-        self.pump = hold.number
+    def __init__(self, lock: PumpLock, seconds: float) -> None:
+        self.lock = lock
+        self.pump = lock.number
         self.seconds = seconds
         self.stop_at = time.monotonic() + seconds
         self.handed_over_at = 0.0
@@ -142,17 +142,17 @@ class _Run:
         with self._transaction() as cursor:
             now = timezone.now()
             sql.free_lost(cursor, now=now)
-            parked = sql.park(cursor, detail=ERRORS["worker_lost"], now=now)
-            counters.add({"deliveries|failed": parked})
-        if parked:
-            logger.error("deliveries_parked", number=parked)
+            lost = sql.give_up_lost(cursor, detail=ERRORS["worker_lost"], now=now)
+            counters.add({"deliveries|failed": lost})
+        if lost:
+            logger.error("deliveries_parked", number=lost)
         while True:
             self._keep_turn()
-            found = self.hold.has_slot and self._claim()
+            found = self.lock.has_slot and self._claim()
             self._start_runners()
             if not self.runners and not found:
                 self._leave()
-                if not self.hold.has_slot:
+                if not self.lock.has_slot:
                     break
             sent = self._collect()
             if sent:
@@ -172,15 +172,15 @@ class _Run:
         If no worker is free to do so, go on ourselves rather than wait for a slow receiver.
         """
         now = time.monotonic()
-        if self.hold.has_slot and now > self.stop_at:
+        if self.lock.has_slot and now > self.stop_at:
             for lane in self.lanes.values():
                 self._give_back(lane.drain())
-            self.hold.free_slot()
+            self.lock.free_slot()
             self.handed_over_at = now
-            kick_after_commit(PUMP)
-        elif not self.hold.has_slot and now > self.handed_over_at + HANDOVER_SECONDS:
+            send_after_commit(PUMP)
+        elif not self.lock.has_slot and now > self.handed_over_at + HANDOVER_SECONDS:
             self.handed_over_at = now
-            self.hold.take_slot(slots=settings.WEBHOOK_PUMPS)
+            self.lock.take_slot(slots=settings.WEBHOOK_PUMPS)
             self.stop_at = now + self.seconds
 
     def _leave(self) -> None:
@@ -188,13 +188,13 @@ class _Run:
 
         Whoever was woken while we held the slot has left: so look once more.
         """
-        if not self.hold.has_slot:
+        if not self.lock.has_slot:
             return
-        self.hold.free_slot()
+        self.lock.free_slot()
         with self._transaction() as cursor:
             found = sql.can_claim(cursor, pump=self.pump, now=timezone.now())
         if found:
-            self.hold.take_slot(slots=settings.WEBHOOK_PUMPS)
+            self.lock.take_slot(slots=settings.WEBHOOK_PUMPS)
 
     # --- Claiming ---------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from product_importer.common.locks import AdvisoryLock
 
 
-class Hold:
+class PumpLock:
     """Use as a context manager, which opens the connection and at the end gives up all."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Hold:
         self._before_slot: str | None = None
         self.number = 0  # in leased_by; nobody who lives has the same
 
-    def __enter__(self) -> "Hold":
+    def __enter__(self) -> "PumpLock":
         self._connection.set_autocommit(False)
         try:
             with self._connection.cursor() as cursor:

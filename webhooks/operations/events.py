@@ -13,7 +13,7 @@ from django.db import Error, connection
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from product_importer.common.enqueue import kick_once_after_commit
+from product_importer.common.enqueue import send_once_after_commit
 from webhooks import sql
 from webhooks.models import Event
 from webhooks.task_names import PUMP, PUMP_QUEUE
@@ -27,7 +27,7 @@ def wake_pump() -> None:
     No message where a pump runs already: it looks once more before it ends. Nor where enough of
     them wait. With one for every change, they pile up while the workers are busy.
     """
-    kick_once_after_commit(PUMP, into=PUMP_QUEUE, unless=_all_pumps_run)
+    send_once_after_commit(PUMP, into=PUMP_QUEUE, unless=_all_pumps_run)
 
 
 def _all_pumps_run() -> bool:

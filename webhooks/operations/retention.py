@@ -26,9 +26,9 @@ def clear_log(*, seconds: float = CLEAR_SECONDS) -> int:
     """
     deadline = time.monotonic() + seconds
     before = kept_since(timezone.now())
-    count = _in_batches(partial(sql.clear_old, before=before, most=CLEAR_AT_ONCE), deadline)
+    count = _in_batches(partial(sql.clear_old, before=before, limit=CLEAR_AT_ONCE), deadline)
     for endpoint in Endpoint.everything.exclude(deleted_at=None)[:20]:
-        clear = partial(sql.clear_deleted, endpoint_id=endpoint.pk, most=CLEAR_AT_ONCE)
+        clear = partial(sql.clear_deleted, endpoint_id=endpoint.pk, limit=CLEAR_AT_ONCE)
         cleared = _in_batches(clear, deadline)
         if not cleared:
             endpoint.delete()

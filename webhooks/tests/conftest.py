@@ -54,9 +54,9 @@ def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """These tests call the pump themselves, except where the site runs."""
     if "site" not in request.fixturenames:
         monkeypatch.setattr(
-            "webhooks.operations.events.kick_once_after_commit", lambda *_, **__: None
+            "webhooks.operations.events.send_once_after_commit", lambda *_, **__: None
         )
-        monkeypatch.setattr("webhooks.delivery.dispatcher.kick_after_commit", lambda *_: None)
+        monkeypatch.setattr("webhooks.delivery.dispatcher.send_after_commit", lambda *_: None)
 
 
 def elsewhere(work: Callable[[], Any]) -> threading.Thread:

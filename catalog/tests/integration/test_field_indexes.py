@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def unsent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No worker is told: what a worker does, the tests do. Indexes go with their fields."""
-    monkeypatch.setattr("product_importer.common.enqueue._kick", lambda *args: None)
+    monkeypatch.setattr("product_importer.common.enqueue._send_now", lambda *args: None)
     yield
     Field.objects.update(indexed=False)
     keep_field_indexes()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from imports.readers.csv.lines import Writing
 
 
-class Ending(NamedTuple):
+class RecordEnd(NamedTuple):
     """Where a record ends (the line after it), and how many fields it has; or ``BROKEN``."""
 
     end: int
@@ -43,7 +43,7 @@ class Lookahead:
         self._field_limit = field_limit  # characters
         self._gone = 0  # lines that were taken off; numbers below count them too
         self._first = self._next = 0  # lines that were looked at: from, and up to
-        self._endings: list[Ending | None] = []
+        self._ends: list[RecordEnd | None] = []
         # The records that are inside quotes at ``_next``: their lines and their fields so far,
         # but for those that were added since to all of them, and the length of the open field.
         self._open: list[tuple[int, int]] = []
@@ -53,24 +53,24 @@ class Lookahead:
         """Be ready for questions about ``index`` and lines after it."""
         if not self._first <= index + self._gone <= self._next:
             self._first = self._next = index + self._gone
-            self._endings, self._open = [], []
+            self._ends, self._open = [], []
 
-    def ending(self, index: int, limit: int) -> Ending | None:
+    def end_of(self, index: int, limit: int) -> RecordEnd | None:
         """How the record from ``lines[index]`` on ends; ``None``: not before ``lines[limit]``."""
         self.begin(index)
         place = index + self._gone - self._first
         while self._next - self._gone < limit and (
-            place >= len(self._endings) or self._endings[place] is None
+            place >= len(self._ends) or self._ends[place] is None
         ):
             self._look_at_next()
-        found = self._endings[place]
-        return found and Ending(found.end - self._gone, found.fields)
+        found = self._ends[place]
+        return found and RecordEnd(found.end - self._gone, found.fields)
 
     def forget(self, count: int) -> None:
         """Follow the caller, who takes ``count`` lines off the front of the list."""
         self._gone += count
         if (known := self._gone - self._first) > 0:
-            del self._endings[:known]
+            del self._ends[:known]
             self._first = self._gone
             self._next = max(self._next, self._first)
             self._open = [record for record in self._open if record[0] >= self._first]
@@ -82,13 +82,13 @@ class Lookahead:
             self._go_on(line)
         read = self._read(line)
         if read is None:
-            self._endings.append(Ending(self._next, BROKEN))
+            self._ends.append(RecordEnd(self._next, BROKEN))
             return
         cells, is_open = read
         if is_open:
             self._open.append((self._next - 1, len(cells) - self._added))
             self._length = len(cells[-1])
-        self._endings.append(None if is_open else Ending(self._next, len(cells)))
+        self._ends.append(None if is_open else RecordEnd(self._next, len(cells)))
 
     def _go_on(self, line: str) -> None:
         """Move the open records over a line that begins inside their quoted field."""
@@ -102,8 +102,8 @@ class Lookahead:
                 self._length = len(cells[-1]) + (self._length if len(cells) == 1 else 0)
                 return
         for start, fields in self._open:
-            known = Ending(self._next, BROKEN if broken else fields + self._added)
-            self._endings[start - self._first] = known
+            known = RecordEnd(self._next, BROKEN if broken else fields + self._added)
+            self._ends[start - self._first] = known
         self._open = []
 
     def _read(self, line: str) -> tuple[list[str], bool] | None:

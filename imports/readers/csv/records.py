@@ -241,7 +241,7 @@ class _Parser:
         limit = self._limit(position)
         if position >= self.troubled:
             return self._run(position, limit, batch)
-        ending = self.ahead.ending(position, limit)
+        ending = self.ahead.end_of(position, limit)
         if ending is None:
             return _Stop(position, limit, _UNEXPECTED_END, [])
         # One cell may be a blank one, which is no record. No two such records share a line.
@@ -557,7 +557,7 @@ class _Parser:
             if index in self.overlong:
                 continue
             limit = self._limit(index)
-            ending = self.ahead.ending(index, limit)
+            ending = self.ahead.end_of(index, limit)
             if ending is None:
                 may_go_on = limit == len(self.lines) and not at_end
                 if may_go_on and self._size(index, limit) <= RECORD_LIMIT:

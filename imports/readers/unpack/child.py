@@ -116,19 +116,19 @@ class _Unpacking:
         head = stream.read(HEAD_SIZE)
         kind = kind_of(head)
         if kind == Kind.TEXT:
-            self._copy(head, stream, self.out, most=None if self.rows is None else PEEK_BYTES)
+            self._copy(head, stream, self.out, limit=None if self.rows is None else PEEK_BYTES)
             return {}
         with tempfile.TemporaryFile() as scratch:
             self._copy(head, stream, limits.Output(scratch, self.packed))
             return self._from_container(scratch, kind, nested=True)
 
     def _copy(
-        self, head: bytes, stream: IO[bytes], out: limits.Output, most: int | None = None
+        self, head: bytes, stream: IO[bytes], out: limits.Output, limit: int | None = None
     ) -> None:
         for block in chain((head,), iter(lambda: stream.read(limits.BLOCK), b"")):
             out.write(block)
             self._tell(min(1.0, self.file.tell() / max(1, self.packed)))
-            if most is not None and out.size >= most:
+            if limit is not None and out.size >= limit:
                 return
         out.file.flush()
 

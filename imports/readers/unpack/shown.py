@@ -213,10 +213,10 @@ def _xlsb_record(data: bytes, position: int) -> tuple[int, int, int] | None:
     return number, body, body + size
 
 
-def _varint(data: bytes, position: int, most: int) -> tuple[int | None, int]:
+def _varint(data: bytes, position: int, limit: int) -> tuple[int | None, int]:
     """A number of up to so many bytes, seven bits in each, and where it ends."""
     value = 0
-    for shift in range(most):
+    for shift in range(limit):
         if position >= len(data):
             return None, position
         byte = data[position]

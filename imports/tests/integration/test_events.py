@@ -107,7 +107,7 @@ def test_a_bulk_edit_and_a_bulk_delete_tell_what_they_changed(
     listening: None, make_product: Callable[..., Product], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "SLICE_ROWS", 3)
-    monkeypatch.setattr(bulk, "kick_after_commit", lambda *args: None)
+    monkeypatch.setattr(bulk, "send_after_commit", lambda *args: None)
     products = [make_product(f"A-{n}", active=n % 2 == 0) for n in range(8)]
 
     def act(kind: ChangeSet.Kind, **options: Any) -> list[tuple[str, str, int]]:

@@ -35,7 +35,7 @@ THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
 def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Messages are kept here instead of being sent: these tests are the worker."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: messages.append((task, *args)))
+    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: messages.append((task, *args)))
     return messages
 
 

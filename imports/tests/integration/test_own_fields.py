@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from catalog.models import Change, Field, Product
 from catalog.operations import fields, undo
 from catalog.operations.products import create_product
-from catalog.queries.fields import held_definitions
+from catalog.queries.fields import locked_definitions
 from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import parse_rules
@@ -352,7 +352,7 @@ def test_a_field_that_becomes_unique_while_an_import_waits_refuses_its_second_re
 def test_nobody_changes_a_field_while_a_chunk_writes_its_values() -> None:
     brand = Field.objects.get(key="brand")
     with transaction.atomic():
-        assert held_definitions(["brand", "gone"]) == {"brand": brand.definition}
+        assert locked_definitions(["brand", "gone"]) == {"brand": brand.definition}
         with ThreadPoolExecutor(1) as other:
             assert not other.submit(_may_lock, brand.pk).result()
     assert _may_lock(brand.pk)

@@ -148,7 +148,7 @@ def test_a_look_ahead_tells_what_the_parser_would(
                 del held[: index - taken]
                 taken = index
             if data.draw(st.booleans()):
-                found = ahead.ending(index - taken, len(held))
+                found = ahead.end_of(index - taken, len(held))
                 assert found == parsed(held[index - taken :], index - taken)
     finally:
         csv.field_size_limit(before)

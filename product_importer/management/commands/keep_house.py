@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from imports.operations.retention import StorageTrouble
-from product_importer.ops.retention import chores
+from product_importer.ops.retention import retained_kinds
 
 
 class Command(BaseCommand):
@@ -23,17 +23,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         troubles = []
-        for chore in chores():
-            if chore.setting and chore.keep is None:
-                self.stdout.write(f"{'kept for ever':>14}  {chore.what} ({chore.setting})")
+        for kind in retained_kinds():
+            if kind.setting and kind.keep is None:
+                self.stdout.write(f"{'kept for ever':>14}  {kind.what} ({kind.setting})")
                 continue
             try:
-                count = chore.count() if options["dry_run"] else chore.clear(seconds=math.inf)
+                count = kind.count() if options["dry_run"] else kind.clear(seconds=math.inf)
             except StorageTrouble as trouble:
                 troubles.append(str(trouble))
                 continue
-            days = f" ({chore.setting}: {chore.keep.days})" if chore.keep else ""
-            self.stdout.write(f"{count:>14,}  {chore.what}{days}")
+            days = f" ({kind.setting}: {kind.keep.days})" if kind.keep else ""
+            self.stdout.write(f"{count:>14,}  {kind.what}{days}")
         words = "would be cleared; nothing was" if options["dry_run"] else "cleared"
         self.stdout.write(f"{words:>14}")
         if troubles:

@@ -93,7 +93,7 @@ def test_a_large_file_is_refused_with_a_sentence_too(monkeypatch: pytest.MonkeyP
         return {"type": "http.disconnect"}
 
     limits = {"max_file_bytes": 3 * body_limit.OTHER_BYTES, "uploads": ("/up/",)}
-    limited = body_limit.LimitBodies(receive, **limits, may_upload=may_upload)  # type: ignore[arg-type]
+    limited = body_limit.BodyLimit(receive, **limits, may_upload=may_upload)  # type: ignore[arg-type]
     asyncio.run(limited(scope, receive, send))
     assert sent[0]["status"] == 503
     assert b"send it again" in sent[1]["body"]

@@ -278,8 +278,8 @@ def test_deliveries_that_wait_are_counted_without_reading_those_that_are_done(
         if analyzed:
             cursor.execute("ANALYZE webhooks_delivery")
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        assert sql.count_pending(cursor, most=1000) == many_deliveries
-        assert sql.count_pending(cursor, most=10) == 10
+        assert sql.count_pending(cursor, limit=1000) == many_deliveries
+        assert sql.count_pending(cursor, limit=10) == 10
         cursor.execute(f"EXPLAIN ANALYZE {sql._COUNT_PENDING}", {"most": 1000})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "webhooks_delivery_due" in plan, plan

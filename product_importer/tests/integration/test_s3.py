@@ -29,7 +29,7 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kicked: list[tuple[str, int]] = []
-    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: kicked.append((task, *args)))
+    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: kicked.append((task, *args)))
     content = b"sku,name\n" + b"".join(b"S-%d,Name\n" % n for n in range(5000))
     job = jobs.start_import(
         file=File(io.BytesIO(content), name="p.csv"), file_name="p.csv", user=None
@@ -65,7 +65,7 @@ def test_a_workbook_in_the_bucket_is_unpacked_to_a_table_beside_it(
 def test_a_file_that_is_gone_from_the_bucket_fails_the_job(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: None)
+    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: None)
     job = jobs.start_import(
         file=File(io.BytesIO(b"sku,name\nA-1,Lamp\n"), name="p.csv"), file_name="p.csv", user=None
     )

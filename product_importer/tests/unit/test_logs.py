@@ -65,7 +65,7 @@ def test_on_a_laptop_a_line_is_readable() -> None:
 
 
 def test_an_unknown_format_stops_the_start_with_its_name() -> None:
-    from product_importer.tests.unit.test_house import manage
+    from product_importer.tests.unit.test_rules_of_the_code import manage
 
     done = manage("check", LOG_FORMAT="xml")
     assert done.returncode != 0

@@ -326,7 +326,7 @@ async def _nobody(scope: Any) -> bool:
     return False
 
 
-limited = body_limit.LimitBodies(_keep, max_file_bytes=1, uploads=(), may_upload=_nobody)
+limited = body_limit.BodyLimit(_keep, max_file_bytes=1, uploads=(), may_upload=_nobody)
 HEAD = b"POST /api/v1/products/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from product_importer.common.encryption import Unreadable
+from product_importer.common.encryption import Undecryptable
 from webhooks import secrets, signing
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, EndpointSecret, Event
 from webhooks.operations import endpoints, retention
@@ -92,7 +92,7 @@ def test_secrets_are_encrypted_and_keys_can_be_exchanged(
     settings.SECRET_KEY = "exchanged"
     assert secrets.decrypt(token) == secret
     settings.WEBHOOK_SECRET_KEYS = ["new"]
-    with pytest.raises(Unreadable, match="rotate"):
+    with pytest.raises(Undecryptable, match="rotate"):
         secrets.decrypt(token)
 
 

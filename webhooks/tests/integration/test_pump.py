@@ -191,7 +191,7 @@ def test_retry_after_makes_the_wait_longer_never_shorter(
     clock: Clock,
     asked: str,
     least: int,
-    most: int,
+    limit: int,
     name: str,
 ) -> None:
     make_endpoint()
@@ -202,7 +202,7 @@ def test_retry_after_makes_the_wait_longer_never_shorter(
     run_pump()
     due = Delivery.objects.get().next_attempt_at
     assert due is not None
-    assert least <= (due - clock.now).total_seconds() <= most
+    assert least <= (due - clock.now).total_seconds() <= limit
 
 
 @pytest.mark.parametrize("status", [301, 302, 304, 400, 404, 500, 503])

@@ -1,5 +1,6 @@
-"""What keeps the house in order beside the checks of ``bin/test``: migrations, settings, docs."""
+"""What keeps the code in order beside the checks of ``bin/test``: migrations, settings, words."""
 
+import ast
 import os
 import re
 import subprocess
@@ -122,3 +123,40 @@ def test_every_place_on_the_map_is_there() -> None:
     places = re.findall(r"`([a-z_/]+/[\w/.]*)`", found)
     assert len(places) > 25
     assert [place for place in places if not (BASE_DIR / place).exists()] == []
+
+
+# Words of the house that the field has others for (CONTRIBUTING.md): of what is named in code, of
+# arguments, and of modules.
+NO_NAMES = {"kick", "hold", "chore", "chores", "vault", "park", "asking", "tally", "house"}
+NO_ARGUMENTS = {"but", "most", "aside"}  # exclude, limit, more
+NO_MODULES = NO_NAMES | {
+    *("received", "bodies", "admission", "unreadable", "probing", "ending", "turn", "act", "kept"),
+}
+# What people call, and what a table is named after.
+STAYS = {"keep_house", "Tally"}
+
+
+def words_of(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def named_otherwise(path: Path) -> list[str]:
+    """The names of a module that the glossary has other words for."""
+    found = [path.stem] if words_of(path.stem) & NO_MODULES else []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if words_of(node.name) & NO_NAMES and not node.name.startswith("test_"):
+                found.append(node.name)
+        elif isinstance(node, ast.arg) and (
+            words_of(node.arg) & NO_NAMES or node.arg in NO_ARGUMENTS
+        ):
+            found.append(node.arg)
+    return [f"{path.relative_to(BASE_DIR)}: {name}" for name in found if name not in STAYS]
+
+
+def test_things_are_called_by_the_words_of_the_glossary() -> None:
+    apps = ("product_importer", "catalog", "imports", "webhooks", "benchmarks")
+    files = [path for app in apps for path in (BASE_DIR / app).rglob("*.py")]
+    assert len(files) > 300
+    ours = [path for path in files if "migrations" not in path.parts]
+    assert [name for path in ours for name in named_otherwise(path)] == []

@@ -34,7 +34,7 @@ from imports.operations import retention as clearing
 from imports.pipeline import chunks
 from imports.pipeline.finish import sweep_leftovers
 from product_importer.environment import Environment
-from product_importer.ops.retention import chores
+from product_importer.ops.retention import retained_kinds
 from webhooks.models import Event
 from webhooks.operations import retention as webhooks_clearing
 
@@ -540,7 +540,7 @@ def test_beat_has_everything_cleared(
         if entry["task"].endswith(".clear"):
             assert entry["schedule"] <= 600  # in intervals: beat may start anew every day
             current_app.tasks[entry["task"]].run()
-    assert [chore.count() for chore in chores()] == [0] * len(chores())
+    assert [kind.count() for kind in retained_kinds()] == [0] * len(retained_kinds())
     assert not TaskResult.objects.exists()
     assert not Event.objects.exists()
 

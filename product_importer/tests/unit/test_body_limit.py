@@ -19,7 +19,7 @@ from product_importer.local.processes import free_port, spawn, stop, wait_until
 from product_importer.local.stack import Stack
 from product_importer.models import ApiToken
 from product_importer.web import body_limit
-from product_importer.web.body_limit import MULTIPART_BYTES, OTHER_BYTES, LimitBodies
+from product_importer.web.body_limit import MULTIPART_BYTES, OTHER_BYTES, BodyLimit
 
 MB = 1024**2
 LIMIT = 12 * MB
@@ -45,7 +45,7 @@ class Exchange:
         self.sent: list[dict[str, Any]] = []
 
     def run(self) -> int:
-        limited = LimitBodies(
+        limited = BodyLimit(
             self.app, max_file_bytes=LIMIT, uploads=("/up/",), may_upload=self.may_upload
         )
         asyncio.run(limited(self.scope, self.receive, self.send))

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from product_importer.common import enqueue
-from webhooks.delivery.pump_lock import Hold
+from webhooks.delivery.pump_lock import PumpLock
 from webhooks.operations import events
 from webhooks.task_names import PUMP
 
@@ -21,17 +21,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     messages: list[str] = []
-    monkeypatch.setattr(enqueue, "_kick", lambda task, args, *_: messages.append(task))
+    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: messages.append(task))
     return messages
 
 
 def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list[str]) -> None:
     with transaction.atomic():
-        enqueue.kick_after_commit("a")
+        enqueue.send_after_commit("a")
         assert sent == []
     assert sent == ["a"]
     with transaction.atomic():
-        enqueue.kick_after_commit("b")
+        enqueue.send_after_commit("b")
         transaction.set_rollback(True)
     assert sent == ["a"]
 
@@ -39,8 +39,8 @@ def test_a_message_goes_out_after_the_commit_and_not_after_a_rollback(sent: list
 def test_a_transaction_sends_one_message_however_often_it_asks(sent: list[str]) -> None:
     with transaction.atomic():
         for _ in range(5):
-            enqueue.kick_once_after_commit("once", into="")
-            enqueue.kick_after_commit("each")
+            enqueue.send_once_after_commit("once", into="")
+            enqueue.send_after_commit("each")
     assert sorted(sent) == ["each"] * 5 + ["once"]
 
 
@@ -48,7 +48,7 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
     needed: list[bool] = []
     for wanted in (True, False):
         with transaction.atomic():
-            enqueue.kick_once_after_commit("a", into="", unless=lambda: not needed[-1])
+            enqueue.send_once_after_commit("a", into="", unless=lambda: not needed[-1])
             needed.append(wanted)
     assert sent == ["a"]
 
@@ -56,8 +56,8 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
 def test_no_message_is_sent_where_a_pump_runs(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "kick_once_after_commit", enqueue.kick_once_after_commit)
-    with Hold() as hold:
+    monkeypatch.setattr(events, "send_once_after_commit", enqueue.send_once_after_commit)
+    with PumpLock() as hold:
         assert hold.take_slot(slots=1)
         with transaction.atomic():
             events.wake_pump()
@@ -76,22 +76,22 @@ def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -
     with redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_TLS) as broker:
         broker.delete(queue)  # a queue that is empty is not there
         try:
-            kick_once("a", queue)
+            send_once("a", queue)
             assert sent == ["a"]
             broker.rpush(queue, *range(enqueue.ENOUGH_WAITING - 1))
-            kick_once("b", queue)
+            send_once("b", queue)
             assert sent == ["a", "b"]
             broker.rpush(queue, "one more")
-            kick_once("c", queue)
-            kick_once("d", "another")
+            send_once("c", queue)
+            send_once("d", "another")
             assert sent == ["a", "b", "d"]
         finally:
             broker.delete(queue)
 
 
-def kick_once(task: str, queue: str) -> None:
+def send_once(task: str, queue: str) -> None:
     with transaction.atomic():
-        enqueue.kick_once_after_commit(task, into=queue)
+        enqueue.send_once_after_commit(task, into=queue)
 
 
 def test_a_broker_that_is_gone_costs_nothing_but_the_message(
@@ -101,7 +101,7 @@ def test_a_broker_that_is_gone_costs_nothing_but_the_message(
         address = f"redis://127.0.0.1:{server.getsockname()[1]}/0"  # of nobody, once it is closed
     monkeypatch.setattr(current_app.conf, "broker_url", address)
     monkeypatch.setattr(enqueue, "_broker_away_until", 0.0)
-    kick_once("a", "webhooks")
+    send_once("a", "webhooks")
     assert enqueue._broker_away_until > time.monotonic()
     assert "broker_did_not_take" in caplog.text
 
@@ -118,8 +118,8 @@ def test_after_a_failure_the_broker_is_left_alone_for_a_moment(
     monkeypatch.setattr(enqueue, "_producers", fail)
     monkeypatch.setattr(enqueue, "_broker_away_until", 0.0)
     for _ in range(5):
-        enqueue.kick_after_commit("x")
+        enqueue.send_after_commit("x")
     assert len(tries) == 1
     monkeypatch.setattr(enqueue, "_broker_away_until", time.monotonic() - 1)
-    enqueue.kick_after_commit("x")
+    enqueue.send_after_commit("x")
     assert len(tries) == 2
