@@ -23,7 +23,8 @@ from imports.models import (
 )
 from webhooks.admin import ReadOnlyAdmin
 
-LONG = (*INNER, "warnings", "error", "trouble")
+LONG = (*INNER, "warnings", "error", "trouble", "if_missing", "missing_off")
+FEED_INNER = ("known", "host_key", "password_token", "private_key_token", "headers_token")
 
 
 @admin.register(ImportJob)
@@ -99,7 +100,7 @@ class RowErrorAdmin(ReadOnlyAdmin):
     list_display = ["line", "column", "code", "message", "page"]
     list_filter = ["code"]
     list_select_related = ["job"]
-    not_listed = ("record", "mended", *(f"job__{name}" for name in LONG))
+    not_listed = ("record", "sku", "mended", *(f"job__{name}" for name in LONG))
     search_fields = ["=job__id"]
     search_help_text = "Number of the import"
     show_full_result_count = False
@@ -139,7 +140,7 @@ class FormatVersionInline(TabularInline):
 class FormatAdmin(ReadOnlyAdmin):
     list_display = ["name", "supplier", "version", "ready_made", "last_used_at"]
     list_filter = ["ready_made"]
-    not_listed = ("rules", "columns")
+    not_listed = ("rules", "columns", "if_missing")
     list_select_related = ["supplier"]
     search_fields = ["name", "supplier__name"]
     inlines = [FormatVersionInline]
@@ -149,7 +150,7 @@ class FormatAdmin(ReadOnlyAdmin):
 class FeedAdmin(ReadOnlyAdmin):
     list_display = ["name", "supplier", "schedule", "enabled", "next_run_at", "page"]
     list_filter = ["enabled"]
-    not_listed = ("known", "host_key", "password_token", "private_key_token", "headers_token")
+    not_listed = FEED_INNER
     list_select_related = ["supplier"]
     search_fields = ["name", "supplier__name"]
 
@@ -162,7 +163,7 @@ class FeedAdmin(ReadOnlyAdmin):
 class FeedRunAdmin(ReadOnlyAdmin):
     list_display = ["id", "feed", "at", "state", "code", "bytes", "tries", "finished_at"]
     list_filter = ["state", "at"]
-    not_listed = ("message", "feed__known", "feed__host_key")
+    not_listed = ("message", *(f"feed__{name}" for name in FEED_INNER))
     list_select_related = ["feed__supplier"]
     search_fields = ["=feed__id", "code"]
     show_full_result_count = False

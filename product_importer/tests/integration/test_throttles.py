@@ -128,7 +128,7 @@ def test_the_heavy_acts_are_acts() -> None:
         heavy = getattr(view, "heavy_actions", ())
         assert set(heavy) <= getattr(view, "permissions_of", {}).keys()
         named += len(heavy)
-    assert named == 12
+    assert named == 14
 
 
 @pytest.mark.parametrize("broker", ["dead", "silent"])
