@@ -5,9 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, DecimalField, F, Func, Value
+from django.db.models import BooleanField, Case, DecimalField, F, Func, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Left
+from django.db.models.lookups import Regex
 
 from catalog.field_values import NUMBER_DIGITS, Definition
 from catalog.models import Field, Product
@@ -20,6 +21,7 @@ SORTED_CHARACTERS = 200
 # What stands for no value: before every number, and before every text.
 _NO_NUMBER = Decimal(-(10**NUMBER_DIGITS))
 _NO_TEXT = ""
+_IS_NUMBER = "^-?[0-9]+([.][0-9]+)?$"
 _number = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?").fullmatch
 
 
@@ -31,11 +33,15 @@ def text_of(definition: Definition) -> Any:
 def own_key(definition: Definition) -> Any:
     """What products are compared and sorted by: a number, or the beginning of a text.
 
-    Never NULL: products without a value have ``nothing``, which comes before all else.
+    Never NULL: products without a value have ``nothing``, which comes before all else. So has a
+    text in a field of numbers: an undo may bring it back from before the field was one of numbers.
     """
     if definition.type in NUMBERS:
         number = DecimalField(max_digits=40, decimal_places=10)
-        return Coalesce(Cast(text_of(definition), number), Value(_NO_NUMBER), output_field=number)
+        text = text_of(definition)
+        is_number = When(Regex(text, Value(_IS_NUMBER)), then=Cast(text, number))
+        value = Case(is_number, output_field=number)
+        return Coalesce(value, Value(_NO_NUMBER), output_field=number)
     return Coalesce(Left(text_of(definition), SORTED_CHARACTERS), Value(_NO_TEXT))
 
 

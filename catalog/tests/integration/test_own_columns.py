@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from catalog.models import Field, PersonSettings, Product
-from catalog.operations import fields, products
+from catalog.models import ChangeSet, Field, PersonSettings, Product
+from catalog.operations import bulk, fields, products, undo
 from catalog.queries.personal import settings_of
 
 pytestmark = pytest.mark.django_db
@@ -410,3 +410,18 @@ def test_products_without_a_value_are_in_no_range(page: Client) -> None:
     assert shown(page, "/products/?fields.listed__lte=2026-12-31") == ["A-2"]
     assert shown(page, "/products/?fields.stock__isblank=true") == ["A-1"]
     assert shown(page, "/products/?fields.listed__isblank=false") == ["A-2"]
+
+
+def test_a_text_that_an_undo_brings_back_into_numbers_stops_no_list(page: Client) -> None:
+    field = define("Cost")
+    product = make("A-1", cost="on request")
+    five = {"fields": {"cost": "5.00"}}
+    products.update_product(product_id=product.pk, actor=None, data=five)
+    edit = ChangeSet.objects.latest("pk")
+    fields.update_field(field_id=field.pk, data={"type": "money"})
+    make("A-2", cost="7.00")
+    act = undo.start_undo(change_set_id=edit.pk, actor=None)
+    bulk.run_bulk_act(act.pk)
+    assert Product.objects.get(sku="A-1").own_fields == {"cost": "on request"}
+    assert shown(page, "/products/?fields.cost__gte=1") == ["A-2"]
+    assert shown(page, "/products/?ordering=-fields.cost") == ["A-2", "A-1"]
