@@ -79,9 +79,19 @@ def _why_not(job: ImportJob) -> str:
             f"{nothing}{refused:,} of its {job.total_records:,} records were refused, more than "
             f"{bound} %, and nobody knows which products those are."
         )
+    if job.found_by and (unclear := refused + _unmatched(job)):
+        return (
+            f"{nothing}{unclear:,} of its records were refused or met no product. Products are "
+            f"found by {job.found_by}, not by the SKU: nobody knows which those are."
+        )
     if (job.if_missing or {}).get("field", "") not in ("", *definitions()):
         return f"{nothing}the field that they were to get a value in is not in use any more."
     return ""
+
+
+def _unmatched(job: ImportJob) -> int:
+    with connection.cursor() as cursor:
+        return staging.count_unmatched(cursor, job.pk)
 
 
 def refused_of(job: ImportJob) -> int:

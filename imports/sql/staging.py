@@ -292,6 +292,13 @@ def unmatched_rows(
     return list(cursor.fetchall())
 
 
+def count_unmatched(cursor: CursorWrapper, job_id: int) -> int:
+    """How many records no product is found for, after ``match_by_key``."""
+    table = staging_table(job_id)
+    cursor.execute(f"SELECT count(*) FROM {table} WHERE unmatched IS NOT NULL")
+    return int(cursor.fetchone()[0])
+
+
 def own_words(cursor: CursorWrapper, job_id: int, key: str) -> list[str]:
     """The different words of a list's field that the staged records have."""
     cursor.execute(

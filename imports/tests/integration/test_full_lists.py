@@ -12,6 +12,7 @@ from catalog.operations import products as catalog
 from catalog.queries.filters import filtered_products
 from catalog.queries.products import product_history
 from conftest import Messages
+from imports.mapping.rules import parse_rules
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import jobs, suppliers
 from imports.operations.mending import import_mended, save_cells
@@ -24,6 +25,8 @@ from webhooks.models import Event
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Importing = Callable[..., ImportJob]
+MPN = [{"column": name, "field": name} for name in ("sku", "name", "price")]
+MPN.append({"column": "mpn", "field": "fields.mpn"})
 THREE = HEADER + "A,Lamp,1\nB,Chair,2\nC,Table,3\n"
 
 
@@ -430,3 +433,28 @@ def test_a_product_edited_meanwhile_is_written_over_with_what_it_was_kept(
     assert halfway.missing == 20
     assert Change.objects.get(product=edited[0]).old_version == 7
     assert Product.objects.get(pk=edited[0]).name == "Edited"
+
+
+# --- Products found by another field ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("m-1,Lamp,1\nm-2,Chair,2\n", ["A", "B"]),
+        ("m-1,Lamp,1\nm-2,Chair,free\n", ["A", "B", "C"]),  # refused: it may be any of them
+        ("m-1,Lamp,1\nm-2,Chair,2\nm-9,New,3\n", ["A", "B", "C"]),  # and so may what is not found
+    ],
+)
+def test_by_another_key_nothing_is_missing_while_a_record_is_nobodys(
+    run: Importing, lines: str, left: list[str]
+) -> None:
+    fields.create_field(data={"label": "MPN", "type": "text", "unique": True})
+    Supplier.objects.update(stop_refused=100)
+    rows = ("A,Lamp,1,m-1", "B,Chair,2,m-2", "C,Table,3,m-3")
+    run("sku,name,price,mpn\n" + "\n".join(rows) + "\n", rules=parse_rules({"columns": MPN}))
+    by_mpn = {"key": "fields.mpn", "columns": MPN[1:]}
+    job = run("mpn,name,price\n" + lines, rules=parse_rules(by_mpn), checks="warn")
+    assert job.status == "completed", job.error
+    assert [sku for sku, active in states().items() if active] == left
+    assert (job.missing, bool(job.missing_off)) == (3 - len(left), len(left) == 3)
