@@ -15,14 +15,16 @@ import schemathesis
 
 ROWS = json.loads(os.environ["SCAN_ROWS"])
 NUMBERS: dict[str, list[int]] = ROWS["numbers"]
-NOBODYS = 10**15  # and above: left as they are, to be not found
+NOBODYS = 10**15  # and above: of no row
 
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
     """Most numbers in an address become those of a row, or else all answers were 404."""
     number = (path_parameters or {}).get("id")
-    if type(number) is int and 0 <= number < NOBODYS and number % 5 != 4:
+    if type(number) is int and 0 <= number < NOBODYS and number % 5 == 4:
+        path_parameters["id"] = NOBODYS + number  # of no row, whatever numbers rows have by now
+    elif type(number) is int and 0 <= number < NOBODYS:
         _, _, _, folder, _, *act = context.operation.path.split("/")
         done = "/".join([folder, act[0] or context.operation.method.upper()])
         rows = NUMBERS.get(done) or NUMBERS.get(folder)
@@ -40,6 +42,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             body["url"] = ROWS["receiver"]
         if path.endswith("/formats/") and "supplier" in body:
             body |= {"supplier": ROWS["supplier"], "rules": {}}  # made up, no rule would be right
+        if "/feeds/" in path and {"supplier", "schedule", "url"} & body.keys():
+            body |= {"name": uuid4().hex, "supplier": ROWS["supplier"], "format": None}
+            body |= {"url": ROWS["receiver"], "schedule": "daily at 02:00", "time_zone": "UTC"}
+            body |= {"headers": None, "private_key": None, "host_key": "", "pattern": ""}
         if "/export-formats/" in path and "columns" in body:
             body["columns"] = [{"name": "id", "field": "sku"}]  # no made up field would be there
         if "/products/" in path and isinstance(body.get("fields"), dict):

@@ -228,7 +228,7 @@ def test_columns_rows_and_views_are_kept_for_the_person(open_page: Callable[...,
     page.goto("/products/?price_min=20")
     expect(page.locator("#products tbody tr")).to_have_count(11)
     page.get_by_text("Columns and rows").click()
-    page.get_by_label("Description").last.uncheck()
+    page.get_by_role("checkbox", name="Description").uncheck()
     page.get_by_label("Rows", exact=True).select_option("25")
     page.get_by_role("button", name="Show, and remember").click()
     page.wait_for_url("**/products/?price_min=20")

@@ -21,6 +21,7 @@ B-1,x,y,1e5,true
 """
 JOB_FIELDS = {
     "id",
+    "feed",
     "status",
     "stage",
     "file_name",

@@ -38,7 +38,7 @@ def test_a_full_list_that_is_half_as_long_waits_for_a_second_person(
     file = tmp_path / "list.csv"
     file.write_text(HEADER + records(5))
     page.goto("/?formats")
-    page.get_by_label("Format").select_option(str(a_format.pk))
+    page.get_by_label("Read as").select_option(str(a_format.pk))
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
     expect(page.locator("#job-panel .pi-status").first).to_have_text("Awaiting review")

@@ -19,7 +19,8 @@ from rest_framework.test import APIClient
 
 from catalog.models import ChangeSet, Product, UndoConflict
 from conftest import Browserless, wait_for
-from imports.models import ImportJob
+from imports.models import Feed, ImportJob
+from imports.operations.feeds import create_feed
 from imports.operations.notices import create_chat
 from imports.operations.suppliers import create_supplier
 from product_importer.environment import BASE_DIR
@@ -60,6 +61,7 @@ def rows(
         for name in ("One", "Two", "Three", "Four")
     ]
     suppliers = [create_supplier(name=f"Supplier {n}", user=None).pk for n in range(4)]
+    feeds = [make_feed(suppliers[0], f"Feed {n}", receiver).pk for n in range(4)]
     chats = [create_chat(name=f"Chat {n}", url=receiver).pk for n in range(4)]
     products = list(Product.objects.exclude(pk=edited.pk).values_list("pk", flat=True))
     deliveries = list(Delivery.objects.order_by("id").values_list("pk", flat=True)[:3])
@@ -81,6 +83,8 @@ def rows(
             "webhooks": hooks[:2],
             "webhooks/DELETE": hooks[2:],
             "deliveries": deliveries,
+            "feeds": feeds[:2],
+            "feeds/DELETE": feeds[2:],
             "chats": chats[:2],
             "chats/DELETE": chats[2:],
             "export-formats": exports[:1],
@@ -95,6 +99,11 @@ def rows(
     wait_for(lambda: not ImportJob.objects.filter(status__in=ImportJob.ACTIVE).exists())
     unfinished = ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED)
     wait_for(lambda: not unfinished.exists())
+
+
+def make_feed(supplier: int, name: str, url: str) -> Feed:
+    values = {"schedule": "daily at 02:00", "time_zone": "UTC", "enabled": False}
+    return create_feed(supplier_id=supplier, user=None, name=name, url=url, **values)
 
 
 def subscribe(api: Browserless, url: str) -> int:

@@ -20,6 +20,8 @@ FIRST_PROCESSES = ("web master", "postmaster twice")
 HOSTILE = ("poison receiver", "stalled clients")
 
 
+# One after the other: what ends the web of one leaves its port to the other for a moment.
+@pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize("faults", [FAULTS, FIRST_PROCESSES, HOSTILE], ids=", ".join)
 def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(
     faults: tuple[str, ...], tmp_path: Path
