@@ -156,6 +156,18 @@ WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
 """
 
 
+_DROP_INDEXES = """
+DO $$
+DECLARE index_name text;
+BEGIN
+    FOR index_name IN SELECT relname FROM pg_class WHERE relname ~ '^catalog_own_field_[0-9]+_'
+    LOOP
+        EXECUTE format('DROP INDEX IF EXISTS %I', index_name);
+    END LOOP;
+END $$
+"""
+
+
 @cache
 def _which_are_filled() -> str:
     """A query for the tables that hold rows."""
@@ -187,9 +199,13 @@ def _empty_tables(test: TransactionTestCase) -> None:
 
 
 def _delete_all(tables: list[str]) -> str:
-    """Statements that empty these tables; the versions of formats go before their formats."""
+    """Statements that empty these tables; the versions of formats go before their formats.
+
+    With the fields of the catalogue go their indexes, or the next test's values would meet them.
+    """
     ordered = sorted(tables, key=lambda name: name == "imports_format")
-    return "; ".join(f"DELETE FROM {name} {_PARTLY_MIGRATED.get(name, '')}" for name in ordered)
+    deletes = [f"DELETE FROM {name} {_PARTLY_MIGRATED.get(name, '')}" for name in ordered]
+    return "; ".join([*deletes, *([_DROP_INDEXES] if "catalog_field" in tables else [])])
 
 
 @pytest.fixture(scope="session", autouse=True)

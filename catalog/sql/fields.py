@@ -54,7 +54,8 @@ def is_building(cursor: CursorWrapper) -> bool:
     """Whether somebody builds an index of products right now."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index"
-        " WHERE relid = 'catalog_product'::regclass)"
+        " WHERE datname = current_database()"  # another one may use the same number
+        " AND relid = 'catalog_product'::regclass)"
     )
     return bool(cursor.fetchone()[0])
 

@@ -1,6 +1,6 @@
 """Full lists: what a supplier brought in and its file lacks; and who brought in what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from catalog.operations import fields
 from catalog.operations import products as catalog
 from catalog.queries.filters import filtered_products
 from catalog.queries.products import product_history
+from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import parse_rules
 from imports.models import Format, ImportJob, Supplier
@@ -438,6 +439,16 @@ def test_a_product_edited_meanwhile_is_written_over_with_what_it_was_kept(
 # --- Products found by another field ----------------------------------------------------
 
 
+@pytest.fixture
+def mpn(transactional_db: None) -> Iterator[None]:
+    """A field that no two products share a value of."""
+    field = fields.create_field(data={"label": "MPN", "type": "text", "unique": True})
+    yield
+    with connection.cursor() as cursor:
+        sql_fields.drop_unique_index(cursor, field.pk)
+
+
+@pytest.mark.usefixtures("mpn")
 @pytest.mark.parametrize(
     ("lines", "left"),
     [
@@ -449,7 +460,6 @@ def test_a_product_edited_meanwhile_is_written_over_with_what_it_was_kept(
 def test_by_another_key_nothing_is_missing_while_a_record_is_nobodys(
     run: Importing, lines: str, left: list[str]
 ) -> None:
-    fields.create_field(data={"label": "MPN", "type": "text", "unique": True})
     Supplier.objects.update(stop_refused=100)
     rows = ("A,Lamp,1,m-1", "B,Chair,2,m-2", "C,Table,3,m-3")
     run("sku,name,price,mpn\n" + "\n".join(rows) + "\n", rules=parse_rules({"columns": MPN}))

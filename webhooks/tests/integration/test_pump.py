@@ -174,7 +174,7 @@ def test_a_failed_delivery_is_tried_again_by_the_schedule_and_then_given_up(
 
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after"])
 @pytest.mark.parametrize(
-    ("asked", "least", "most"),
+    ("asked", "least", "limit"),
     [
         ("3600", 3600, 3600),
         ("1", 5, 6),
