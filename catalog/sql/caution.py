@@ -75,18 +75,34 @@ ALIKE = f"""
 """
 _LOOK_AT_LIKENESS = f"SELECT EXISTS ({ALIKE})"
 _STORED_ODD = f"SELECT EXISTS (SELECT FROM catalog_product WHERE {ODD.format(sku='sku')})"
+_PRICES = {"old": "stored.price", "new": "record.price"}
 # With what a supplier's stop rules ask: of a full list also the products that it lacks, which the
 # same join tells.
 _LOOK_AT_VALUES = f"""
-SELECT count(*) FILTER (WHERE {TENFOLD.format(old="stored.price", new="record.price")}),
+SELECT count(*) FILTER (WHERE {TENFOLD.format(**_PRICES)}),
        count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
        count(stored.price) FILTER (WHERE record.sku IS NOT NULL AND record.price IS NULL),
        count(record.sku),
        count(*) FILTER (WHERE stored.name <> record.name),
-       {{moved}}, {{missing}}, {{brought_in}}
+       {{moved}}, {{missing}}, {{brought_in}},
+       array_agg(lower(record.sku)) FILTER (WHERE {TENFOLD.format(**_PRICES)}),
+       array_agg(record.line) FILTER (WHERE {TENFOLD.format(**_PRICES)})
 FROM {{table}} AS record {{join}} JOIN catalog_product AS stored
   ON lower(stored.sku) = lower(record.sku)
 """
+# Of the records whose prices move tenfold, those that no later line replaces: a file that repeats
+# its SKUs has others. One look-up in the index of the records for each.
+_LOOK_AGAIN = """
+SELECT EXISTS (
+    SELECT FROM unnest(%(keys)s::text[], %(lines)s::bigint[]) AS moved(key, line)
+    WHERE NOT EXISTS (
+        SELECT FROM {table} AS later
+        WHERE lower(later.sku) = moved.key AND later.line > moved.line
+    )
+)
+"""
+_LOOK_AGAIN_SETTINGS = "SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off"
+LOOKED_AT_AGAIN = 20_000  # records at most: of more, some stand
 _MOVED = """count(*) FILTER (
     WHERE abs(record.price - stored.price) * 100 > %(more_than)s * stored.price)"""
 _BROUGHT_IN = "stored.created_in_id = ANY (%(brought_in)s) AND {condition}"
@@ -147,7 +163,7 @@ def looks_unusual(
 
     ``table`` has ``line, sku, name, price``, with an index on ``lower(sku)``; ``fields`` are the
     columns that the file has; ``usual`` is asked of a supplier's file besides. All records count
-    here, those that a later line replaces too, and shares (of prices, of names) are taken for too
+    here, those that a later line replaces too (but for single prices), and shares are taken for too
     large from half of their bound on: who finds them so compares what counts. Run inside a
     transaction.
     """
@@ -172,8 +188,10 @@ def looks_unusual(
     looks = set(fields) & {"price", "name"} if may_update else set()
     if not looks and usual is None:
         return False
-    tenfold, priced, wiped, met, renamed, *more = _look_at_values(cursor, table, usual)
-    if "price" in looks and (tenfold or wiped * WIPED_SHARE * 2 > priced):
+    tenfold, priced, wiped, met, renamed, *more, keys, lines = _look_at_values(cursor, table, usual)
+    if "price" in looks and wiped * WIPED_SHARE * 2 > priced:
+        return True
+    if "price" in looks and tenfold and _stand(cursor, table, keys, lines):
         return True
     if "name" in looks and met > 1 and renamed * 4 > met:
         return True
@@ -184,7 +202,16 @@ def looks_unusual(
     return usual.is_unusual(Seen(records, nameless, met, priced, moved, missing, brought_in))
 
 
-def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> tuple[int, ...]:
+def _stand(cursor: CursorWrapper, table: str, keys: list[str], lines: list[int]) -> bool:
+    """Whether any of these records is the last one of its SKU."""
+    if len(lines) > LOOKED_AT_AGAIN:
+        return True
+    cursor.execute(_LOOK_AGAIN_SETTINGS)
+    cursor.execute(_LOOK_AGAIN.format(table=table), {"keys": keys, "lines": lines})
+    return bool(cursor.fetchone()[0])
+
+
+def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> tuple[Any, ...]:
     cursor.execute(_LOOK_SETTINGS)
     parts = {"join": "", "moved": "0", "missing": "0", "brought_in": "0"}
     if usual and usual.more_than is not None:

@@ -104,6 +104,19 @@ def test_what_is_usual_goes_through(
     assert job.warnings == []
 
 
+@pytest.mark.parametrize(("last", "is_compared"), [("11", False), ("1000", True)])
+def test_only_a_price_that_stands_has_all_records_compared(
+    plain: Callable[..., ImportJob],
+    make_product: Callable[..., Product],
+    last: str,
+    is_compared: bool,
+) -> None:
+    stored(make_product, "A", "B")
+    job = plain(f"sku,name,price\nA,Name 0,900\nb,Name 1,10\na,Name 0,{last}\n")
+    assert (job.comparing_at is not None) == is_compared
+    assert job.status == ("awaiting_review" if is_compared else "completed")
+
+
 def test_prices_of_five_in_a_hundred_may_go(
     plain: Callable[..., ImportJob], make_product: Callable[..., Product]
 ) -> None:
