@@ -6,25 +6,22 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, serializers, status, viewsets
+from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from imports.api.suppliers import Explained
 from imports.models import NAME_MAX_LENGTH, NOTICE_KINDS, Notice, NoticeDelivery, NoticeRecipient
 from imports.operations import notices as operations
 from product_importer.common.api import (
     ErrorSerializer,
-    HasPermission,
     JSONBoolean,
-    JSONParser,
     JSONText,
-    NewestFirst,
     Refusal,
     WholeNumber,
-    invalid,
 )
-from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
+from product_importer.common.parsing import TEXT_MAX_LENGTH
 
 SEE, CHANGE = "imports.view_importjob", "imports.change_noticerecipient"
 MAX_SUPPLIERS = 10_000  # named at once
@@ -114,18 +111,6 @@ class ChatSerializer(ChoicesSerializer):
             "failing_since": at(chat.failing_since) if chat.failing_since else None,
             "created_at": at(chat.created_at),
         }
-
-
-class Explained(viewsets.GenericViewSet[Any]):
-    pagination_class = NewestFirst
-    parser_classes = [JSONParser]
-    permission_classes = [HasPermission]
-    lookup_value_regex = ROW_NUMBER
-
-    def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(
-            invalid(exc.errors) if isinstance(exc, operations.Invalid) else exc
-        )
 
 
 @extend_schema_view(list=extend_schema(summary="What I was told, newest first"))
