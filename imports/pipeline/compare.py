@@ -23,7 +23,7 @@ from imports.pipeline.finish import Overtaken
 from imports.pipeline.missing import show_missing
 from imports.pipeline.notices import tell_of_job
 from imports.pipeline.stage import is_outdated, stage_again
-from imports.pipeline.stop_rules import second_person_looks
+from imports.pipeline.stop_rules import refused_in, second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE
@@ -207,11 +207,7 @@ def finish_comparing(job_id: int) -> None:
 
 
 def _all_refused(job: ImportJob, sums: dict[str, int]) -> bool:
-    return 0 < job.total_records == _refused(job, sums)
-
-
-def _refused(job: ImportJob, sums: dict[str, int]) -> int:
-    return job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
+    return 0 < job.total_records == refused_in(job, sums)
 
 
 def _stop_for_review(job: ImportJob, reasons: list[str]) -> None:
@@ -235,7 +231,7 @@ def _await_review(job: ImportJob, sums: dict[str, int], warnings: list[str]) -> 
             "unchanged": sums["unchanged"],
             "superseded": sums["superseded"],
             "skipped": job.skipped + sums["skipped"],
-            "rejected": _refused(job, sums),
+            "rejected": refused_in(job, sums),
             **({"missing": sums["missing"]} if job.full_list else {}),
         },
         "fields": {

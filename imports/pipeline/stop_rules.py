@@ -121,7 +121,7 @@ def reasons(job: ImportJob, sums: dict[str, int]) -> list[str]:
     if supplier is None:
         return []
     found = reasons_before(job)
-    refused = job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
+    refused = refused_in(job, sums)
     if refused > job.rejected and _over(refused, supplier.stop_refused, job.total_records):
         if _over(job.rejected, supplier.stop_refused, job.total_records):
             found.remove(_refused(job.rejected, job.total_records, supplier))
@@ -142,6 +142,11 @@ def reasons(job: ImportJob, sums: dict[str, int]) -> list[str]:
             f"({_share(sums['created'], counted)}). Usual are at most {supplier.stop_created} %."
         )
     return found
+
+
+def refused_in(job: ImportJob, sums: dict[str, int]) -> int:
+    """The records that are refused: when the file was read, and by what the catalogue says."""
+    return job.rejected + sums["nameless"] + sums["taken"] + sums["unmatched"]
 
 
 def _prices(job: ImportJob, supplier: Supplier, sums: dict[str, int]) -> str:
