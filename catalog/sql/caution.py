@@ -79,8 +79,7 @@ _PRICES = {"old": "stored.price", "new": "record.price"}
 # With what a supplier's stop rules ask: of a full list also the products that it lacks, which the
 # same join tells.
 _LOOK_AT_VALUES = f"""
-SELECT count(*) FILTER (WHERE {TENFOLD.format(**_PRICES)}),
-       count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
+SELECT count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
        count(stored.price) FILTER (WHERE record.sku IS NOT NULL AND record.price IS NULL),
        count(record.sku),
        count(*) FILTER (WHERE stored.name <> record.name),
@@ -188,10 +187,10 @@ def looks_unusual(
     looks = set(fields) & {"price", "name"} if may_update else set()
     if not looks and usual is None:
         return False
-    tenfold, priced, wiped, met, renamed, *more, keys, lines = _look_at_values(cursor, table, usual)
+    priced, wiped, met, renamed, *more, keys, lines = _look_at_values(cursor, table, usual)
     if "price" in looks and wiped * WIPED_SHARE * 2 > priced:
         return True
-    if "price" in looks and tenfold and _stand(cursor, table, keys, lines):
+    if "price" in looks and lines and _stand(cursor, table, keys, lines):
         return True
     if "name" in looks and met > 1 and renamed * 4 > met:
         return True
