@@ -1,6 +1,9 @@
 """Answers to requests that reach no view: JSON for the API, a page for the rest."""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +16,7 @@ from structlog import get_logger
 from imports.files.temp import is_disk_full
 from imports.operations.jobs import NO_ROOM
 from product_importer.accounts.rights import role_givers
+from product_importer.common.downloads import give_back_connection
 from product_importer.web.database import is_away
 from product_importer.web.exception_handler import BAD_VALUE, NOTHING_HERE, note_bad_value
 
@@ -33,18 +37,38 @@ AWAY = (
 AWAY_SECONDS = 10  # until to try again
 
 
+def holding_nothing(handler: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Give back the connection that an error's page took, for the user's name and rights.
+
+    Under ASGI, Django calls the handlers in threads that are not the request's, where no
+    request's end gives it back: each would keep one of the pool's for good.
+    """
+
+    @wraps(handler)
+    def handle(*args: Any, **named: Any) -> HttpResponse:
+        try:
+            return handler(*args, **named)
+        finally:
+            give_back_connection()
+
+    return handle
+
+
+@holding_nothing
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _told(400, "bad_request", BAD_REQUEST)
     return _page(400)
 
 
+@holding_nothing
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _told(404, "not_found", NOTHING_HERE)
     return _with_navigation(request, 404) or _page(404)
 
 
+@holding_nothing
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Tells who can give a role: a new user has none."""
     if _is_api(request):
@@ -67,6 +91,7 @@ class RefuseValues(MiddlewareMixin):
         return _told(400, "invalid", BAD_VALUE) if _is_api(request) else _page(400, BAD_VALUE)
 
 
+@holding_nothing
 def server_error(request: HttpRequest) -> HttpResponse:
     """500; or 507 if the disk is full, 503 if the database is away, which comes back.
 

@@ -5,14 +5,16 @@ import select
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
+import requests
 import uvicorn
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from benchmarks.stalled_clients import stalled
 from catalog import export
@@ -68,6 +70,30 @@ def test_clients_that_take_nothing_leave_the_site_to_the_others(
         assert api.get("/readyz").json()["ready"] is True
     for _ in range(4):  # of either process: what was left is counted no more
         wait_for(lambda: api.get("/readyz").json()["open_downloads"] == 0)
+
+
+@pytest.mark.parametrize("path", ["/nothing/", "/products/999999999/", "/change-sets/999999999/"])
+def test_pages_of_errors_keep_no_connection(
+    api: Browserless, make_user: Callable[..., Any], path: str
+) -> None:
+    """They name the user, and are made in threads that are nobody's request."""
+    client = Client()
+    client.force_login(make_user("lost"))
+    cookies = {"sessionid": client.cookies["sessionid"].value}
+
+    def ask(_: int) -> int:
+        return requests.get(api.base + path, cookies=cookies, timeout=300).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(ask, range(80))) == {404}
+    for _ in range(8):  # of either process
+        wait_for(lambda: readyz(api.base)["pool"]["in_use"] == 0)
+
+
+def readyz(base: str) -> dict[str, Any]:
+    """By a connection of its own, so that either process may answer."""
+    answer: dict[str, Any] = requests.get(f"{base}/readyz", timeout=300).json()
+    return answer
 
 
 @pytest.mark.parametrize("path", ["imports/{}/events/", "imports/{}/rejects.csv"])
