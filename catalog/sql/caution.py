@@ -7,7 +7,7 @@ and the figures.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
@@ -21,7 +21,9 @@ DATE = f"""(octet_length({{sku}}) BETWEEN 5 AND 8
 _DAMAGED = f"""((ascii(sku) BETWEEN 48 AND 57 AND ({SCIENTIFIC} OR {DECIMAL} OR {DATE}))
     OR (octet_length(sku) BETWEEN 6 AND 7 AND {DATE}))""".format(sku="sku")
 
-TENFOLD = """({old} > 0 AND {new} > 0 AND ({new} >= {old} * 10 OR {new} * 10 <= {old}))"""
+# Prices that stay, as most do, are told by the first comparison: the products cost ten times it.
+TENFOLD = """({new} <> {old} AND {old} > 0 AND {new} > 0
+    AND ({new} >= {old} * 10 OR {new} * 10 <= {old}))"""
 
 # What two SKUs may differ in without anybody seeing it: dashes, marks that cannot be seen, and
 # the wide and narrow letters of East Asian input.
@@ -76,24 +78,25 @@ ALIKE = f"""
 _LOOK_AT_LIKENESS = f"SELECT EXISTS ({ALIKE})"
 _STORED_ODD = f"SELECT EXISTS (SELECT FROM catalog_product WHERE {ODD.format(sku='sku')})"
 _PRICES = {"old": "stored.price", "new": "record.price"}
-# With what a supplier's stop rules ask: of a full list also the products that it lacks, which the
-# same join tells.
+# One pass over the products: those that no record is for come along, for what they are called,
+# and of a full list because it lacks them (which a supplier's stop rules ask).
 _LOOK_AT_VALUES = f"""
 SELECT count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
        count(stored.price) FILTER (WHERE record.sku IS NOT NULL AND record.price IS NULL),
        count(record.sku),
        count(*) FILTER (WHERE stored.name <> record.name),
+       count(*) FILTER (WHERE {ODD.format(sku="stored.sku")}),
        {{moved}}, {{missing}}, {{brought_in}},
-       array_agg(lower(record.sku)) FILTER (WHERE {TENFOLD.format(**_PRICES)}),
-       array_agg(record.line) FILTER (WHERE {TENFOLD.format(**_PRICES)})
-FROM {{table}} AS record {{join}} JOIN catalog_product AS stored
+       array_agg(ARRAY[record.line::text, lower(record.sku)])
+           FILTER (WHERE {TENFOLD.format(**_PRICES)})
+FROM {{table}} AS record RIGHT JOIN catalog_product AS stored
   ON lower(stored.sku) = lower(record.sku)
 """
 # Of the records whose prices move tenfold, those that no later line replaces: a file that repeats
 # its SKUs has others. One look-up in the index of the records for each.
 _LOOK_AGAIN = """
 SELECT EXISTS (
-    SELECT FROM unnest(%(keys)s::text[], %(lines)s::bigint[]) AS moved(key, line)
+    SELECT FROM unnest(%(lines)s::bigint[], %(keys)s::text[]) AS moved(line, key)
     WHERE NOT EXISTS (
         SELECT FROM {table} AS later
         WHERE lower(later.sku) = moved.key AND later.line > moved.line
@@ -102,8 +105,8 @@ SELECT EXISTS (
 """
 _LOOK_AGAIN_SETTINGS = "SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off"
 LOOKED_AT_AGAIN = 20_000  # records at most: of more, some stand
-_MOVED = """count(*) FILTER (
-    WHERE abs(record.price - stored.price) * 100 > %(more_than)s * stored.price)"""
+_MOVED = """count(*) FILTER (WHERE record.price <> stored.price
+    AND abs(record.price - stored.price) * 100 > %(more_than)s * stored.price)"""
 _BROUGHT_IN = "stored.created_in_id = ANY (%(brought_in)s) AND {condition}"
 # As the sessions of workers run it, a join of half a million records on either side: one plan
 # that needs no statistics of the new table, and no other process to help, which takes as long.
@@ -149,6 +152,20 @@ class Usual:
     params: dict[str, Any] | None = None
 
 
+class _Values(NamedTuple):
+    """What ``_LOOK_AT_VALUES`` counts: ``odd`` products, and all else of the records."""
+
+    priced: int
+    wiped: int
+    met: int
+    renamed: int
+    odd: int
+    moved: int
+    missing: int
+    brought_in: int
+    tenfold: list[tuple[str, str]]  # line and lower(sku) of each
+
+
 def looks_unusual(
     cursor: CursorWrapper,
     *,
@@ -179,46 +196,59 @@ def looks_unusual(
         cursor.execute(_LOOK_AT_ZEROS.format(table=table))
         if cursor.fetchone()[0]:
             return True
-        cursor.execute(_STORED_ODD)
-        if odd or cursor.fetchone()[0]:
-            cursor.execute(_LOOK_AT_LIKENESS.format(table=table))
-            if cursor.fetchone()[0]:
-                return True
     looks = set(fields) & {"price", "name"} if may_update else set()
-    if not looks and usual is None:
+    values = None
+    if looks or usual is not None:
+        values = _look_at_values(cursor, table, usual)
+    if may_create and _looks_alike(cursor, table, odd=bool(odd), values=values):
+        return True
+    if values is None:
         return False
-    priced, wiped, met, renamed, *more, keys, lines = _look_at_values(cursor, table, usual)
-    if "price" in looks and wiped * WIPED_SHARE * 2 > priced:
+    if "price" in looks and values.wiped * WIPED_SHARE * 2 > values.priced:
         return True
-    if "price" in looks and lines and _stand(cursor, table, keys, lines):
+    if "price" in looks and values.tenfold and _stand(cursor, table, values.tenfold):
         return True
-    if "name" in looks and met > 1 and renamed * 4 > met:
+    if "name" in looks and values.met > 1 and values.renamed * 4 > values.met:
         return True
     if usual is None:
         return False
-    moved, missing, brought_in = more
-    moved = moved if "price" in looks else 0
-    return usual.is_unusual(Seen(records, nameless, met, priced, moved, missing, brought_in))
+    moved = values.moved if "price" in looks else 0
+    met = (values.met, values.priced, moved, values.missing, values.brought_in)
+    return usual.is_unusual(Seen(records, nameless, *met))
 
 
-def _stand(cursor: CursorWrapper, table: str, keys: list[str], lines: list[int]) -> bool:
-    """Whether any of these records is the last one of its SKU."""
-    if len(lines) > LOOKED_AT_AGAIN:
+def _looks_alike(cursor: CursorWrapper, table: str, *, odd: bool, values: "_Values | None") -> bool:
+    """Whether records look like what is stored; ``odd``: whether any of them is odd."""
+    if not odd and values is not None:
+        odd = values.odd > 0
+    elif not odd:
+        cursor.execute(_STORED_ODD)
+        odd = cursor.fetchone()[0]
+    if not odd:
+        return False
+    cursor.execute("SET LOCAL enable_nestloop = on")  # what is odd is mostly little
+    cursor.execute(_LOOK_AT_LIKENESS.format(table=table))
+    return bool(cursor.fetchone()[0])
+
+
+def _stand(cursor: CursorWrapper, table: str, records: list[tuple[str, str]]) -> bool:
+    """Whether any of these records, each a line and a key, is the last one of its SKU."""
+    if len(records) > LOOKED_AT_AGAIN:
         return True
+    lines, keys = map(list, zip(*records, strict=True))
     cursor.execute(_LOOK_AGAIN_SETTINGS)
     cursor.execute(_LOOK_AGAIN.format(table=table), {"keys": keys, "lines": lines})
     return bool(cursor.fetchone()[0])
 
 
-def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> tuple[Any, ...]:
+def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> "_Values":
     cursor.execute(_LOOK_SETTINGS)
-    parts = {"join": "", "moved": "0", "missing": "0", "brought_in": "0"}
+    parts = {"moved": "0", "missing": "0", "brought_in": "0"}
     if usual and usual.more_than is not None:
         parts["moved"] = _MOVED
     if usual and usual.brought_in:
         brought_in = _BROUGHT_IN.format(condition=usual.condition)
         parts |= {
-            "join": "RIGHT",
             "missing": f"count(*) FILTER (WHERE record.sku IS NULL AND {brought_in})",
             "brought_in": f"count(*) FILTER (WHERE {brought_in})",
         }
@@ -227,4 +257,5 @@ def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> t
         params = {"more_than": usual.more_than, "brought_in": list(usual.brought_in)}
         params |= usual.params or {}
     cursor.execute(_LOOK_AT_VALUES.format(table=table, **parts), params)
-    return tuple(cursor.fetchone())
+    values = _Values(*cursor.fetchone())
+    return values._replace(tenfold=values.tenfold or [])
