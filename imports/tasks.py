@@ -4,11 +4,17 @@ from celery import shared_task
 
 from imports import task_names
 from imports.operations import feed_schedule, jobs, notice_sending, retention, uploads
+from imports.readers.csv import shared_reading
 
 
 @shared_task(name=task_names.ADVANCE)
 def advance(job_id: int) -> None:
     jobs.advance_import(job_id)
+
+
+@shared_task(name=task_names.HELP_READING, ignore_result=True)
+def help_reading(name: str) -> None:
+    shared_reading.help_reading(name)
 
 
 @shared_task(name=task_names.RUN_CHUNKS)

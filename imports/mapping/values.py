@@ -95,6 +95,11 @@ class Plan:
     # The columns whose blank cells are filled from above, and the fields that take it so.
     _filled: dict[int, set[str]] = field(default_factory=dict)
 
+    @property
+    def fills_down(self) -> bool:
+        """Whether a record may say what the one above it says."""
+        return bool(self._filled)
+
     def forget_above(self) -> None:
         """A record could not be read: what it would have filled down is not known."""
         self.above = dict.fromkeys(self._filled)

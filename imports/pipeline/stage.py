@@ -4,8 +4,9 @@ What comes before in the same pass over the file, matching its columns, is in ``
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
@@ -34,15 +35,16 @@ from imports.pipeline.match import Unclear, await_mapping, match_columns, rules_
 from imports.pipeline.unpack import unpack_upload
 from imports.queries.mapping import Found
 from imports.readers.csv import (
-    Batch,
     Checkpoint,
     Layout,
     Problem,
     UnreadableFile,
     read_batches,
 )
+from imports.readers.csv.segments import Piece, piece_of
+from imports.readers.csv.shared_reading import may_be_shared, shared_reading
 from imports.sql import staging
-from imports.task_names import ADVANCE
+from imports.task_names import ADVANCE, HELP_READING
 from product_importer.common import counters
 from product_importer.common.enqueue import send_after_commit
 
@@ -54,6 +56,7 @@ Stage = ImportJob.Stage
 BEFORE_RESOLVING = (Stage.UNPACKING, Stage.MATCHING, Stage.STAGING)
 SLICE_SECONDS = 0.25  # of reading per transaction: four steps of progress a second
 RUN_SECONDS = 20.0  # of reading per task: tasks stay short
+HELPERS = 3  # other workers that are asked to read along, at most
 PER_FETCH = 4  # and of reading for each second of download, which the next task has to repeat
 
 
@@ -120,14 +123,26 @@ def stage_records(job: ImportJob, *, seconds: float = RUN_SECONDS) -> bool:
         if job.stage == Stage.UNPACKING and not unpack_upload(job, file):
             return False
         layout, checkpoint = _reading_state(job, file)
-        batches = read_batches(file, layout, checkpoint)
         deadline = time.monotonic() + seconds
-        while True:
-            checkpoint, ended = _stage_slice(job, checkpoint, batches, file)
-            if ended:
-                return True
-            if time.monotonic() > deadline:
-                return False
+        with closing(_read(file, layout, checkpoint)) as pieces:
+            while True:
+                checkpoint, ended = _stage_slice(job, checkpoint, pieces)
+                if ended:
+                    return True
+                if time.monotonic() > deadline:
+                    return False
+
+
+def _read(file: BinaryIO, layout: Layout, checkpoint: Checkpoint) -> Generator[Piece, None, None]:
+    """The pieces of a file from a checkpoint on; of a long one with the help of other workers."""
+    if not may_be_shared(file, layout, checkpoint):
+        for batch in read_batches(file, layout, checkpoint):
+            yield piece_of(batch, file.tell())
+        return
+    with shared_reading(file, layout, checkpoint) as (name, pieces):
+        for _ in range(HELPERS):
+            send_after_commit(HELP_READING, name)
+        yield from pieces
 
 
 def _fetch(job: ImportJob, file: BinaryIO) -> None:
@@ -225,8 +240,7 @@ def restart_staging(
 def _stage_slice(
     job: ImportJob,
     checkpoint: Checkpoint,
-    batches: Iterator[Batch],
-    file: BinaryIO,
+    pieces: Iterator[Piece],
 ) -> tuple[Checkpoint, bool]:
     """Copy about ``SLICE_SECONDS`` worth of the file into staging, in one transaction."""
     rows = 0
@@ -234,17 +248,16 @@ def _stage_slice(
     warnings: list[str] = []
     ended = True
     until = time.monotonic() + SLICE_SECONDS
-    behind = checkpoint
+    behind, position = checkpoint, job.bytes_read
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")  # a lost slice is read again
         with cursor.copy(staging.copy_rows_statement(job.pk)) as copy:
-            for batch in batches:
-                if batch.rows:
-                    copy.write(staging.encode_rows(batch.rows))
-                rows += len(batch.rows)
-                problems += batch.problems
-                warnings += batch.warnings
-                behind = batch.checkpoint
+            for piece in pieces:
+                copy.write(piece.text)
+                rows += piece.rows
+                problems += piece.problems
+                warnings += piece.warnings
+                behind, position = piece.checkpoint, piece.position
                 if time.monotonic() > until or len(problems) > 5000:
                     ended = False
                     break
@@ -263,7 +276,7 @@ def _stage_slice(
             staged_records=job.staged_records,
         ).update(
             checkpoint=behind.as_json(),
-            bytes_read=min(job.readable_size, file.tell()),
+            bytes_read=min(job.readable_size, position),
             staged_records=F("staged_records") + rows,
             total_records=F("total_records") + rows + done,
             processed_records=F("processed_records") + done,
@@ -280,6 +293,7 @@ def _stage_slice(
         counters.add({"records|rejected": len(problems), "records|skipped": skipped})
     job.warnings = [*job.warnings, *warnings]
     job.staged_records += rows
+    job.bytes_read = position
     return behind, ended
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
-from imports.readers.csv.cells import Problem, Row
+from imports.readers.csv.cells import Problem
 from product_importer.common.locks import AdvisoryLock
 
 # The sample that chunk bounds are taken from: rows for a bound within a few per cent.
@@ -130,11 +130,6 @@ def lock_job(cursor: CursorWrapper, job_id: int) -> None:
 def copy_rows_statement(job_id: int) -> str:
     """A blank cell is NULL in staging; what a blank means, the upsert knows."""
     return f"COPY {staging_table(job_id)} FROM STDIN (FORMAT text, NULL '')"
-
-
-def encode_rows(rows: list[Row]) -> bytes:
-    """Rows, which the reader has escaped, as COPY takes them."""
-    return ("\n".join(rows) + "\n").encode()
 
 
 def keep_problems(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
-__all__ = ["CellProblem", "Problem", "Row", "clean_cells", "guarded", "nameless", "row_of"]
-__all__ += ["showable", "taken", "unguarded", "unmatched"]
+__all__ = ["CellProblem", "Problem", "Row", "clean_cells", "encode_rows", "guarded", "nameless"]
+__all__ += ["row_of", "showable", "taken", "unguarded", "unmatched"]
 
 # One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
 # name, description, price, active ("t", "f"), record; where a record may keep stored values, which
@@ -46,6 +46,11 @@ def row_of(*values: str) -> Row:
             for value in values
         )
     return row
+
+
+def encode_rows(rows: list[Row]) -> bytes:
+    """Rows, which are escaped, as COPY takes them."""
+    return ("\n".join(rows) + "\n").encode()
 
 
 def showable(cells: list[str]) -> list[str]:

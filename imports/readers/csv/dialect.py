@@ -157,13 +157,16 @@ def find_dialect(
 
 
 def _first_lines(file: BinaryIO, encoding: Encoding) -> tuple[list[bytes], list[int]]:
-    """The lines of about the first ``RECORD_LIMIT`` bytes, where the header must stand."""
+    """The lines of about the first ``RECORD_LIMIT`` bytes, where the header must stand.
+
+    One that is longer than a record may be says nothing: it is blank here.
+    """
     lines: list[bytes] = []
     sizes: list[int] = []
     filled = 0
     for block in read_blocks(open_text(file, encoding.name, encoding.mark_size)):
         for number, line in enumerate(block.lines):
-            lines.append(line)
+            lines.append(b"\n" if number in block.overlong else line)
             sizes.append(block.overlong.get(number, len(line)))
         filled += sum(not is_blank(line) for line in block.lines)
         if sum(sizes) >= RECORD_LIMIT or filled >= 100:

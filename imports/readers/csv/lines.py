@@ -113,8 +113,12 @@ def read_blocks(file: Readable) -> Iterator[Block]:
         lines = text.splitlines(keepends=True)
         # The last line is held back: it may go on, and a CR at its end may be half of CR LF.
         carry = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        overlong = {}
+        if lines and len(lines[0]) > RECORD_LIMIT:  # no other can be: it began blocks before
+            overlong[0] = len(lines[0])
+            lines[0] = lines[0][:KEPT_OF_OVERLONG]
         if lines:
-            yield Block(lines, {}, has_nul, has_escapes, _guard(text) is not None)
+            yield Block(lines, overlong, has_nul, has_escapes, _guard(text) is not None)
         if len(carry) > RECORD_LIMIT:
             block, carry = _skip_overlong(file, carry)
             yield block

@@ -104,6 +104,14 @@ class Checkpoint:
 
 
 @dataclass
+class Told:
+    """What a file's reader has warned of so far, and does no more, or not often."""
+
+    hidden: int = 0  # records over several lines
+    header: bool = False
+
+
+@dataclass
 class Batch:
     """What one block of the file gave. ``checkpoint`` is behind all of it."""
 
@@ -127,10 +135,22 @@ def read_batches(
         file.seek(layout.mark_size + start.offset)
     else:
         _skip(text, start.offset)  # UTF-16 is decoded from the start: offsets count its UTF-8
-    parser = _Parser(layout, start)
+    yield from read_part(text, layout, start, at_end=True, told=Told())
+
+
+def read_part(
+    text: Readable, layout: Layout, start: Checkpoint, *, at_end: bool, told: "Told"
+) -> Iterator[Batch]:
+    """Read the records of a text that stands at a checkpoint, and ends with a line.
+
+    Where it does not end ``at_end`` of the file, a record that may go on behind it is left to who
+    reads on from the last checkpoint. ``told`` is what the parts before it have warned of.
+    """
+    parser = _Parser(layout, start, told)
     for block in read_blocks(text):
         yield parser.feed(block)
-    yield parser.finish()
+    if at_end:
+        yield parser.finish()
 
 
 def _skip(text: Readable, size: int) -> None:
@@ -142,8 +162,9 @@ def _skip(text: Readable, size: int) -> None:
 class _Parser:
     """Holds the lines that are not yet part of a finished record."""
 
-    def __init__(self, layout: Layout, start: Checkpoint) -> None:
+    def __init__(self, layout: Layout, start: Checkpoint, told: Told) -> None:
         self.layout = layout
+        self.told = told
         self.plan = layout.plan()
         self.plan.above = {int(column): cell for column, cell in start.above.items()}
         self.skipped, self.nothings = start.skipped, start.nothings
@@ -160,7 +181,6 @@ class _Parser:
         refuses = "price" in layout.fields or "active" in layout.fields or not layout.header_line
         self.is_plain_sku = _plain_sku if refuses else _plain_sku_but(layout)
         self.own_name = layout.header[layout.fields["sku"]] if self.header else None
-        self.told_of_header = False
         self.line = start.line
         self.lost = start.lost
         self.lines: list[str] = []
@@ -170,7 +190,6 @@ class _Parser:
         self.overlong: set[int] = set()  # indices into lines
         self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
         self.escapes = False  # whether backslashes or tabs are
-        self.warned = 0
         # A blank cell is put behind each record; absent fields are picked from there.
         self.pick = itemgetter(*(self.plan.fields.get(name, self.width) for name in FIELDS))
 
@@ -367,8 +386,8 @@ class _Parser:
             for n in (self.layout.fields["sku"], *range(self.width))
         ):
             return False
-        if not self.told_of_header:
-            self.told_of_header = True
+        if not self.told.header:
+            self.told.header = True
             batch.warnings.append(
                 f"Line {line:,} has the names of the columns once more. Such lines are no records "
                 "and were left out."
@@ -467,10 +486,10 @@ class _Parser:
 
     def _warn_of_hidden(self, cells: list[str], span: list[str], line: int, batch: Batch) -> None:
         """Tell of a well-formed record over several lines that may be an unclosed quote."""
-        if self.warned >= WARNINGS_AT_MOST:
+        if self.told.hidden >= WARNINGS_AT_MOST:
             return
         if recovery.looks_like_records(cells, span, self.layout):
-            self.warned += 1
+            self.told.hidden += 1
             batch.warnings.append(
                 f"Lines {line:,} to {line + len(span) - 1:,} were read as one record with a "
                 "quoted field over several lines, but each of them looks like a record of its "

@@ -1,0 +1,191 @@
+"""Reading one file with the other workers of this machine, by way of a folder.
+
+Who imports the file puts it together and alone writes (``segments.stitched``). The others are
+asked by messages that may be lost: a segment is read by whoever makes its file in the folder
+first, and what a helper does not finish is read by the importer. Nothing of it lasts.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from imports.readers.csv.header import Layout
+from imports.readers.csv.records import Checkpoint
+from imports.readers.csv.segments import (
+    SEGMENT_BYTES,
+    Piece,
+    Segment,
+    is_cuttable,
+    read_segment,
+    segments,
+    stitched,
+)
+
+LEAST_BYTES = 8 << 20  # left to read; a smaller rest is read before a helper has begun
+PREFIX = "product-importer-reading-"
+HELP_SECONDS = 20.0  # of a helper's task: tasks stay short
+WAIT_SECONDS = 10.0  # for a segment that a helper has begun; then it is read here
+LOOK_SECONDS = 0.002
+LEFTOVER_SECONDS = 3600.0  # since a folder was made, whose reader was killed
+HELD = 2  # segments that are read while another is waited for, at most; in memory
+BACKLOG = 32  # segments that helpers are ahead, at most; on the disk
+
+_PLAN, _PLACE = "plan", "place"
+
+
+def may_be_shared(file: BinaryIO, layout: Layout, start: Checkpoint) -> bool:
+    """Whether others can read a file too, and it is long enough: a named one on this disk."""
+    try:
+        size = os.fstat(file.fileno()).st_size
+        named = isinstance(file.name, str) and os.path.samestat(
+            os.stat(file.name), os.fstat(file.fileno())
+        )
+    except (OSError, AttributeError):
+        return False
+    return named and size - start.offset >= LEAST_BYTES and is_cuttable(layout)
+
+
+@contextmanager
+def shared_reading(
+    file: BinaryIO, layout: Layout, start: Checkpoint
+) -> Iterator[tuple[str, Iterator[Piece]]]:
+    """Read a file with others: the name that helpers are to be told, and the file's pieces."""
+    _clear_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        own = os.fstat(file.fileno())
+        plan = {
+            "path": os.path.abspath(file.name),
+            "file": [own.st_dev, own.st_ino],
+            "layout": layout.as_json(),
+            "checkpoint": start.as_json(),
+        }
+        (folder / _PLACE).write_text("0")
+        (folder / _PLAN).write_text(json.dumps(plan))
+        yield folder.name, stitched(file, layout, start, _Folder(folder, file, layout))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a helper may be making a file in it
+
+
+def help_reading(name: str) -> int:
+    """Read segments of the file that a folder is about; returns how many.
+
+    Does nothing where the folder is not there: on another machine, or once the file is read.
+    """
+    folder = Path(tempfile.gettempdir(), name)
+    deadline = time.monotonic() + HELP_SECONDS
+    if not name.startswith(PREFIX) or folder.name != name:
+        return 0
+    done = 0
+    with suppress(FileNotFoundError):
+        if folder.stat().st_uid != os.getuid():
+            return 0
+        plan = json.loads((folder / _PLAN).read_text())
+        layout = Layout(**plan["layout"])
+        with open(plan["path"], "rb") as file:
+            own = os.fstat(file.fileno())
+            if [own.st_dev, own.st_ino] != plan["file"]:
+                return 0
+            for segment in segments(file, layout, Checkpoint(**plan["checkpoint"])):
+                if not _is_wanted(folder, segment, deadline):
+                    break
+                done += _read_into(folder, file, layout, segment)
+    return done
+
+
+def _is_wanted(folder: Path, segment: Segment, deadline: float) -> bool:
+    """Whether a helper is to go on with a segment, once it is not too far ahead."""
+    if segment.end - segment.start > SEGMENT_BYTES:
+        return False  # what cannot be cut
+    while time.monotonic() < deadline:
+        if segment.number - int((folder / _PLACE).read_text() or 0) < BACKLOG:
+            return True
+        time.sleep(10 * LOOK_SECONDS)
+    return False
+
+
+def _read_into(folder: Path, file: BinaryIO, layout: Layout, segment: Segment) -> bool:
+    """Read a segment into its file in the folder; false if another reader has it."""
+    claimed = _claim(folder, segment)
+    if claimed is None:
+        return False
+    with claimed:
+        try:
+            # Held until it is finished, or until this process is gone.
+            fcntl.flock(claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        claimed.write(read_segment(file, layout, segment).dump())
+        claimed.flush()
+    return True
+
+
+def _claim(folder: Path, segment: Segment) -> BinaryIO | None:
+    """Make a segment's file; ``None`` if somebody has made it before."""
+    try:
+        return open(folder / str(segment.number), "xb")
+    except FileExistsError:
+        return None
+
+
+def _clear_leftovers() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another's, or another clears it
+            if folder.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                shutil.rmtree(folder)
+
+
+class _Folder:
+    """``segments.Readings`` of the helpers, and what was read while one of them was waited for."""
+
+    def __init__(self, folder: Path, file: BinaryIO, layout: Layout) -> None:
+        self.folder, self.file, self.layout = folder, file, layout
+        self.held: dict[int, Piece] = {}
+
+    def take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
+        (self.folder / _PLACE).write_text(str(segment.number))
+        if (piece := self.held.pop(segment.number, None)) is not None:
+            return piece
+        claimed = _claim(self.folder, segment)
+        if claimed is not None:
+            claimed.close()
+            return None
+        with open(self.folder / str(segment.number), "r+b") as file:
+            if not self._wait(file, coming):
+                return None
+            data = file.read()
+            file.truncate(0)  # the name stays, or it could be claimed again
+        return Piece.load(data)
+
+    def _wait(self, file: BinaryIO, coming: Callable[[], Segment | None]) -> bool:
+        """Wait until nobody is at a segment any more; meanwhile read some of those to come."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not self._read_ahead(coming):
+                    time.sleep(LOOK_SECONDS)
+            else:
+                return True
+        return False
+
+    def _read_ahead(self, coming: Callable[[], Segment | None]) -> bool:
+        if len(self.held) >= HELD:
+            return False
+        segment = coming()
+        if segment is None or segment.end - segment.start > SEGMENT_BYTES:
+            return False
+        claimed = _claim(self.folder, segment)
+        if claimed is None:
+            return True  # a helper's: perhaps the next one is free
+        claimed.close()
+        self.held[segment.number] = read_segment(self.file, self.layout, segment)
+        return True
