@@ -140,7 +140,7 @@ def _read(file: BinaryIO, layout: Layout, checkpoint: Checkpoint) -> Generator[P
             yield piece_of(batch, file.tell())
         return
     with shared_reading(file, layout, checkpoint) as (name, pieces):
-        for _ in range(HELPERS):
+        for _ in range(HELPERS if name else 0):
             send_after_commit(HELP_READING, name)
         yield from pieces
 

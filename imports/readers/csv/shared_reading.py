@@ -56,9 +56,16 @@ def may_be_shared(file: BinaryIO, layout: Layout, start: Checkpoint) -> bool:
 def shared_reading(
     file: BinaryIO, layout: Layout, start: Checkpoint
 ) -> Iterator[tuple[str, Iterator[Piece]]]:
-    """Read a file with others: the name that helpers are to be told, and the file's pieces."""
+    """Read a file with others: the name that helpers are to be told, and the file's pieces.
+
+    Without room for the folder, it is read alone, and the name is blank.
+    """
     _clear_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    except OSError:
+        yield "", stitched(file, layout, start, _Nobody())
+        return
     try:
         own = os.fstat(file.fileno())
         plan = {
@@ -67,8 +74,9 @@ def shared_reading(
             "layout": layout.as_json(),
             "checkpoint": start.as_json(),
         }
-        (folder / _PLACE).write_text("0")
-        (folder / _PLAN).write_text(json.dumps(plan))
+        with suppress(OSError):  # then nobody can help
+            (folder / _PLACE).write_text("0")
+            (folder / _PLAN).write_text(json.dumps(plan))
         yield folder.name, stitched(file, layout, start, _Folder(folder, file, layout))
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a helper may be making a file in it
@@ -142,6 +150,13 @@ def _clear_leftovers() -> None:
                 shutil.rmtree(folder)
 
 
+class _Nobody:
+    """``segments.Readings`` of nobody."""
+
+    def take(self, segment: Segment, coming: Callable[[], Segment | None]) -> None:
+        return None
+
+
 class _Folder:
     """``segments.Readings`` of the helpers, and what was read while one of them was waited for."""
 
@@ -150,9 +165,15 @@ class _Folder:
         self.held: dict[int, Piece] = {}
 
     def take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
-        (self.folder / _PLACE).write_text(str(segment.number))
         if (piece := self.held.pop(segment.number, None)) is not None:
             return piece
+        try:
+            return self._take(segment, coming)
+        except OSError:
+            return None  # no room on the disk, or somebody has cleared it up
+
+    def _take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
+        (self.folder / _PLACE).write_text(str(segment.number))
         claimed = _claim(self.folder, segment)
         if claimed is not None:
             claimed.close()

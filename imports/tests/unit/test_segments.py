@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -317,6 +318,27 @@ def test_another_file_of_the_same_name_is_not_read(file: BinaryIO, tmp_path: Pat
 
     assert shared(file, helps) == expected
     assert helped == [0]
+
+
+def test_without_room_for_a_folder_a_file_is_read_alone(
+    file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expected = by_one(file, inspect(file))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    names: list[str] = []
+    assert shared(file, names.append) == expected
+    assert names == [""]
+
+
+def test_a_folder_that_is_cleared_away_costs_only_the_help(file: BinaryIO) -> None:
+    expected = by_one(file, inspect(file))
+
+    def helps(name: str) -> None:
+        sharing.help_reading(name)
+        (folder,) = folders()
+        shutil.rmtree(folder)
+
+    assert shared(file, helps) == expected
 
 
 def test_folders_of_killed_importers_go(file: BinaryIO, tmp_path: Path) -> None:
