@@ -23,8 +23,6 @@ from product_importer.common.api import (
     JSONParser,
     JSONText,
     NewestFirst,
-    Refusal,
-    invalid,
 )
 from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
 from webhooks.models import (
@@ -195,21 +193,15 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     )
     def create(self, request: Request) -> Response:
         values = self._values(request, partial=False)
-        try:
-            endpoint, secret = endpoints.create_endpoint(actor=actor_of(request), **values)
-        except endpoints.Invalid as error:
-            raise invalid(error.errors) from error
+        endpoint, secret = endpoints.create_endpoint(actor=actor_of(request), **values)
         return Response(_whole(endpoint, secret), status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change an endpoint")
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
         endpoint = self.get_object()
-        try:
-            endpoint = endpoints.update_endpoint(
-                endpoint_id=endpoint.pk, **self._values(request, partial=partial)
-            )
-        except endpoints.Invalid as error:
-            raise invalid(error.errors) from error
+        endpoint = endpoints.update_endpoint(
+            endpoint_id=endpoint.pk, **self._values(request, partial=partial)
+        )
         return Response(EndpointSerializer(endpoint).data)
 
     @extend_schema(summary="Change some fields of an endpoint")
@@ -249,12 +241,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         endpoint = self.get_object()
         wanted = RecoverSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        try:
-            queued = endpoints.recover(
-                endpoint_id=endpoint.pk, since=wanted.validated_data["since"]
-            )
-        except endpoints.Refused as error:
-            raise Refusal(str(error)) from error
+        queued = endpoints.recover(endpoint_id=endpoint.pk, since=wanted.validated_data["since"])
         return Response({"queued": queued}, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -303,10 +290,7 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
     )
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:
-        try:
-            delivery = endpoints.resend(delivery_id=self.get_object().pk)
-        except endpoints.Refused as error:
-            raise Refusal(str(error)) from error
+        delivery = endpoints.resend(delivery_id=self.get_object().pk)
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -12,9 +12,8 @@ from catalog import export_columns
 from catalog.export_columns import DELIMITERS, columns_as_json
 from catalog.models import ExportFormat
 from catalog.operations import export_formats
-from catalog.operations.products import Invalid
 from catalog.queries.export_formats import ready_made_exports
-from product_importer.common.api import HasPermission, JSONParser, NewestFirst, invalid
+from product_importer.common.api import HasPermission, JSONParser, NewestFirst
 from product_importer.common.parsing import ROW_NUMBER
 
 _TEXT = {"type": "string", "maxLength": export_columns.TEXT_MAX_LENGTH}
@@ -121,10 +120,7 @@ class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
         responses={201: ExportFormatSerializer},
     )
     def create(self, request: Request) -> Response:
-        try:
-            made = export_formats.create_export_format(data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
+        made = export_formats.create_export_format(data=_object(request))
         return Response(ExportFormatSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -136,8 +132,6 @@ class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
         found = self.get_object()
         try:
             made = export_formats.update_export_format(format_id=found.pk, data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
         except ExportFormat.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ExportFormatSerializer(made).data)

@@ -12,14 +12,11 @@ from catalog import field_values
 from catalog.api.change_sets import ChangeSetSerializer
 from catalog.models import Field
 from catalog.operations import fields
-from catalog.operations.products import Invalid
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     ErrorSerializer,
     HasPermission,
     JSONParser,
-    Refusal,
-    invalid,
 )
 from product_importer.common.parsing import ROW_NUMBER
 
@@ -97,12 +94,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
 
     @extend_schema(summary="Define a field", request=_NEW_BODY)
     def create(self, request: Request) -> Response:
-        try:
-            field = fields.create_field(data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
+        field = fields.create_field(data=_object(request))
         return Response(FieldSerializer(field).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -112,12 +104,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
     )
     @action(detail=False, methods=["post"], url_path="ready-made")
     def ready_made(self, request: Request) -> Response:
-        try:
-            made = fields.create_ready_made()
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
+        made = fields.create_ready_made()
         return Response(FieldSerializer(made, many=True).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -129,10 +116,6 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
         field = self.get_object()
         try:
             field = fields.update_field(field_id=field.pk, data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
         except Field.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(FieldSerializer(field).data)
@@ -145,8 +128,6 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
         field = self.get_object()
         try:
             change_set = fields.delete_field(field_id=field.pk, actor=actor_of(request))
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
         except Field.DoesNotExist:
             raise exceptions.NotFound from None
         if change_set is None:

@@ -27,7 +27,6 @@ from catalog.api.change_sets import ChangeSetSerializer
 from catalog.api.openapi import OWN_FIELDS
 from catalog.export import (
     XLSX,
-    DoesNotFit,
     asked_layout,
     export_response,
     workbook_response,
@@ -39,7 +38,6 @@ from catalog.queries import products as queries
 from catalog.queries.fields import definitions, shown_values, with_keys
 from catalog.queries.filters import (
     FILTERS,
-    BadFilter,
     filtered_products,
     is_true,
 )
@@ -55,12 +53,10 @@ from catalog.values import (
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     MAX_PAGE_SIZE,
-    Busy,
     ErrorSerializer,
     HasPermission,
     JSONBoolean,
     JSONParser,
-    Refusal,
     StreamRenderer,
     WholeNumber,
     asked_page_size,
@@ -68,7 +64,6 @@ from product_importer.common.api import (
     page_parameters,
     page_schema,
 )
-from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
 from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH, whole_number
 
 PAGE_SIZE = 50
@@ -304,15 +299,12 @@ class ProductPagination(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         asked = request.query_params
         self.request = request
-        try:
-            self.page = get_page(
-                queryset,
-                ordering=check_ordering(asked.get("ordering", "")),
-                size=asked_page_size(request, usual=PAGE_SIZE, limit=MAX_PAGE_SIZE),
-                cursor=asked.get("cursor", ""),
-            )
-        except BadFilter as error:
-            raise bad_filter(error) from error
+        self.page = get_page(
+            queryset,
+            ordering=check_ordering(asked.get("ordering", "")),
+            size=asked_page_size(request, usual=PAGE_SIZE, limit=MAX_PAGE_SIZE),
+            cursor=asked.get("cursor", ""),
+        )
         total = self.page.total
         self.count = queries.count_products(queryset) if total is None else total
         return self.page.rows
@@ -336,11 +328,6 @@ class ProductPagination(BasePagination):
 
     def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
         return page_schema(schema)
-
-
-def bad_filter(error: BadFilter) -> serializers.ValidationError:
-    """The API's 400 for filters and orders that there are not."""
-    return invalid({name: ("invalid", text) for name, text in error.errors.items()})
 
 
 class CSVRenderer(StreamRenderer):
@@ -477,11 +464,8 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         if self.action not in ("list", *EXPORTS):
             return Product.objects.all()
         also = PAGING if self.action == "list" else EXPORT_PARAMETERS
-        try:
-            products = filtered_products(self.request.query_params, also=also)
-            return with_keys(products) if self.action == "list" else products
-        except BadFilter as error:
-            raise bad_filter(error) from error
+        products = filtered_products(self.request.query_params, also=also)
+        return with_keys(products) if self.action == "list" else products
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -491,10 +475,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return answer
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        try:
-            product = products.create_product(actor=actor_of(request), data=_object(request))
-        except products.Invalid as error:
-            raise invalid(error.errors) from error
+        product = products.create_product(actor=actor_of(request), data=_object(request))
         return Response(ProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -516,10 +497,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             product = products.update_product(
                 product_id=product.pk, actor=actor_of(request), data=data, version=version
             )
-        except products.Invalid as error:
-            raise invalid(error.errors) from error
-        except products.Conflict as error:
-            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ProductSerializer(product).data)
@@ -530,8 +507,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             products.delete_product(
                 product_id=product.pk, actor=actor_of(request), version=_version(request, {})
             )
-        except products.Conflict as error:
-            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -597,17 +572,14 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     ) -> Response:
         asked = serializer(data=_object(request))
         asked.is_valid(raise_exception=True)
-        try:
-            change_set = bulk.start_bulk_act(
-                kind=kind,
-                actor=actor_of(request),
-                filters=asked.validated_data["filters"],
-                ids=asked.validated_data.get("ids"),
-                active=asked.validated_data.get("active"),
-                own_field=asked.validated_data.get("own_field"),
-            )
-        except BadFilter as error:
-            raise bad_filter(error) from error
+        change_set = bulk.start_bulk_act(
+            kind=kind,
+            actor=actor_of(request),
+            filters=asked.validated_data["filters"],
+            ids=asked.validated_data.get("ids"),
+            active=asked.validated_data.get("active"),
+            own_field=asked.validated_data.get("own_field"),
+        )
         return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -622,20 +594,14 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
     def export(self, request: Request) -> StreamingHttpResponse:
-        try:
-            safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
-            layout = asked_layout(request.query_params)
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        try:
-            return export_response(
-                self.get_queryset(),
-                spreadsheet=bool(safe),
-                user_id=request.user.pk,
-                layout=layout,
-            )
-        except TooManyDownloads as error:
-            raise Busy(str(error), seconds=RETRY_SECONDS) from error
+        safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
+        layout = asked_layout(request.query_params)
+        return export_response(
+            self.get_queryset(),
+            spreadsheet=bool(safe),
+            user_id=request.user.pk,
+            layout=layout,
+        )
 
     @extend_schema(
         summary="The products as a workbook, as an import takes it or in an export format",
@@ -643,16 +609,8 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         responses={(200, XLSX): OpenApiResponse(OpenApiTypes.BINARY), 409: ErrorSerializer},
     )
     def export_xlsx(self, request: Request) -> StreamingHttpResponse:
-        try:
-            layout = asked_layout(request.query_params)
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        try:
-            return workbook_response(self.get_queryset(), user_id=request.user.pk, layout=layout)
-        except DoesNotFit as error:
-            raise Refusal(str(error)) from error
-        except TooManyDownloads as error:
-            raise Busy(str(error), seconds=RETRY_SECONDS) from error
+        layout = asked_layout(request.query_params)
+        return workbook_response(self.get_queryset(), user_id=request.user.pk, layout=layout)
 
 
 def _object(request: Request) -> dict[str, Any]:

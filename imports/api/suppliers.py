@@ -22,9 +22,7 @@ from product_importer.common.api import (
     JSONParser,
     JSONText,
     NewestFirst,
-    Refusal,
     WholeNumber,
-    invalid,
 )
 from product_importer.common.parsing import ROW_NUMBER, whole_number
 
@@ -169,13 +167,6 @@ class Explained(viewsets.GenericViewSet[Any]):
     parser_classes = [JSONParser]
     permission_classes = [HasPermission]
     lookup_value_regex = ROW_NUMBER
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, operations.Invalid):
-            exc = invalid(exc.errors)
-        elif isinstance(exc, operations.ReadyMade):
-            exc = Refusal(str(exc))
-        return super().handle_exception(exc)
 
 
 @extend_schema_view(

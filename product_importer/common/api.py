@@ -10,6 +10,8 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
+from product_importer.common.errors import Invalid, NotPossible
 from product_importer.common.parsing import CURSOR_MAX_LENGTH, whole_number
 
 MAX_PAGE_SIZE = 200
@@ -45,6 +47,17 @@ class Busy(exceptions.APIException):
     def __init__(self, detail: str, *, seconds: int) -> None:
         super().__init__(detail)
         self.wait = seconds  # DRF makes Retry-After of it
+
+
+def as_api_error(error: Exception) -> Exception:
+    """What operations refuse, as the API has it; any other error as it is."""
+    if isinstance(error, Invalid):
+        return invalid(error.errors)
+    if isinstance(error, NotPossible):
+        return Refusal(str(error))
+    if isinstance(error, TooManyDownloads):
+        return Busy(str(error), seconds=RETRY_SECONDS)
+    return error
 
 
 def invalid(errors: Mapping[str, tuple[str, str]]) -> exceptions.ValidationError:
