@@ -13,12 +13,8 @@ from catalog.api.change_sets import ChangeSetSerializer
 from catalog.models import Field
 from catalog.operations import fields
 from product_importer.common.actor import actor_of
-from product_importer.common.api import (
-    ErrorSerializer,
-    HasPermission,
-    JSONParser,
-)
-from product_importer.common.parsing import ROW_NUMBER
+from product_importer.common.api import ErrorSerializer, asked_object
+from product_importer.common.viewsets import JSONViewSet
 
 _OPTIONS: dict[str, Any] = {
     "type": "object",
@@ -75,13 +71,10 @@ _REFUSED = {409: ErrorSerializer}
     list=extend_schema(summary="The catalogue's own fields, in their order"),
     retrieve=extend_schema(summary="One field"),
 )
-class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
+class FieldViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Field]):
     queryset = Field.objects.all()
     serializer_class = FieldSerializer
     pagination_class = None
-    parser_classes = [JSONParser]
-    lookup_value_regex = ROW_NUMBER
-    permission_classes = [HasPermission]
     permissions_of = {
         "list": "catalog.view_product",
         "retrieve": "catalog.view_product",
@@ -94,7 +87,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
 
     @extend_schema(summary="Define a field", request=_NEW_BODY)
     def create(self, request: Request) -> Response:
-        field = fields.create_field(data=_object(request))
+        field = fields.create_field(data=asked_object(request))
         return Response(FieldSerializer(field).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -115,7 +108,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
     def partial_update(self, request: Request, pk: str) -> Response:
         field = self.get_object()
         try:
-            field = fields.update_field(field_id=field.pk, data=_object(request))
+            field = fields.update_field(field_id=field.pk, data=asked_object(request))
         except Field.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(FieldSerializer(field).data)
@@ -133,9 +126,3 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
         if change_set is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
-
-
-def _object(request: Request) -> dict[str, Any]:
-    if not isinstance(request.data, dict):
-        raise serializers.ValidationError("Send a JSON object.")
-    return {str(name): request.data[name] for name in request.data}

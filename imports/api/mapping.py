@@ -119,8 +119,8 @@ JSON_ONLY: Any = {"parser_classes": [JSONParser], "pagination_class": None, "fil
 
 
 class MappingActions:
-    """The part of the imports' API that is about their columns."""
-
+    # The part of the imports' API that is about their columns. (The schema would describe each of
+    # its calls by a docstring.)
     get_object: Callable[[], ImportJob]
 
     @extend_schema(

@@ -67,6 +67,13 @@ def invalid(errors: Mapping[str, tuple[str, str]]) -> exceptions.ValidationError
     )
 
 
+def asked_object(request: Request) -> dict[str, Any]:
+    """The JSON object of a request's body. 400 for anything else."""
+    if not isinstance(request.data, dict):
+        raise exceptions.ValidationError("Send a JSON object.")
+    return {str(name): request.data[name] for name in request.data}
+
+
 class FaultSerializer(serializers.Serializer[Any]):
     message = serializers.CharField(help_text="A sentence that says what to do.")
     code = serializers.CharField(help_text="for programs: required, invalid, unique ...")
