@@ -21,6 +21,7 @@ from catalog.sql import export as sql
 from catalog.values import FIELDS
 from catalog.workbook import ROWS_AT_MOST, Workbook
 from product_importer.common.downloads import download
+from product_importer.common.errors import NotPossible
 
 FIRST_ROWS, MOST_ROWS = 500, 5000  # of a page; a product may have 100,000 characters
 PIECE_CHARACTERS = 1_000_000  # that a page has, about
@@ -146,7 +147,7 @@ def _pages(
 # --- What is asked for ----------------------------------------------------------------
 
 
-class DoesNotFit(Exception):
+class DoesNotFit(NotPossible):
     """A workbook cannot hold it; the message says what to do."""
 
 

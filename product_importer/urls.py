@@ -10,8 +10,9 @@ from rest_framework.routers import DefaultRouter
 
 from catalog.api.change_sets import ChangeSetViewSet
 from catalog.api.export_formats import ExportFormatViewSet
+from catalog.api.exports import CSVRenderer, XLSXRenderer
 from catalog.api.fields import FieldViewSet
-from catalog.api.products import CSVRenderer, ProductViewSet, XLSXRenderer
+from catalog.api.products import ProductViewSet
 from imports.api.feeds import FeedViewSet
 from imports.api.jobs import ImportViewSet
 from imports.api.notices import ChatViewSet, NoticeViewSet

@@ -20,13 +20,11 @@ from product_importer.common.api import (
     ErrorSerializer,
     HasPermission,
     JSONBoolean,
-    JSONParser,
     JSONText,
     NewestFirst,
-    Refusal,
-    invalid,
 )
 from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
+from product_importer.common.viewsets import ChangedByOperations, JSONViewSet
 from webhooks.models import (
     DESCRIPTION_MAX_LENGTH,
     SUBSCRIBABLE,
@@ -164,13 +162,13 @@ class DeliveryFilter(django_filters.FilterSet):
 @extend_schema_view(
     list=extend_schema(summary="The endpoints, newest first"),
     retrieve=extend_schema(summary="One endpoint"),
+    update=extend_schema(summary="Change an endpoint"),
+    partial_update=extend_schema(summary="Change some fields of an endpoint"),
+    destroy=extend_schema(summary="Delete an endpoint: nothing more is sent to it"),
 )
-class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
+class EndpointViewSet(ChangedByOperations, JSONViewSet, viewsets.ReadOnlyModelViewSet[Endpoint]):
     queryset = Endpoint.objects.all()
     serializer_class = EndpointSerializer
-    pagination_class = NewestFirst
-    parser_classes = [JSONParser]
-    permission_classes = [HasPermission]
     permissions_of = {
         "list": "webhooks.view_endpoint",
         "retrieve": "webhooks.view_endpoint",
@@ -184,7 +182,6 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         "recover": "webhooks.change_endpoint",
     }
     heavy_actions = ("test", "recover")
-    lookup_value_regex = ROW_NUMBER
 
     def get_queryset(self) -> QuerySet[Endpoint]:
         return Endpoint.objects.all()
@@ -194,32 +191,18 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         responses={201: EndpointSerializer},
     )
     def create(self, request: Request) -> Response:
-        values = self._values(request, partial=False)
-        try:
-            endpoint, secret = endpoints.create_endpoint(actor=actor_of(request), **values)
-        except endpoints.Invalid as error:
-            raise invalid(error.errors) from error
+        given = EndpointSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        endpoint, secret = endpoints.create_endpoint(
+            actor=actor_of(request), **given.validated_data
+        )
         return Response(_whole(endpoint, secret), status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change an endpoint")
-    def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
-        endpoint = self.get_object()
-        try:
-            endpoint = endpoints.update_endpoint(
-                endpoint_id=endpoint.pk, **self._values(request, partial=partial)
-            )
-        except endpoints.Invalid as error:
-            raise invalid(error.errors) from error
-        return Response(EndpointSerializer(endpoint).data)
+    def change_row(self, pk: int, values: dict[str, Any]) -> Endpoint:
+        return endpoints.update_endpoint(endpoint_id=pk, **values)
 
-    @extend_schema(summary="Change some fields of an endpoint")
-    def partial_update(self, request: Request, pk: str) -> Response:
-        return self.update(request, pk, partial=True)
-
-    @extend_schema(summary="Delete an endpoint: nothing more is sent to it")
-    def destroy(self, request: Request, pk: str) -> Response:
-        endpoints.delete_endpoint(endpoint_id=self.get_object().pk)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def delete_row(self, pk: int) -> None:
+        endpoints.delete_endpoint(endpoint_id=pk)
 
     @extend_schema(
         summary="Send a test event: one try", request=None, responses={202: DeliverySerializer}
@@ -249,12 +232,7 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
         endpoint = self.get_object()
         wanted = RecoverSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        try:
-            queued = endpoints.recover(
-                endpoint_id=endpoint.pk, since=wanted.validated_data["since"]
-            )
-        except endpoints.Refused as error:
-            raise Refusal(str(error)) from error
+        queued = endpoints.recover(endpoint_id=endpoint.pk, since=wanted.validated_data["since"])
         return Response({"queued": queued}, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -278,11 +256,6 @@ class EndpointViewSet(viewsets.ReadOnlyModelViewSet[Endpoint]):
     def filter_queryset(self, queryset: Any) -> Any:
         return queryset  # the filters are those of the deliveries
 
-    def _values(self, request: Request, *, partial: bool) -> dict[str, Any]:
-        given = EndpointSerializer(data=request.data, partial=partial)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
-
 
 @extend_schema_view(retrieve=extend_schema(summary="One delivery, with its attempts"))
 class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Delivery]):
@@ -303,10 +276,7 @@ class DeliveryViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Deliver
     )
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:
-        try:
-            delivery = endpoints.resend(delivery_id=self.get_object().pk)
-        except endpoints.Refused as error:
-            raise Refusal(str(error)) from error
+        delivery = endpoints.resend(delivery_id=self.get_object().pk)
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
 

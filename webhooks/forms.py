@@ -6,7 +6,6 @@ from django import forms
 
 from product_importer.common.address_guard import MAX_LENGTH
 from webhooks.models import DESCRIPTION_MAX_LENGTH, SUBSCRIBABLE
-from webhooks.operations.endpoints import Invalid
 
 MEANINGS = {
     "product.created": "one product was created in a form or by API",
@@ -37,11 +36,6 @@ class EndpointForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one event."},
     )
-
-    def add_refusals(self, error: Invalid) -> None:
-        """Show beside each field why the operation refused it."""
-        for name, (code, text) in error.errors.items():
-            self.add_error(name, forms.ValidationError(text, code))
 
     def choices_with_meanings(self) -> list[dict[str, Any]]:
         chosen = self["events"].value() or []

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from product_importer.common.actor import actor_of
+from product_importer.common.forms import add_refusals
 from product_importer.common.parsing import page_number, whole_number
 from webhooks.forms import EndpointForm
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, Event
@@ -57,7 +58,7 @@ def endpoint_new(request: HttpRequest) -> HttpResponse:
                 actor=actor_of(request), **form.cleaned_data
             )
         except endpoints.Invalid as error:
-            form.add_refusals(error)
+            add_refusals(form, error)
         else:
             return _show_secret(request, endpoint, secret, is_new=True)
     return _show_form(request, form, {"title": "New endpoint"})
@@ -79,7 +80,7 @@ def endpoint_edit(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             endpoints.update_endpoint(endpoint_id=pk, **form.cleaned_data)
         except endpoints.Invalid as error:
-            form.add_refusals(error)
+            add_refusals(form, error)
         else:
             messages.success(request, "Saved. Attempts from now on go by it.")
             return redirect("endpoint-detail", pk)

@@ -17,7 +17,6 @@ from product_importer.common.api import (
     ErrorSerializer,
     HasPermission,
     NewestFirst,
-    Refusal,
 )
 from product_importer.common.parsing import ROW_NUMBER
 
@@ -102,10 +101,7 @@ class ChangeSetViewSet(viewsets.ReadOnlyModelViewSet[ChangeSet]):
     def undo(self, request: Request, pk: str) -> Response:
         change_set = self.get_object()
         check_may_undo(undo.may_undo(change_set, request.user))
-        try:
-            started = undo.start_undo(change_set_id=change_set.pk, actor=actor_of(request))
-        except undo.NotUndoable as error:
-            raise Refusal(str(error)) from error
+        started = undo.start_undo(change_set_id=change_set.pk, actor=actor_of(request))
         return Response(ChangeSetSerializer(started).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(

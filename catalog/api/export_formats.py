@@ -12,10 +12,9 @@ from catalog import export_columns
 from catalog.export_columns import DELIMITERS, columns_as_json
 from catalog.models import ExportFormat
 from catalog.operations import export_formats
-from catalog.operations.products import Invalid
 from catalog.queries.export_formats import ready_made_exports
-from product_importer.common.api import HasPermission, JSONParser, NewestFirst, invalid
-from product_importer.common.parsing import ROW_NUMBER
+from product_importer.common.api import asked_object
+from product_importer.common.viewsets import JSONViewSet
 
 _TEXT = {"type": "string", "maxLength": export_columns.TEXT_MAX_LENGTH}
 _COLUMNS: dict[str, Any] = {
@@ -99,13 +98,9 @@ def _body(*required: str) -> dict[str, Any]:
     list=extend_schema(summary="The export formats that were made, newest first"),
     retrieve=extend_schema(summary="One export format"),
 )
-class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
+class ExportFormatViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[ExportFormat]):
     queryset = ExportFormat.objects.all()
     serializer_class = ExportFormatSerializer
-    pagination_class = NewestFirst
-    parser_classes = [JSONParser]
-    lookup_value_regex = ROW_NUMBER
-    permission_classes = [HasPermission]
     permissions_of = {
         "list": "catalog.export_product",
         "retrieve": "catalog.export_product",
@@ -121,10 +116,7 @@ class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
         responses={201: ExportFormatSerializer},
     )
     def create(self, request: Request) -> Response:
-        try:
-            made = export_formats.create_export_format(data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
+        made = export_formats.create_export_format(data=asked_object(request))
         return Response(ExportFormatSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -135,9 +127,9 @@ class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
     def partial_update(self, request: Request, pk: str) -> Response:
         found = self.get_object()
         try:
-            made = export_formats.update_export_format(format_id=found.pk, data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
+            made = export_formats.update_export_format(
+                format_id=found.pk, data=asked_object(request)
+            )
         except ExportFormat.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ExportFormatSerializer(made).data)
@@ -154,9 +146,3 @@ class ExportFormatViewSet(viewsets.ReadOnlyModelViewSet[ExportFormat]):
     @action(detail=False, pagination_class=None, url_path="ready-made")
     def ready_made(self, request: Request) -> Response:
         return Response(ReadyMadeExportSerializer(ready_made_exports(), many=True).data)
-
-
-def _object(request: Request) -> dict[str, Any]:
-    if not isinstance(request.data, dict):
-        raise serializers.ValidationError("Send a JSON object.")
-    return {str(name): request.data[name] for name in request.data}

@@ -12,16 +12,9 @@ from catalog import field_values
 from catalog.api.change_sets import ChangeSetSerializer
 from catalog.models import Field
 from catalog.operations import fields
-from catalog.operations.products import Invalid
 from product_importer.common.actor import actor_of
-from product_importer.common.api import (
-    ErrorSerializer,
-    HasPermission,
-    JSONParser,
-    Refusal,
-    invalid,
-)
-from product_importer.common.parsing import ROW_NUMBER
+from product_importer.common.api import ErrorSerializer, asked_object
+from product_importer.common.viewsets import JSONViewSet
 
 _OPTIONS: dict[str, Any] = {
     "type": "object",
@@ -78,13 +71,10 @@ _REFUSED = {409: ErrorSerializer}
     list=extend_schema(summary="The catalogue's own fields, in their order"),
     retrieve=extend_schema(summary="One field"),
 )
-class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
+class FieldViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Field]):
     queryset = Field.objects.all()
     serializer_class = FieldSerializer
     pagination_class = None
-    parser_classes = [JSONParser]
-    lookup_value_regex = ROW_NUMBER
-    permission_classes = [HasPermission]
     permissions_of = {
         "list": "catalog.view_product",
         "retrieve": "catalog.view_product",
@@ -97,12 +87,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
 
     @extend_schema(summary="Define a field", request=_NEW_BODY)
     def create(self, request: Request) -> Response:
-        try:
-            field = fields.create_field(data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
+        field = fields.create_field(data=asked_object(request))
         return Response(FieldSerializer(field).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -112,12 +97,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
     )
     @action(detail=False, methods=["post"], url_path="ready-made")
     def ready_made(self, request: Request) -> Response:
-        try:
-            made = fields.create_ready_made()
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
+        made = fields.create_ready_made()
         return Response(FieldSerializer(made, many=True).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -128,11 +108,7 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
     def partial_update(self, request: Request, pk: str) -> Response:
         field = self.get_object()
         try:
-            field = fields.update_field(field_id=field.pk, data=_object(request))
-        except Invalid as error:
-            raise invalid(error.errors) from error
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
+            field = fields.update_field(field_id=field.pk, data=asked_object(request))
         except Field.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(FieldSerializer(field).data)
@@ -145,16 +121,8 @@ class FieldViewSet(viewsets.ReadOnlyModelViewSet[Field]):
         field = self.get_object()
         try:
             change_set = fields.delete_field(field_id=field.pk, actor=actor_of(request))
-        except fields.FieldInUse as error:
-            raise Refusal(str(error)) from error
         except Field.DoesNotExist:
             raise exceptions.NotFound from None
         if change_set is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
-
-
-def _object(request: Request) -> dict[str, Any]:
-    if not isinstance(request.data, dict):
-        raise serializers.ValidationError("Send a JSON object.")
-    return {str(name): request.data[name] for name in request.data}

@@ -1,15 +1,11 @@
-"""The API of the products."""
+"""The API of the products: the list, one of them, and what happened to it."""
 
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
 from django.utils.functional import cached_property
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
-    OpenApiExample,
     OpenApiParameter,
-    OpenApiResponse,
     extend_schema,
     extend_schema_field,
     extend_schema_view,
@@ -17,85 +13,36 @@ from drf_spectacular.utils import (
 )
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.pagination import BasePagination
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
-from catalog.api.change_sets import ChangeSetSerializer
-from catalog.api.openapi import OWN_FIELDS
-from catalog.export import (
-    XLSX,
-    DoesNotFit,
-    asked_layout,
-    export_response,
-    workbook_response,
+from catalog.api.bulk import BulkActions
+from catalog.api.exports import EXPORT_PARAMETERS, EXPORTS, ExportActions
+from catalog.api.product_openapi import (
+    ETAG,
+    IF_MATCH,
+    OWN_VALUES,
+    PRODUCT_FILTERS,
+    VERSION,
+    VERSION_DIGITS,
+    body_of,
 )
-from catalog.field_values import CHOICE_MAX_LENGTH, CHOICES_AT_MOST, SEPARATOR
-from catalog.models import ChangeSet, Product
-from catalog.operations import bulk, products
+from catalog.api.product_pages import ProductPagination
+from catalog.field_values import SEPARATOR
+from catalog.models import Product
+from catalog.operations import products
 from catalog.queries import products as queries
 from catalog.queries.fields import definitions, shown_values, with_keys
-from catalog.queries.filters import (
-    FILTERS,
-    BadFilter,
-    filtered_products,
-    is_true,
-)
-from catalog.queries.own_filters import FILTER_MAX_LENGTH
-from catalog.queries.pagination import ORDERINGS, check_ordering, get_page
-from catalog.values import (
-    DESCRIPTION_MAX_LENGTH,
-    NAME_MAX_LENGTH,
-    PRICE_DECIMAL_PLACES,
-    PRICE_MAX_DIGITS,
-    SKU_MAX_LENGTH,
-)
+from catalog.queries.filters import filtered_products
+from catalog.queries.pagination import ORDERINGS
+from catalog.values import PRICE_DECIMAL_PLACES, PRICE_MAX_DIGITS
 from product_importer.common.actor import actor_of
-from product_importer.common.api import (
-    MAX_PAGE_SIZE,
-    Busy,
-    ErrorSerializer,
-    HasPermission,
-    JSONBoolean,
-    JSONParser,
-    Refusal,
-    StreamRenderer,
-    WholeNumber,
-    asked_page_size,
-    invalid,
-    page_parameters,
-    page_schema,
-)
-from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
-from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH, whole_number
+from product_importer.common.api import ErrorSerializer, HasPermission, asked_object
+from product_importer.common.errors import Invalid
+from product_importer.common.parsing import ROW_NUMBER, whole_number
 
-PAGE_SIZE = 50
-VERSION_DIGITS = 9
 PAGING = ("ordering", "page_size", "cursor", "format")
-EXPORTS = ("export", "export_xlsx")
-EXPORT_PARAMETERS = ("spreadsheet", "columns", "export_format", "currency", "format")
-
-
-OWN_VALUES: dict[str, Any] = {  # catalog.api.openapi puts the fields that there are in its place
-    "type": "object",
-    OWN_FIELDS: True,
-    "additionalProperties": {
-        "oneOf": [
-            {"type": "string", "maxLength": DESCRIPTION_MAX_LENGTH},
-            {"type": "number"},
-            {"type": "boolean"},
-            {
-                "type": "array",
-                "items": {"type": "string", "maxLength": CHOICE_MAX_LENGTH},
-                "maxItems": CHOICES_AT_MOST,
-            },
-        ],
-        "nullable": True,
-    },
-    "example": {"brand": "Acme", "stock": 12},
-}
 
 
 class ProductSerializer(serializers.ModelSerializer[Product]):
@@ -145,58 +92,6 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         return data
 
 
-def _text_or_number(**rules: Any) -> dict[str, Any]:
-    return {"oneOf": [{"type": "string", **rules}, {"type": "number"}]}
-
-
-# What catalog.operations.products.clean_values takes, as OpenAPI has it.
-PRODUCT_VALUES: dict[str, Any] = {
-    "sku": _text_or_number(minLength=1, maxLength=SKU_MAX_LENGTH)
-    | {"description": "Unique without regard to case; trimmed."},
-    "name": _text_or_number(minLength=1, maxLength=NAME_MAX_LENGTH) | {"description": "Trimmed."},
-    "description": _text_or_number(maxLength=DESCRIPTION_MAX_LENGTH) | {"nullable": True},
-    "price": {
-        "oneOf": [
-            {
-                "type": "string",
-                "pattern": r"^\s*(0*[0-9]{1,10}(\.[0-9]{1,2})?)?\s*$",
-                "maxLength": TEXT_MAX_LENGTH,
-            },
-            {"type": "number", "minimum": 0, "exclusiveMaximum": True, "maximum": 10**10},
-        ],
-        "nullable": True,
-        "example": "1299.00",
-        "description": "Plain digits with at most two decimals; null or blank: no price.",
-    },
-    "active": {
-        "oneOf": [
-            {"type": "boolean"},
-            {"type": "string", "maxLength": TEXT_MAX_LENGTH},
-            {"type": "integer", "enum": [0, 1]},
-        ],
-        "nullable": True,
-        "example": True,
-        "description": "true or false (the words of a file do as well); null keeps it.",
-    },
-    "fields": OWN_VALUES
-    | {"description": "Values of the catalogue's own fields by key; null takes one away."},
-}
-VERSION = {
-    "oneOf": [
-        {"type": "integer", "minimum": 0, "maximum": 999_999_999},
-        {"type": "string", "maxLength": VERSION_DIGITS},
-    ],
-    "nullable": True,
-    "description": "The version that you have seen: 409 if the product has moved on.",
-}
-
-
-def _values(*, required: bool, **more: Any) -> dict[str, Any]:
-    """The body of a request that creates or changes a product."""
-    body = {"type": "object", "properties": {**PRODUCT_VALUES, **more}}
-    return {"application/json": body | ({"required": ["sku", "name"]} if required else {})}
-
-
 class HistorySerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     action = serializers.CharField()
@@ -214,145 +109,6 @@ class HistorySerializer(serializers.Serializer[Any]):
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
 
 
-@extend_schema_field(
-    {
-        "type": "object",
-        "properties": {
-            name: {
-                "oneOf": [
-                    {"type": "string", "maxLength": FILTER_MAX_LENGTH},
-                    {"type": "boolean"},
-                    {"type": "integer"},
-                ],
-                "nullable": True,
-            }
-            for name in FILTERS
-        },
-        "additionalProperties": False,
-        "description": "As the list takes them; without any, all products are meant.",
-    }
-)
-class FiltersField(serializers.DictField):
-    """Filters of products: ``catalog.queries.filters`` has the rules."""
-
-
-class BulkSerializer(serializers.Serializer[Any]):
-    confirm = JSONBoolean(default=False, help_text="Nothing happens without true.")
-    filters = FiltersField(default=dict)
-    ids = serializers.ListField(
-        child=WholeNumber(min_value=1, max_value=2**63 - 1),
-        required=False,
-        max_length=bulk.MAX_IDS,
-        help_text="These products, instead of filters.",
-    )
-
-    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            # “filter” for “filters” would mean the whole catalogue.
-            raise serializers.ValidationError(
-                {unknown[0]: f"There is no such field. There are: {', '.join(self.fields)}."}
-            )
-        if values["confirm"] is not True:
-            raise serializers.ValidationError(
-                {"confirm": "Send “confirm”: true to do this. Nothing was changed."}
-            )
-        return values
-
-
-@extend_schema_field(
-    OWN_VALUES
-    | {
-        "minProperties": 1,
-        "maxProperties": 1,
-        "description": "One of the catalogue's own fields and its value; null clears it.",
-    }
-)
-class OneFieldField(serializers.DictField):
-    """One own field by key: ``catalog.operations.bulk.field_change`` has the rules."""
-
-
-class BulkUpdateSerializer(BulkSerializer):
-    """Either ``active`` or one of ``fields``; no two changes are made at once."""
-
-    active = JSONBoolean(required=False)
-    fields = OneFieldField(required=False)  # type: ignore[assignment]
-
-    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        values = super().validate(values)
-        given = values.pop("fields", None)
-        if (given is None) == ("active" not in values):
-            raise serializers.ValidationError(
-                {"active": "Send either “active” or “fields”, to say what changes."}
-            )
-        if given is not None:
-            if len(given) != 1:
-                raise serializers.ValidationError(
-                    {"fields": "Send one field and its value; another one is another act."}
-                )
-            ((key, value),) = given.items()
-            try:
-                values["own_field"] = bulk.field_change(key=key, value=value)
-            except ValueError as error:
-                raise serializers.ValidationError({f"fields.{key[:40]}": str(error)}) from None
-        return values
-
-
-class ProductPagination(BasePagination):
-    """Pages of ``catalog.queries.pagination``: any order, none slower than another."""
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        asked = request.query_params
-        self.request = request
-        try:
-            self.page = get_page(
-                queryset,
-                ordering=check_ordering(asked.get("ordering", "")),
-                size=asked_page_size(request, usual=PAGE_SIZE, limit=MAX_PAGE_SIZE),
-                cursor=asked.get("cursor", ""),
-            )
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        total = self.page.total
-        self.count = queries.count_products(queryset) if total is None else total
-        return self.page.rows
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response(
-            {
-                "count": self.count,
-                "next": self._link(self.page.next),
-                "previous": self._link(self.page.previous),
-                "results": data,
-            }
-        )
-
-    def _link(self, cursor: str) -> str | None:
-        here = self.request.build_absolute_uri()
-        return replace_query_param(here, "cursor", cursor) if cursor else None
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return page_parameters(usual=PAGE_SIZE, limit=MAX_PAGE_SIZE)
-
-    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
-        return page_schema(schema)
-
-
-def bad_filter(error: BadFilter) -> serializers.ValidationError:
-    """The API's 400 for filters and orders that there are not."""
-    return invalid({name: ("invalid", text) for name, text in error.errors.items()})
-
-
-class CSVRenderer(StreamRenderer):
-    media_type = "text/csv"
-    format = "csv"
-
-
-class XLSXRenderer(StreamRenderer):
-    media_type = XLSX
-    format = "xlsx"
-
-
 class RawFormRenderer(BrowsableAPIRenderer):
     """The browsable API with its raw form alone: no form field lists the catalogue."""
 
@@ -363,63 +119,11 @@ class RawFormRenderer(BrowsableAPIRenderer):
         return None
 
 
-_TEXT = {"type": "string", "maxLength": FILTER_MAX_LENGTH}
-_DAY: dict[str, Any] = {  # an empty filter filters nothing, as a form sends it
-    "anyOf": [
-        {"type": "string", "format": "date", "maxLength": 10},
-        {"type": "string", "maxLength": 0},
-    ]
-}
-_FILTERS = [
-    OpenApiParameter("q", _TEXT, description="SKU, name or description contains this, in any case"),
-    OpenApiParameter("sku", _TEXT, description="contains this, in any case"),
-    OpenApiParameter("name", _TEXT, description="contains this, in any case"),
-    OpenApiParameter("description", _TEXT, description="contains this, in any case"),
-    OpenApiParameter("active", bool),
-    OpenApiParameter("price", {"type": "string", "enum": ["none"]}, description="without a price"),
-    OpenApiParameter("price_min", _TEXT, description="costs this or more"),
-    OpenApiParameter("price_max", _TEXT, description="costs this or less"),
-    OpenApiParameter("changed_from", _DAY, description="changed last on this day or later"),
-    OpenApiParameter("changed_to", _DAY, description="changed last on this day or earlier"),
-    OpenApiParameter(
-        "change_set", int, description="created or updated by the change set of this number"
-    ),
-    OpenApiParameter(
-        "supplier", int, description="brought in by the supplier of this number: it created them"
-    ),
-]
-_LAYOUT = [
-    OpenApiParameter(
-        "columns", _TEXT, description="the columns in their order, with commas: sku,price,brand"
-    ),
-    OpenApiParameter(
-        "export_format",
-        _TEXT,
-        description="an export format by its name or number, in place of columns",
-    ),
-    OpenApiParameter(
-        "currency",
-        {"type": "string", "maxLength": 3},
-        description="in three letters, where the format asks for one",
-    ),
-]
-_IF_MATCH = OpenApiParameter(
-    "If-Match",
-    {"type": "string", "maxLength": TEXT_MAX_LENGTH},
-    OpenApiParameter.HEADER,
-    description="the version that you have seen",
-)
-_JSON: dict[str, Any] = {"pagination_class": None, "parser_classes": [JSONParser]}
-_ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="the version, quoted"
-)
-
-
 @extend_schema_view(
     list=extend_schema(
         summary="The products",
         parameters=[
-            *_FILTERS,
+            *PRODUCT_FILTERS,
             OpenApiParameter(
                 "ordering",
                 str,
@@ -428,29 +132,29 @@ _ETAG = OpenApiParameter(
             ),
         ],
     ),
-    retrieve=extend_schema(summary="One product", parameters=[_ETAG]),
+    retrieve=extend_schema(summary="One product", parameters=[ETAG]),
     create=extend_schema(
-        summary="Create a product", parameters=[_ETAG], request=_values(required=True)
+        summary="Create a product", parameters=[ETAG], request=body_of(required=True)
     ),
     update=extend_schema(
         summary="Replace a product's values",
-        parameters=[_IF_MATCH, _ETAG],
-        request=_values(required=True, version=VERSION),
+        parameters=[IF_MATCH, ETAG],
+        request=body_of(required=True, version=VERSION),
         responses={200: ProductSerializer, 409: ErrorSerializer},
     ),
     partial_update=extend_schema(
         summary="Change a product",
-        parameters=[_IF_MATCH, _ETAG],
-        request=_values(required=False, version=VERSION),
+        parameters=[IF_MATCH, ETAG],
+        request=body_of(required=False, version=VERSION),
         responses={200: ProductSerializer, 409: ErrorSerializer},
     ),
     destroy=extend_schema(
         summary="Delete a product",
-        parameters=[_IF_MATCH],
+        parameters=[IF_MATCH],
         responses={204: None, 409: ErrorSerializer},
     ),
 )
-class ProductViewSet(viewsets.ModelViewSet[Product]):
+class ProductViewSet(BulkActions, ExportActions, viewsets.ModelViewSet[Product]):
     queryset = Product.objects.all()
     serializer_class = ProductSerializer
     pagination_class = ProductPagination
@@ -477,11 +181,8 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         if self.action not in ("list", *EXPORTS):
             return Product.objects.all()
         also = PAGING if self.action == "list" else EXPORT_PARAMETERS
-        try:
-            products = filtered_products(self.request.query_params, also=also)
-            return with_keys(products) if self.action == "list" else products
-        except BadFilter as error:
-            raise bad_filter(error) from error
+        products = filtered_products(self.request.query_params, also=also)
+        return with_keys(products) if self.action == "list" else products
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -491,14 +192,11 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         return answer
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        try:
-            product = products.create_product(actor=actor_of(request), data=_object(request))
-        except products.Invalid as error:
-            raise invalid(error.errors) from error
+        product = products.create_product(actor=actor_of(request), data=asked_object(request))
         return Response(ProductSerializer(product).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        data = _object(request)
+        data = asked_object(request)
         version = _version(request, data)
         if not kwargs.get("partial"):
             missing = {
@@ -507,7 +205,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
                 if name not in data
             }
             if missing:
-                raise invalid(missing)
+                raise Invalid(missing)
             data = {"description": "", "price": None, "active": True, **data}
             if isinstance(data.get("fields", {}), dict):
                 data["fields"] = {**dict.fromkeys(definitions()), **data.get("fields", {})}
@@ -516,10 +214,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             product = products.update_product(
                 product_id=product.pk, actor=actor_of(request), data=data, version=version
             )
-        except products.Invalid as error:
-            raise invalid(error.errors) from error
-        except products.Conflict as error:
-            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(ProductSerializer(product).data)
@@ -530,8 +224,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
             products.delete_product(
                 product_id=product.pk, actor=actor_of(request), version=_version(request, {})
             )
-        except products.Conflict as error:
-            raise Refusal(str(error)) from error
         except Product.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -556,110 +248,6 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
         data = HistorySerializer(history.entries, many=True).data
         found = {"count": len(data), "next": None, "previous": None, "results": data}
         return Response({**found, "complete": history.complete})
-
-    @extend_schema(
-        summary="Delete all products that match, in a worker",
-        request={"application/json": BulkSerializer},
-        examples=[
-            OpenApiExample(
-                "some", {"confirm": True, "filters": {"sku": "LAMP-"}}, request_only=True
-            )
-        ],
-        responses={202: ChangeSetSerializer},
-    )
-    @action(detail=False, methods=["post"], url_path="bulk-delete", **_JSON)
-    def bulk_delete(self, request: Request) -> Response:
-        return self._bulk(request, BulkSerializer, ChangeSet.Kind.BULK_DELETE)
-
-    @extend_schema(
-        summary="Activate, deactivate or set a field of all products that match, in a worker",
-        request={"application/json": BulkUpdateSerializer},
-        examples=[
-            OpenApiExample(
-                "some",
-                {"confirm": True, "active": False, "filters": {"sku": "LAMP-"}},
-                request_only=True,
-            ),
-            OpenApiExample(
-                "a field",
-                {"confirm": True, "fields": {"brand": "Acme"}, "filters": {"sku": "LAMP-"}},
-                request_only=True,
-            ),
-        ],
-        responses={202: ChangeSetSerializer},
-    )
-    @action(detail=False, methods=["post"], url_path="bulk-update", **_JSON)
-    def bulk_update(self, request: Request) -> Response:
-        return self._bulk(request, BulkUpdateSerializer, ChangeSet.Kind.BULK_EDIT)
-
-    def _bulk(
-        self, request: Request, serializer: type[BulkSerializer], kind: ChangeSet.Kind
-    ) -> Response:
-        asked = serializer(data=_object(request))
-        asked.is_valid(raise_exception=True)
-        try:
-            change_set = bulk.start_bulk_act(
-                kind=kind,
-                actor=actor_of(request),
-                filters=asked.validated_data["filters"],
-                ids=asked.validated_data.get("ids"),
-                active=asked.validated_data.get("active"),
-                own_field=asked.validated_data.get("own_field"),
-            )
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        return Response(ChangeSetSerializer(change_set).data, status=status.HTTP_202_ACCEPTED)
-
-    @extend_schema(
-        summary="The products as a CSV, as an import takes it or in an export format",
-        parameters=[
-            *_FILTERS,
-            OpenApiParameter(
-                "spreadsheet", bool, description="guard cells that a spreadsheet would run"
-            ),
-            *_LAYOUT,
-        ],
-        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY)},
-    )
-    def export(self, request: Request) -> StreamingHttpResponse:
-        try:
-            safe = is_true("spreadsheet", request.query_params.get("spreadsheet", ""))
-            layout = asked_layout(request.query_params)
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        try:
-            return export_response(
-                self.get_queryset(),
-                spreadsheet=bool(safe),
-                user_id=request.user.pk,
-                layout=layout,
-            )
-        except TooManyDownloads as error:
-            raise Busy(str(error), seconds=RETRY_SECONDS) from error
-
-    @extend_schema(
-        summary="The products as a workbook, as an import takes it or in an export format",
-        parameters=[*_FILTERS, *_LAYOUT],
-        responses={(200, XLSX): OpenApiResponse(OpenApiTypes.BINARY), 409: ErrorSerializer},
-    )
-    def export_xlsx(self, request: Request) -> StreamingHttpResponse:
-        try:
-            layout = asked_layout(request.query_params)
-        except BadFilter as error:
-            raise bad_filter(error) from error
-        try:
-            return workbook_response(self.get_queryset(), user_id=request.user.pk, layout=layout)
-        except DoesNotFit as error:
-            raise Refusal(str(error)) from error
-        except TooManyDownloads as error:
-            raise Busy(str(error), seconds=RETRY_SECONDS) from error
-
-
-def _object(request: Request) -> dict[str, Any]:
-    data = request.data
-    if not isinstance(data, dict):
-        raise serializers.ValidationError("Send a JSON object.")
-    return {name: data[name] for name in data}
 
 
 def _version(request: Request, data: dict[str, Any]) -> int | None:

@@ -18,6 +18,7 @@ from catalog.operations.field_indexes import KEEP
 from catalog.operations.products import Invalid
 from catalog.sql import fields as sql_fields
 from product_importer.common.enqueue import send_after_commit
+from product_importer.common.errors import NotPossible
 
 Errors = dict[str, tuple[str, str]]
 
@@ -40,7 +41,7 @@ EDITABLE = (
 )
 
 
-class FieldInUse(Exception):
+class FieldInUse(NotPossible):
     """What was asked would lose values, or does not fit to what is there; the message says why."""
 
 

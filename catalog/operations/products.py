@@ -26,6 +26,8 @@ from catalog.sql.fields import unique_index
 from catalog.values import FIELDS
 from product_importer.common import counters
 from product_importer.common.enqueue import send_after_commit
+from product_importer.common.errors import Invalid as Invalid
+from product_importer.common.errors import NotPossible
 from product_importer.common.locks import AdvisoryLock
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 from webhooks.models import Event
@@ -37,15 +39,7 @@ logger = get_logger(__name__)
 TURN_TASKS: dict[str, str] = {}
 
 
-class Invalid(Exception):
-    """Values that a product cannot have: ``errors`` maps a field to its code and a sentence."""
-
-    def __init__(self, errors: dict[str, tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {text}" for name, (_, text) in errors.items()))
-        self.errors = errors
-
-
-class Conflict(Exception):
+class Conflict(NotPossible):
     """Somebody changed the product since it was read. ``product`` is what it is now."""
 
     def __init__(self, product: Product) -> None:

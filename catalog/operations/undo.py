@@ -20,11 +20,12 @@ from catalog.queries.fields import unique_keys
 from catalog.sql import undo as sql_undo
 from catalog.sql import upsert
 from product_importer.common.enqueue import send_after_commit
+from product_importer.common.errors import NotPossible
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
 
 
-class NotUndoable(Exception):
+class NotUndoable(NotPossible):
     """The change set cannot be undone; the message says why."""
 
 

@@ -16,15 +16,18 @@ from catalog.field_values import SEPARATOR
 from catalog.models import Change, ChangeSet, Product
 from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
 from catalog.values import clean_typed_price
+from product_importer.common.errors import Invalid
 from product_importer.common.parsing import whole_number
 
 
-class BadFilter(Exception):
-    """A filter, an order or a value that does not exist: ``errors`` maps its name to a sentence."""
+class BadFilter(Invalid):
+    """A filter, an order or a value that does not exist; made of a sentence for each by name."""
 
-    def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__(" ".join(errors.values()))
-        self.errors = errors
+    def __init__(self, sentences: dict[str, str]) -> None:
+        super().__init__({name: ("invalid", text) for name, text in sentences.items()})
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 def _contains(**options: Any) -> django_filters.CharFilter:
@@ -161,7 +164,7 @@ def filtered_products(
                 try:
                     text = {True: "true", False: "false", None: ""}[is_true(name, text)]
                 except BadFilter as error:
-                    errors |= error.errors
+                    errors |= error.sentences
             if not isinstance(value, str | bool | int | None):
                 errors[name] = f"The filter {name} has to be a text."
             if any("\ud800" <= character <= "\udfff" for character in text):
@@ -175,7 +178,7 @@ def filtered_products(
                 try:
                     conditions.append(_CONDITIONS[name](name, text.strip()))
                 except BadFilter as error:
-                    errors |= error.errors
+                    errors |= error.sentences
             wanted[name] = text
         elif strict and name not in also:
             errors[name] = (

@@ -40,7 +40,7 @@ def change_list(request: HttpRequest) -> HttpResponse:
     try:
         found = found.filter(*_conditions(wanted))
     except BadFilter as error:
-        errors, found = list(error.errors.values()), found.none()
+        errors, found = list(error.sentences.values()), found.none()
     before = _number(request, "before")
     if before:
         found = found.filter(pk__lt=before)

@@ -99,8 +99,7 @@ def _save(request: HttpRequest, found: ExportFormat | None) -> HttpResponse:
         else:
             saved = operations.update_export_format(format_id=found.pk, data=data)
     except Invalid as error:
-        errors = {field: text for field, (_, text) in error.errors.items()}
-        return _form(request, found, name, delimiter, typed, errors)
+        return _form(request, found, name, delimiter, typed, error.sentences)
     except ExportFormat.DoesNotExist:
         messages.error(request, "Somebody deleted this format meanwhile.")
         return redirect("export-format-list")

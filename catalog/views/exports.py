@@ -50,7 +50,7 @@ def product_export(request: HttpRequest, kind: str = "csv") -> HttpResponseBase:
         spreadsheet = bool(request.GET.get("spreadsheet"))
         return export_response(products, spreadsheet=spreadsheet, user_id=user_id, layout=layout)
     except BadFilter as error:
-        return _ask(request, [*error.errors.values()], status=400)
+        return _ask(request, [*error.sentences.values()], status=400)
     except DoesNotFit as error:
         return _ask(request, [str(error)], status=409)
     except TooManyDownloads as error:

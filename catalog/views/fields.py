@@ -79,8 +79,8 @@ def field_ready_made(request: HttpRequest) -> HttpResponse:
     try:
         made = fields.create_ready_made()
     except (Invalid, fields.FieldInUse) as error:
-        texts = [text for _, text in error.errors.values()] if isinstance(error, Invalid) else []
-        messages.error(request, " ".join(texts) or str(error))
+        told = error.sentence if isinstance(error, Invalid) else str(error)
+        messages.error(request, told)
         return redirect("field-list")
     names = ", ".join(field.label for field in made)
     messages.success(request, f"Made: {names}." if made else "All of them were there already.")
@@ -142,7 +142,7 @@ def _form(
 
 def _errors(error: Exception) -> dict[str, Any]:
     if isinstance(error, Invalid):
-        return {"errors": {name: text for name, (_, text) in error.errors.items()}}
+        return {"errors": error.sentences}
     return {"errors": {}, "refused": str(error)}
 
 

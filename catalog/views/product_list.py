@@ -59,7 +59,7 @@ def product_list(request: HttpRequest) -> HttpResponse:
             context["gone"] = _deleted_one(text)
         status = 200
     except BadFilter as error:
-        context |= {"products": [], "errors": error.errors.values()}
+        context |= {"products": [], "errors": error.sentences.values()}
         status = 400
     details = getattr(request, "htmx", None)
     partial = details and details.target == "results" and not details.history_restore_request

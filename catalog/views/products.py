@@ -165,7 +165,7 @@ def product_bring_back(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         product = operations.bring_back_product(product_id=pk, actor=actor_of(request))
     except operations.Invalid as error:
-        messages.error(request, f"It was not brought back. {' '.join(_sentences(error).values())}")
+        messages.error(request, f"It was not brought back. {error.sentence}")
     except Product.DoesNotExist:
         raise Http404 from None
     else:
@@ -192,7 +192,7 @@ def product_restore(request: HttpRequest, pk: int) -> HttpResponse:
             request, "Somebody changed the product since you looked. Nothing was restored: look."
         )
     except operations.Invalid as error:
-        messages.error(request, f"Nothing was restored. {' '.join(_sentences(error).values())}")
+        messages.error(request, f"Nothing was restored. {error.sentence}")
     except Product.DoesNotExist:
         raise Http404 from None
     else:
@@ -212,7 +212,7 @@ def product_new(request: HttpRequest) -> HttpResponse:
         try:
             product = operations.create_product(actor=actor_of(request), data=data, typed=True)
         except operations.Invalid as error:
-            context |= {"values": data, **_in_question(_sentences(error))}
+            context |= {"values": data, **_in_question(error.sentences)}
             status = 400
         else:
             tell_done(request, f"{product.sku} was created.", product.changed_in)
@@ -300,7 +300,7 @@ def _save(
     except operations.Invalid as error:
         again = {**_form(product), "version": seen}
         again["values"] |= data
-        return None, {**again, **_in_question(_sentences(error)), "status": 422}
+        return None, {**again, **_in_question(error.sentences), "status": 422}
     except operations.Conflict as conflict:
         merged = queries.merge_edit(conflict.product, typed=data, seen_version=seen or 0)
         form = _form(conflict.product)
@@ -352,7 +352,3 @@ def _typed(request: HttpRequest) -> dict[str, Any]:
 
 def _version(request: HttpRequest) -> int | None:
     return whole_number(request.POST.get("version", ""), digits=9)
-
-
-def _sentences(error: operations.Invalid) -> dict[str, str]:
-    return {name: text for name, (_, text) in error.errors.items()}

@@ -14,7 +14,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from imports.api.suppliers import Explained
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun
 from imports.operations import feeds as operations
 from imports.operations.feed_tests import test_feed
@@ -24,6 +23,7 @@ from product_importer.common.actor import actor_of
 from product_importer.common.address_guard import MAX_LENGTH as URL_MAX_LENGTH
 from product_importer.common.api import JSONBoolean, JSONText, WholeNumber
 from product_importer.common.parsing import whole_number
+from product_importer.common.viewsets import JSONViewSet
 
 OUTCOMES = ("running", "applied", "unchanged", "waiting", "failed", "stopped")
 
@@ -191,7 +191,7 @@ class TestSerializer(serializers.Serializer[Any]):
     ),
     retrieve=extend_schema(summary="One feed"),
 )
-class FeedViewSet(Explained, viewsets.ReadOnlyModelViewSet[Feed]):
+class FeedViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Feed]):
     queryset = Feed.objects.all()
     serializer_class = FeedSerializer
     permissions_of = {

@@ -23,8 +23,6 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from catalog.api.change_sets import ChangeSetSerializer, check_may_undo
-from catalog.api.products import bad_filter
-from catalog.queries.filters import BadFilter
 from imports.api.job import JobSerializer
 from imports.api.mapping import MappingActions
 from imports.mapping.rules import RulesError, parse_rules
@@ -40,7 +38,6 @@ from imports.queries.review import (
     PAGE_SIZE,
     PERCENT_MAX_LENGTH,
     SORTS,
-    NoReview,
     read_page,
     shown,
 )
@@ -49,16 +46,13 @@ from imports.queries.review import (
 )
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
-    Busy,
     CountedCursorPagination,
     ErrorSerializer,
     HasPermission,
     NewestFirst,
-    Refusal,
     StreamRenderer,
     page_parameters,
 )
-from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
 from product_importer.common.parsing import ROW_NUMBER, TEXT_MAX_LENGTH
 
 
@@ -396,12 +390,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
     @action(detail=True, pagination_class=None, filter_backends=[])
     def diff(self, request: Request, pk: str) -> Response:
         job = self.get_object()
-        try:
-            page = read_page(job, request.query_params)
-        except NoReview as error:
-            raise Refusal(str(error)) from error
-        except BadFilter as error:
-            raise bad_filter(error) from error
+        page = read_page(job, request.query_params)
 
         def link(cursor: str) -> str | None:
             here = request.build_absolute_uri()
@@ -465,8 +454,6 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
             job = operation(job_id=self.get_object().pk, **options)
         except operations.SecondPerson as error:
             raise exceptions.PermissionDenied(str(error)) from error
-        except operations.Refused as error:
-            raise Refusal(str(error)) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -479,10 +466,7 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
         job = self.get_object()
         if job.change_set is not None:
             check_may_undo(operations.may_undo(job, request.user))
-        try:
-            undo = operations.undo_import(job_id=job.pk, user=actor_of(request))
-        except operations.Refused as error:
-            raise Refusal(str(error)) from error
+        undo = operations.undo_import(job_id=job.pk, user=actor_of(request))
         return Response(ChangeSetSerializer(undo).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -497,5 +481,3 @@ class ImportViewSet(MappingActions, viewsets.ReadOnlyModelViewSet[ImportJob]):
             return rejects_response(self.get_object(), user_id=request.user.pk)
         except NotKept as error:
             raise Gone(str(error)) from error
-        except TooManyDownloads as error:
-            raise Busy(str(error), seconds=RETRY_SECONDS) from error

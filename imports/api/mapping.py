@@ -13,7 +13,6 @@ from imports.api.job import JobSerializer
 from imports.mapping.rules import Rules, RulesError, parse_rules
 from imports.models import NAME_MAX_LENGTH, ImportJob, job_snapshot
 from imports.operations import mapping as operations
-from imports.operations.jobs import Refused
 from imports.operations.suppliers import Invalid
 from imports.queries import mapping as queries
 from imports.readers.csv import UnreadableFile
@@ -120,8 +119,8 @@ JSON_ONLY: Any = {"parser_classes": [JSONParser], "pagination_class": None, "fil
 
 
 class MappingActions:
-    """The part of the imports' API that is about their columns."""
-
+    # The part of the imports' API that is about their columns. (The schema would describe each of
+    # its calls by a docstring.)
     get_object: Callable[[], ImportJob]
 
     @extend_schema(
@@ -174,7 +173,7 @@ class MappingActions:
         except Invalid as error:
             named = {f"remember.{name}": what for name, what in error.errors.items()}
             raise invalid(named) from error
-        except (Refused, UnreadableFile) as error:
+        except UnreadableFile as error:
             raise Refusal(str(error)) from error
         return Response(job_snapshot(job), status=status.HTTP_202_ACCEPTED)
 
@@ -183,5 +182,5 @@ class MappingActions:
             return Response(query(self.get_object(), *rules))
         except RulesError as error:
             raise wrong_rules(error) from error
-        except (queries.NoMapping, UnreadableFile) as error:
+        except UnreadableFile as error:
             raise Refusal(str(error)) from error

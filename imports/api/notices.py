@@ -6,12 +6,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, serializers, status
+from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from imports.api.suppliers import Explained
 from imports.models import NAME_MAX_LENGTH, NOTICE_KINDS, Notice, NoticeDelivery, NoticeRecipient
 from imports.operations import notices as operations
 from product_importer.common.api import (
@@ -22,6 +21,7 @@ from product_importer.common.api import (
     WholeNumber,
 )
 from product_importer.common.parsing import TEXT_MAX_LENGTH
+from product_importer.common.viewsets import ChangedByOperations, JSONViewSet
 
 SEE, CHANGE = "imports.view_importjob", "imports.change_noticerecipient"
 MAX_SUPPLIERS = 10_000  # named at once
@@ -114,7 +114,7 @@ class ChatSerializer(ChoicesSerializer):
 
 
 @extend_schema_view(list=extend_schema(summary="What I was told, newest first"))
-class NoticeViewSet(mixins.ListModelMixin, Explained):
+class NoticeViewSet(mixins.ListModelMixin, JSONViewSet):
     queryset = NoticeDelivery.objects.none()
     serializer_class = NoticeSerializer
     permissions_of = {"list": SEE, "own_settings": SEE, "test": SEE}
@@ -167,8 +167,11 @@ class NoticeViewSet(mixins.ListModelMixin, Explained):
 @extend_schema_view(
     list=extend_schema(summary="The chats that are told, newest first"),
     retrieve=extend_schema(summary="One chat"),
+    update=extend_schema(summary="Change a chat"),
+    partial_update=extend_schema(summary="Change some of what a chat is"),
+    destroy=extend_schema(summary="Delete a chat, with what was to be sent there"),
 )
-class ChatViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Explained):
+class ChatViewSet(ChangedByOperations, JSONViewSet, viewsets.ReadOnlyModelViewSet[NoticeRecipient]):
     queryset = NoticeRecipient.objects.none()
     serializer_class = ChatSerializer
     permissions_of = dict.fromkeys(
@@ -186,22 +189,11 @@ class ChatViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Explained):
         chat = operations.create_chat(**given.validated_data)
         return Response(ChatSerializer(chat).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(summary="Change a chat")
-    def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
-        chat = self.get_object()
-        given = ChatSerializer(data=request.data, partial=partial)
-        given.is_valid(raise_exception=True)
-        changed = operations.change_chat(recipient_id=chat.pk, **given.validated_data)
-        return Response(ChatSerializer(changed).data)
+    def change_row(self, pk: int, values: dict[str, Any]) -> NoticeRecipient:
+        return operations.change_chat(recipient_id=pk, **values)
 
-    @extend_schema(summary="Change some of what a chat is")
-    def partial_update(self, request: Request, pk: str) -> Response:
-        return self.update(request, pk, partial=True)
-
-    @extend_schema(summary="Delete a chat, with what was to be sent there")
-    def destroy(self, request: Request, pk: str) -> Response:
-        operations.delete_chat(recipient_id=self.get_object().pk)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def delete_row(self, pk: int) -> None:
+        operations.delete_chat(recipient_id=pk)
 
     @extend_schema(
         summary="Send a test to a chat", request=None, responses={204: None, 409: ErrorSerializer}

@@ -17,16 +17,13 @@ from imports.queries.formats import as_file
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     ErrorSerializer,
-    HasPermission,
     JSONBoolean,
-    JSONParser,
     JSONText,
     NewestFirst,
-    Refusal,
     WholeNumber,
-    invalid,
 )
-from product_importer.common.parsing import ROW_NUMBER, whole_number
+from product_importer.common.parsing import whole_number
+from product_importer.common.viewsets import JSONViewSet
 
 # As for importing: who may import says how files are read.
 SEE, CHANGE = "imports.view_importjob", "imports.add_importjob"
@@ -162,27 +159,11 @@ class ByNumber(NewestFirst):
     ordering = "-number"
 
 
-class Explained(viewsets.GenericViewSet[Any]):
-    """Tells what the operations refuse in the API's words."""
-
-    pagination_class = NewestFirst
-    parser_classes = [JSONParser]
-    permission_classes = [HasPermission]
-    lookup_value_regex = ROW_NUMBER
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, operations.Invalid):
-            exc = invalid(exc.errors)
-        elif isinstance(exc, operations.ReadyMade):
-            exc = Refusal(str(exc))
-        return super().handle_exception(exc)
-
-
 @extend_schema_view(
     list=extend_schema(summary="The suppliers, newest first"),
     retrieve=extend_schema(summary="One supplier"),
 )
-class SupplierViewSet(Explained, viewsets.ReadOnlyModelViewSet[Supplier]):
+class SupplierViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Supplier]):
     queryset = Supplier.objects.all()
     serializer_class = SupplierSerializer
     permissions_of = CRUD
@@ -239,7 +220,7 @@ class SupplierViewSet(Explained, viewsets.ReadOnlyModelViewSet[Supplier]):
     ),
     retrieve=extend_schema(summary="One format, as its newest version is"),
 )
-class FormatViewSet(Explained, viewsets.ReadOnlyModelViewSet[Format]):
+class FormatViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Format]):
     queryset = Format.objects.all()
     serializer_class = FormatSerializer
     permissions_of = {**CRUD, "versions": SEE, "export": SEE, "import_": CHANGE}

@@ -103,15 +103,13 @@ class UploadViewSet(viewsets.GenericViewSet[Upload]):
         return mine.select_related("job")
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Tell a failure of the operations in the API's words."""
+        """Tell in the API's words what uploads alone have."""
         if isinstance(exc, BucketAway):
             exc = StorageAway(str(exc))
         elif isinstance(exc, uploads.Gone):
             exc = NoUpload(str(exc))
         elif isinstance(exc, uploads.NotArrived):
             exc = MissingParts(str(exc))
-        elif isinstance(exc, jobs.Refused):
-            exc = Refusal(str(exc))
         return super().handle_exception(exc)
 
     def _upload(self, pk: str) -> Upload:

@@ -19,6 +19,7 @@ from imports.operations.feed_schedule import next_run_of, wake_fetcher
 from imports.operations.suppliers import Invalid, clean_name
 from imports.schedule import ScheduleError, next_time, zone_of
 from product_importer.common import address_guard
+from product_importer.common.errors import NotPossible
 
 SCHEMES = tuple(_TAKES)  # what can be fetched: an address of another kind is refused at once
 SECRET_MAX_LENGTH = 20_000  # characters: a private key has a few thousand
@@ -36,7 +37,7 @@ _OWN_HEADERS = {
 _Errors = dict[str, tuple[str, str]]
 
 
-class NotNow(Exception):
+class NotNow(NotPossible):
     """The act does not fit to how things stand; the message says why."""
 
 

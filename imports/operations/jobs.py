@@ -36,6 +36,7 @@ from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN
 from product_importer.common.enqueue import send_after_commit
+from product_importer.common.errors import NotPossible
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -48,7 +49,7 @@ STALE_SECONDS = 6  # without progress: the sweep looks at the job
 logger = get_logger(__name__)
 
 
-class Refused(Exception):
+class Refused(NotPossible):
     """The act is not possible; the message tells the user why and what to do."""
 
 

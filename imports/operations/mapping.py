@@ -42,7 +42,7 @@ def make_fields(wanted: Sequence[Mapping[str, Any]]) -> list[Field]:
         except fields.FieldInUse as error:
             problems.append(f"{data['label']}: {error}")
         except catalog.Invalid as error:
-            problems += [f"{data['label']}: {what}" for _, what in error.errors.values()]
+            problems += [f"{data['label']}: {what}" for what in error.sentences.values()]
     if problems:
         raise NotMade(problems)
     return made

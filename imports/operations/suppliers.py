@@ -17,21 +17,15 @@ from imports.mapping.formats import under
 from imports.mapping.matching import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Feed, Format, FormatVersion, ImportJob, Supplier
+from product_importer.common.errors import Invalid as Invalid
+from product_importer.common.errors import NotPossible
 
 MAX_COLUMNS = 500  # a file has no more
 
 logger = get_logger(__name__)
 
 
-class Invalid(Exception):
-    """What a supplier or a format cannot be: ``errors`` maps a field to its code and a sentence."""
-
-    def __init__(self, errors: dict[str, tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {text}" for name, (_, text) in errors.items()))
-        self.errors = errors
-
-
-class ReadyMade(Exception):
+class ReadyMade(NotPossible):
     """A ready-made format stays as it is."""
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ from imports.readers.csv import Layout, UnreadableFile
 from imports.readers.csv.dialect import Dialect, find_dialect
 from imports.readers.csv.sample import SampleRecord, read_sample
 from imports.readers.unpack import NeedsChoice, peek
+from product_importer.common.errors import NotPossible
 
 COLUMN_NAME_MAX_LENGTH = 1_000
 PREVIEW_RECORDS = 50
@@ -35,7 +36,7 @@ CELL_SHOWN = 500  # characters of a cell in a preview
 DIALECT = ("encoding", "delimiter", "quote", "header_line")
 
 
-class NoMapping(Exception):
+class NoMapping(NotPossible):
     """There is no mapping to show; the message says why."""
 
 

@@ -17,6 +17,7 @@ from catalog.values import FIELDS
 from imports.models import ImportJob
 from imports.queries.word_diff import word_diff
 from imports.sql import review as sql
+from product_importer.common.errors import NotPossible
 
 __all__ = [
     "FLAGS",
@@ -54,7 +55,7 @@ FILTERED = (*FIELDS, "own_fields")  # what a list of changes is filtered by
 FILTERS = ("action", "field", "flag", "more_than", "q", "left_out")
 
 
-class NoReview(Exception):
+class NoReview(NotPossible):
     """There is no review to read; the message says why."""
 
 

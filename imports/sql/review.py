@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.backends.utils import CursorWrapper
+from psycopg import sql
 
 from catalog.sql.compare import REVIEW_TABLE
 
 
 def review_table(job_id: int) -> str:
     return f"imports_review_{int(job_id)}"
+
+
+def _composed(statement: str, job_id: int, **parts: sql.Composable) -> str:
+    """A statement with the review's table in the place of ``{table}``, and other parts."""
+    table = sql.Identifier(review_table(job_id))
+    return sql.SQL(statement).format(table=table, **parts).as_string()
 
 
 def create_review(cursor: CursorWrapper, job_id: int) -> None:
@@ -20,7 +27,7 @@ def create_review(cursor: CursorWrapper, job_id: int) -> None:
 
 
 def drop_review(cursor: CursorWrapper, job_id: int) -> None:
-    cursor.execute(f"DROP TABLE IF EXISTS {review_table(job_id)}")
+    cursor.execute(_composed("DROP TABLE IF EXISTS {table}", job_id))
 
 
 def review_exists(cursor: CursorWrapper, job_id: int) -> bool:
@@ -37,10 +44,18 @@ _MOVES = "action = 'u' AND old_price IS NOT NULL AND price IS NOT NULL"
 
 def index_review(cursor: CursorWrapper, job_id: int) -> None:
     """Let a review be read in the order of how prices change."""
-    table = review_table(job_id)
+    name = sql.Identifier(f"{review_table(job_id)}_move")
     cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
-    cursor.execute(f"CREATE INDEX {table}_move ON {table} ({MOVE}, chunk, place) WHERE {_MOVES}")
-    cursor.execute(f"ANALYZE {table}")
+    cursor.execute(
+        _composed(
+            "CREATE INDEX {name} ON {table} ({move}, chunk, place) WHERE {moves}",
+            job_id,
+            name=name,
+            move=sql.SQL(MOVE),
+            moves=sql.SQL(_MOVES),
+        )
+    )
+    cursor.execute(_composed("ANALYZE {table}", job_id))
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,9 @@ class Filters:
     text: str = ""
     left_out: bool | None = None
 
-    def where(self, job_id: int) -> tuple[str, dict[str, Any]]:
-        """The condition and its parameters."""
-        parts = ["true"]
+    def where(self, job_id: int, *more: str) -> tuple[sql.Composable, dict[str, Any]]:
+        """The condition, with ``more`` of them, and its parameters."""
+        parts = ["true", *more]
         params: dict[str, Any] = {"job": job_id}
         if self.action:
             parts.append('action = %(action)s::"char"')
@@ -81,12 +96,13 @@ class Filters:
             parts.append(_CONTAINS)
         if self.left_out is not None:
             parts.append(f"line {'' if self.left_out else 'NOT '}IN ({_LEFT_OUT})")
-        return " AND ".join(f"({part})" for part in parts), params
+        return sql.SQL(" AND ").join(sql.SQL(f"({part})") for part in parts), params
 
 
 # The same as of MOVE, without a division, which costs more than to read the row.
 _MOVES_MORE = f"""{_MOVES} AND CASE WHEN old_price > 0
     THEN abs(price - old_price) * 100 > %(more)s * old_price ELSE price > 0 END"""
+_HAS_MOVE = f"{_MOVES} AND {MOVE} IS NOT NULL"
 _LEFT_OUT = "SELECT line FROM imports_leftoutrecord WHERE job_id = %(job)s"
 # A name that stays as it is, only the catalogue has.
 _CONTAINS = """upper(sku) LIKE upper(%(text)s) OR upper(name) LIKE upper(%(text)s)
@@ -110,22 +126,25 @@ def read_review(
     A place is ``(chunk, place)``; ``by_move`` it is ``(move, chunk, place)``, and the rows are the
     changes of prices in the order of how much, ``falling`` or rising. Each has its ``move``.
     """
-    where, params = filters.where(job_id)
     keys = [MOVE, "chunk", "place"] if by_move else ["chunk", "place"]
-    if by_move:
-        where += f" AND {_MOVES} AND {MOVE} IS NOT NULL"
+    more = [_HAS_MOVE] if by_move else []
     down = falling != backwards
+    places = {f"after_{number}": value for number, value in enumerate(after or ())}
     if after is not None:
-        names = [f"after_{number}" for number in range(len(keys))]
-        params |= dict(zip(names, after, strict=True))
-        marks = ", ".join(f"%({name})s" for name in names)
-        where += f" AND ({', '.join(keys)}) {'<' if down else '>'} ({marks})"
+        marks = ", ".join(f"%({name})s" for name in places)
+        more.append(f"({', '.join(keys)}) {'<' if down else '>'} ({marks})")
+    where, params = filters.where(job_id, *more)
     order = ", ".join(f"{key} {'DESC' if down else 'ASC'}" for key in keys)
     cursor.execute("SELECT set_config('jit', 'off', true)")
     cursor.execute(
-        f"SELECT *, {MOVE} AS move FROM {review_table(job_id)} WHERE {where} ORDER BY {order}"
-        " LIMIT %(limit)s",
-        {**params, "limit": limit},
+        _composed(
+            "SELECT *, {move} AS move FROM {table} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
+            job_id,
+            move=sql.SQL(MOVE),
+            where=where,
+            order=sql.SQL(order),
+        ),
+        {**params, **places, "limit": limit},
     )
     names = [column.name for column in cursor.description or ()]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -136,10 +155,10 @@ def count_review(
     cursor: CursorWrapper, job_id: int, filters: Filters, *, by_move: bool = False
 ) -> int:
     """How many rows of a review match, as ``read_review`` takes them."""
-    where, params = filters.where(job_id)
-    if by_move:
-        where += f" AND {_MOVES} AND {MOVE} IS NOT NULL"
-    cursor.execute(f"SELECT count(*) FROM {review_table(job_id)} WHERE {where}", params)
+    where, params = filters.where(job_id, *([_HAS_MOVE] if by_move else []))
+    cursor.execute(
+        _composed("SELECT count(*) FROM {table} WHERE {where}", job_id, where=where), params
+    )
     return int(cursor.fetchone()[0])
 
 
@@ -160,9 +179,13 @@ def leave_out(cursor: CursorWrapper, job_id: int, filters: Filters, lines: Colle
     """Leave out the rows that match, of ``lines`` if there are any; returns how many are new."""
     where, params = filters.where(job_id)
     cursor.execute(
-        "INSERT INTO imports_leftoutrecord (job_id, chunk, line, action)"
-        f" SELECT %(job)s, chunk, line, action FROM {review_table(job_id)}"
-        f" WHERE {where} AND (NOT %(some)s OR line = ANY(%(lines)s)) ON CONFLICT DO NOTHING",
+        _composed(
+            "INSERT INTO imports_leftoutrecord (job_id, chunk, line, action)"
+            " SELECT %(job)s, chunk, line, action FROM {table}"
+            " WHERE {where} AND (NOT %(some)s OR line = ANY(%(lines)s)) ON CONFLICT DO NOTHING",
+            job_id,
+            where=where,
+        ),
         {**params, "some": bool(lines), "lines": list(lines)},
     )
     return int(cursor.rowcount)
@@ -172,15 +195,22 @@ def take_in(cursor: CursorWrapper, job_id: int, filters: Filters, lines: Collect
     """The opposite."""
     where, params = filters.where(job_id)
     cursor.execute(
-        "DELETE FROM imports_leftoutrecord WHERE job_id = %(job)s AND line IN ("
-        f" SELECT line FROM {review_table(job_id)} WHERE {where})"
-        " AND (NOT %(some)s OR line = ANY(%(lines)s))",
+        _composed(
+            "DELETE FROM imports_leftoutrecord WHERE job_id = %(job)s AND line IN ("
+            " SELECT line FROM {table} WHERE {where})"
+            " AND (NOT %(some)s OR line = ANY(%(lines)s))",
+            job_id,
+            where=where,
+        ),
         {**params, "some": bool(lines), "lines": list(lines)},
     )
     return int(cursor.rowcount)
 
 
-_OF_CHUNK = "SELECT line FROM imports_leftoutrecord WHERE job_id = {job} AND chunk = {chunk}"
+def _left_out_of(job_id: int, chunk: int) -> sql.Composed:
+    """The lines of a chunk that are left out."""
+    statement = "SELECT line FROM imports_leftoutrecord WHERE job_id = {} AND chunk = {}"
+    return sql.SQL(statement).format(int(job_id), int(chunk))
 
 
 def without_left_out(source: str, job_id: int, chunk: int) -> str:
@@ -188,15 +218,18 @@ def without_left_out(source: str, job_id: int, chunk: int) -> str:
 
     What they replaced stays: it is superseded all the same.
     """
-    left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    kept = f"next_line IS NOT NULL OR line NOT IN ({left_out})"
-    return f"SELECT * FROM ({source}) AS records WHERE {kept}"
+    statement = (
+        "SELECT * FROM ({source}) AS records"
+        " WHERE next_line IS NOT NULL OR line NOT IN ({left_out})"
+    )
+    left_out = _left_out_of(job_id, chunk)
+    return sql.SQL(statement).format(source=sql.SQL(source), left_out=left_out).as_string()
 
 
 def shown_without_left_out(job_id: int, chunk: int) -> str:
     """A review as a query without those of a chunk that are left out."""
-    left_out = _OF_CHUNK.format(job=int(job_id), chunk=int(chunk))
-    return (
-        f"(SELECT * FROM {review_table(job_id)}"
-        f" WHERE action <> 'm' AND line NOT IN ({left_out})) AS shown"
+    return _composed(
+        "(SELECT * FROM {table} WHERE action <> 'm' AND line NOT IN ({left_out})) AS shown",
+        job_id,
+        left_out=_left_out_of(job_id, chunk),
     )

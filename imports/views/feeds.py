@@ -188,7 +188,7 @@ def _form(
             "title": f"Edit {feed.name}" if feed else "New feed",
             "feed": feed,
             "values": values,
-            "errors": {name: text for name, (_, text) in errors.errors.items()} if errors else {},
+            "errors": errors.sentences if errors else {},
             "suppliers": Supplier.objects.order_by("name")[:SUPPLIERS],
             "formats": formats_by_supplier(),
             "zones": ZONES,

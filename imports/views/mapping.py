@@ -227,7 +227,7 @@ def _save(request: HttpRequest, job: ImportJob) -> HttpResponse:
     except RulesError as error:
         page.errors = _told(error.problems, page.rules["columns"], posted.labels)
     except Invalid as error:
-        page.errors = [f"Remember: {text}" for _, text in error.errors.values()]
+        page.errors = [f"Remember: {text}" for text in error.sentences.values()]
     except (NoMapping, UnreadableFile) as error:
         page.errors = [str(error)]
     else:

@@ -19,6 +19,7 @@ from imports.models import NAME_MAX_LENGTH, Notice, NoticeRecipient, Supplier
 from imports.operations import notices as operations
 from imports.operations.notice_text import counts_of, recipient_of_token
 from product_importer.common.address_guard import MAX_LENGTH
+from product_importer.common.forms import add_refusals
 from product_importer.common.parsing import page_number
 
 may_see = permission_required("imports.view_importjob", raise_exception=True)
@@ -57,11 +58,6 @@ class ChoicesForm(forms.Form):
         given = dict(self.cleaned_data)
         every = given.pop("every_supplier")
         return {**given, "suppliers": None if every else [one.pk for one in given["suppliers"]]}
-
-    def add_refusals(self, error: operations.Invalid) -> None:
-        """Show beside each field why the operation refused it."""
-        for name, (code, text) in error.errors.items():
-            self.add_error(name, forms.ValidationError(text, code))
 
 
 class OwnForm(ChoicesForm):
@@ -185,7 +181,7 @@ def chat_new(request: HttpRequest) -> HttpResponse:
         try:
             chat = operations.create_chat(**form.values)
         except operations.Invalid as error:
-            form.add_refusals(error)
+            add_refusals(form, error)
         else:
             messages.success(request, f"“{chat.name}” is added. Send a test to see that it works.")
             return redirect("chat-list")
@@ -206,7 +202,7 @@ def chat_detail(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             operations.change_chat(recipient_id=pk, **values)
         except operations.Invalid as error:
-            form.add_refusals(error)
+            add_refusals(form, error)
         else:
             messages.success(request, "Saved.")
             return redirect("chat-list")

@@ -53,7 +53,7 @@ def supplier_list(request: HttpRequest) -> HttpResponse:
             name = request.POST.get("name", "")
             supplier = operations.create_supplier(name=name, user=actor_of(request))
         except operations.Invalid as error:
-            refusal = _sentence(error)
+            refusal = error.sentence
         else:
             return redirect("supplier-detail", supplier.pk)
     suppliers = Supplier.objects.annotate(
@@ -86,7 +86,7 @@ def supplier_detail(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             operations.rename_supplier(supplier_id=pk, name=request.POST.get("name", ""))
         except operations.Invalid as error:
-            return _supplier_page(request, supplier, refusal=_sentence(error))
+            return _supplier_page(request, supplier, refusal=error.sentence)
         messages.success(request, "Renamed.")
         return redirect("supplier-detail", pk)
     return _supplier_page(request, supplier)
@@ -101,8 +101,7 @@ def supplier_settings(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         operations.change_settings(supplier_id=pk, user=actor_of(request), **values)
     except operations.Invalid as error:
-        errors = {name: text for name, (_, text) in error.errors.items()}
-        return _supplier_page(request, supplier, settings=request.POST, errors=errors)
+        return _supplier_page(request, supplier, settings=request.POST, errors=error.sentences)
     messages.success(request, "What is usual was saved.")
     return redirect("supplier-detail", pk)
 
@@ -183,7 +182,7 @@ def format_upload(request: HttpRequest, pk: int) -> HttpResponse:
     except RulesError as error:
         return _supplier_page(request, supplier, refusal=" ".join(error.problems))
     except operations.Invalid as error:
-        return _supplier_page(request, supplier, refusal=_sentence(error))
+        return _supplier_page(request, supplier, refusal=error.sentence)
     messages.success(request, f"“{saved.name}” is kept, as version {saved.version}.")
     return redirect("format-detail", saved.pk)
 
@@ -208,7 +207,7 @@ def format_detail(request: HttpRequest, pk: int) -> HttpResponse:
             name = request.POST.get("name", "")
             operations.change_format(format_id=pk, user=actor_of(request), name=name)
         except operations.Invalid as error:
-            refusal = _sentence(error)
+            refusal = error.sentence
         except operations.ReadyMade as error:
             refusal = str(error)
         else:
@@ -228,7 +227,7 @@ def format_full_list(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         operations.change_format(format_id=pk, user=actor_of(request), **values)
     except (operations.Invalid, operations.ReadyMade) as error:
-        told = str(error) if isinstance(error, operations.ReadyMade) else _sentence(error)
+        told = str(error) if isinstance(error, operations.ReadyMade) else error.sentence
         missing = missing_form(found, request.POST)
         return _format_page(request, found, missing=missing, missing_refusal=told)
     messages.success(request, "Saved.")
@@ -338,7 +337,3 @@ def _format(pk: int) -> Format:
 def _check_may_change(request: HttpRequest) -> None:
     if not request.user.has_perm("imports.add_importjob"):
         raise PermissionDenied
-
-
-def _sentence(error: operations.Invalid) -> str:
-    return " ".join(text for _, text in error.errors.values())

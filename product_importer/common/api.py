@@ -10,6 +10,8 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads
+from product_importer.common.errors import Invalid, NotPossible
 from product_importer.common.parsing import CURSOR_MAX_LENGTH, whole_number
 
 MAX_PAGE_SIZE = 200
@@ -47,11 +49,29 @@ class Busy(exceptions.APIException):
         self.wait = seconds  # DRF makes Retry-After of it
 
 
+def as_api_error(error: Exception) -> Exception:
+    """What operations refuse, as the API has it; any other error as it is."""
+    if isinstance(error, Invalid):
+        return invalid(error.errors)
+    if isinstance(error, NotPossible):
+        return Refusal(str(error))
+    if isinstance(error, TooManyDownloads):
+        return Busy(str(error), seconds=RETRY_SECONDS)
+    return error
+
+
 def invalid(errors: Mapping[str, tuple[str, str]]) -> exceptions.ValidationError:
     """The API's 400 for values that an operation refused: fields to a code and a sentence."""
     return exceptions.ValidationError(
         {name: [exceptions.ErrorDetail(text, code)] for name, (code, text) in errors.items()}
     )
+
+
+def asked_object(request: Request) -> dict[str, Any]:
+    """The JSON object of a request's body. 400 for anything else."""
+    if not isinstance(request.data, dict):
+        raise exceptions.ValidationError("Send a JSON object.")
+    return {str(name): request.data[name] for name in request.data}
 
 
 class FaultSerializer(serializers.Serializer[Any]):

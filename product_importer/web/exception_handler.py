@@ -14,6 +14,7 @@ from structlog import get_logger
 from catalog.values import DESCRIPTION_MAX_LENGTH
 from imports.files.temp import is_disk_full
 from imports.operations.jobs import NO_ROOM
+from product_importer.common.api import as_api_error
 
 logger = get_logger(__name__)
 
@@ -41,6 +42,7 @@ def explain(error: Exception, context: dict[str, Any]) -> Response | None:
         detail = "What you sent is too long to be read as one product. A description has at most "
         detail += f"{DESCRIPTION_MAX_LENGTH:,} characters; send many products as a file."
         return Response({"detail": detail, "code": "too_large"}, status=400)
+    error = as_api_error(error)
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from product_importer.common import address_guard
+from product_importer.common.errors import Invalid as Invalid
+from product_importer.common.errors import NotPossible
 from webhooks import secrets, sql
 from webhooks.models import (
     DESCRIPTION_MAX_LENGTH,
@@ -28,15 +30,7 @@ LOOK_UP_SECONDS = 3.0  # of a name, while somebody waits for the form
 DISABLED_BY_HAND = "Disabled by hand."
 
 
-class Invalid(Exception):
-    """Values that an endpoint cannot have: ``errors`` maps a field to a code and a sentence."""
-
-    def __init__(self, errors: dict[str, tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {text}" for name, (_, text) in errors.items()))
-        self.errors = errors
-
-
-class Refused(Exception):
+class Refused(NotPossible):
     """The act is not possible now; the message says why and what to do."""
 
 

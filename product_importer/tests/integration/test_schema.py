@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,18 @@ def test_every_operation_tells_the_answers_that_all_share(program: APIClient) ->
         assert body == {"$ref": "#/components/schemas/Error"}
     assert shapes["schemas"]["Error"]["required"] == ["code", "detail"]
     assert "Retry-After" in shapes["responses"]["TooManyRequests"]["headers"]
+
+
+def test_no_operation_is_described_by_what_its_view_shares_with_others(program: APIClient) -> None:
+    described = program.get("/api/v1/schema/", headers={"accept": "application/json"}).json()
+    told = [
+        operation["description"]
+        for operations in described["paths"].values()
+        for operation in operations.values()
+        if operation.get("description")
+    ]
+    assert told
+    assert [text for text, count in Counter(told).items() if count > 1] == []
 
 
 @pytest.mark.django_db
