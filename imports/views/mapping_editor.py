@@ -69,6 +69,13 @@ class Editor:
         return [("", f"{BLANKS[str(usual)]} (as usual)"), *((w, BLANKS[w]) for w in others)]
 
     @property
+    def within(self) -> str:
+        """The column that ends what is filled down, by its name where that is known."""
+        column = self.rule.get("within", "")
+        named = f"column {column}" if isinstance(column, int) else column
+        return dict(self.joinable).get(column, named)
+
+    @property
     def joined(self) -> bool:
         return len(self.rule.get("columns", ())) > 1
 
@@ -105,7 +112,7 @@ def _chips(editor: Editor) -> Iterator[str]:
     if (otherwise := rule.get("otherwise")) is not None:
         yield f"other words {_outcome(otherwise, OTHERS, 'are')}"
     if rule.get("fill_down"):
-        yield "filled down"
+        yield "filled down" + (f" in the same {editor.within}" if rule.get("within") else "")
     if rule.get("clean_html"):
         yield "HTML taken out"
     if editor.blank is not None:
