@@ -168,6 +168,7 @@ class UndoConflict(models.Model):
         DELETED = "deleted", "Deleted since"
         SKU_TAKEN = "sku_taken", "Its SKU is in the catalogue again"
         TAKEN = "taken", "Another product has its value of a unique field"
+        TOO_LONG = "too_long", "Its value is too long for a field that is unique now"
 
     change_set = models.ForeignKey(
         ChangeSet, on_delete=models.CASCADE, related_name="kept", help_text="the undo"

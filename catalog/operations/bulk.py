@@ -187,7 +187,12 @@ def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
         if time.monotonic() > deadline:
             send_after_commit(RUN, change_set_id)
             return
-    _finish(change_set_id)
+    for _ in range(EDIT_RETRIES):
+        try:
+            return _finish(change_set_id)
+        except upsert.ConcurrentEdit:
+            continue
+    raise upsert.ConcurrentEdit(f"the products of change set {change_set_id} keep changing")
 
 
 def _begin(change_set: ChangeSet) -> bool:
@@ -320,6 +325,9 @@ def _finish(change_set_id: int) -> None:
     change_set = locked.get(pk=change_set_id)
     if change_set.is_final or change_set.slices.filter(done_at=None).exists():
         return
+    if change_set.kind == ChangeSet.Kind.UNDO and change_set.conflicts:
+        operations.count_changes(change_set_id, **undo.try_again(change_set))
+        change_set.refresh_from_db()
     change_set.slices.all().delete()
     operations.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
     undo.finish_undo(change_set)

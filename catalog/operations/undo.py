@@ -171,7 +171,7 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
             _tell(cursor, undo, sql_undo.RESTORED, params)
             return {"updated": restored, "conflicts": kept}
         if part.part == "deleted":
-            back, kept = sql_undo.bring_back(cursor, params)
+            back, kept = sql_undo.bring_back(cursor, params, unique=unique_keys())
             BroughtBack.objects.create(first_id=part.first_id, last_id=part.last_id)
             _tell(cursor, undo, sql_undo.BROUGHT_BACK, params)
             return {"created": back, "conflicts": kept}
@@ -190,6 +190,43 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
             tell=lambda: _tell(cursor, undo, upsert.CHOSEN.format(where=where), values),
         )
         return {"deleted": gone, "conflicts": kept}
+
+
+def try_again(undo: ChangeSet) -> dict[str, int]:
+    """Undo what another product's SKU or value was in the way of, once all slices are done.
+
+    The change set may have passed it on from one product to another: whether the one gave it back
+    before the other was looked at, is a matter of chance. Returns what became of the products. Run
+    inside a transaction; raises ``catalog.sql.upsert.ConcurrentEdit``.
+    """
+    restored = back = 0
+    params = _params(undo)
+    first_kept: list[int] = []
+    with connection.cursor() as cursor:
+        cursor.execute(sql_undo.SETTINGS)
+        while kept := sql_undo.take_kept(cursor, params):
+            first_kept = first_kept or kept
+            changes, removed = _of_kept(cursor, params, kept)
+            more, _ = sql_undo.restore(cursor, changes, unique=unique_keys())
+            again, _ = sql_undo.bring_back(cursor, removed, unique=unique_keys())
+            if not more and not again:
+                break  # what is left is listed again
+            restored, back = restored + more, back + again
+        if restored or back:
+            changes, removed = _of_kept(cursor, params, first_kept)
+            _tell(cursor, undo, sql_undo.RESTORED_KEPT, changes)
+            _tell(cursor, undo, sql_undo.BROUGHT_BACK_KEPT, removed)
+    return {"updated": restored, "created": back, "conflicts": -restored - back}
+
+
+def _of_kept(
+    cursor: CursorWrapper, params: dict[str, Any], kept: list[int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What restoring and what bringing back take, to go over these products alone."""
+    of_kept = {**params, "kept": kept}
+    first, last = sql_undo.changes_of(cursor, of_kept)
+    changes = {**of_kept, "first": first, "last": last}
+    return changes, {**of_kept, "first": kept[0], "last": kept[-1]}
 
 
 def _tell(cursor: CursorWrapper, undo: ChangeSet, source_sql: str, params: Any) -> None:

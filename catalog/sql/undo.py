@@ -18,6 +18,7 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
+from catalog.field_values import UNIQUE_MAX_BYTES
 from catalog.sql.upsert import PRODUCT_COLUMNS, ConcurrentEdit
 
 # Change sets lie together in these tables, but without statistics the planner does not know it.
@@ -91,23 +92,58 @@ _OWN_UNDONE = """(
             FROM jsonb_object_keys(old_own_fields) AS key)"""
 
 
-def _taken(unique: Sequence[str]) -> str:
-    """That another product has the SKU, or a value of a unique field, which is to come back."""
+def _literals(unique: Sequence[str]) -> list[str]:
+    return [sql.Literal(key).as_string() for key in unique]
+
+
+def _too_long(unique: Sequence[str], values: str) -> str:
+    """That a value which is to come back is longer than the index of a field that is unique takes.
+
+    It was stored before the field became unique.
+    """
+    long = [
+        f"COALESCE(octet_length({values} ->> {key}), 0) > {UNIQUE_MAX_BYTES}"
+        for key in _literals(unique)
+    ]
+    return f"({' OR '.join(long)})" if long else "false"
+
+
+def _twice(unique: Sequence[str]) -> str:
+    """That a product before in the same slice gets the same value of a unique field: the field was
+    not unique then, or somebody passed the value on in between."""
+    again = [
+        f"""(old_own_fields ->> {key} IS NOT NULL AND row_number() OVER (
+            PARTITION BY old_own_fields ->> {key}, as_left AND NOT is_taken ORDER BY change_id
+        ) > 1)"""
+        for key in _literals(unique)
+    ]
+    return f"(fields & 32 > 0 AND ({' OR '.join(again)}))" if again else "false"
+
+
+def _taken(unique: Sequence[str], *, unless: str = "") -> str:
+    """That another product has the SKU, or a value of a unique field, which is to come back.
+
+    ``unless`` are the products (``other``) that do not count.
+    """
     held = [
         f"""EXISTS (
         SELECT FROM catalog_product AS other
         WHERE other.own_fields ->> {key} = change.old_own_fields ->> {key}
-          AND other.own_fields ->> {key} IS NOT NULL AND other.id <> product.id
+          AND other.own_fields ->> {key} IS NOT NULL AND other.id <> product.id {unless}
     )"""
-        for key in (sql.Literal(key).as_string() for key in unique)
+        for key in _literals(unique)
     ]
     values = f" OR (change.fields & 32 > 0 AND ({' OR '.join(held)}))" if held else ""
     return f"({_SKU_TAKEN}{values})"
 
 
-def _restore(unique: Sequence[str]) -> str:
+# Of a range, those that were kept at first (``take_kept``).
+_ONLY_KEPT = "AND {product_id} = ANY (%(kept)s)"
+
+
+def _restore(unique: Sequence[str], only: str = "") -> str:
     return f"""
-WITH done AS MATERIALIZED (
+WITH looked_at AS MATERIALIZED (
     SELECT
         change.id AS change_id, change.fields,
         change.old_sku, change.old_name, change.old_description, change.old_price,
@@ -117,13 +153,16 @@ WITH done AS MATERIALIZED (
         product.updated_at,
         {_AS_LEFT} AS as_left, {_AS_LEFT} AND {_SKU_TAKEN} AS sku_taken,
         {_AS_LEFT} AND {_taken(unique)} AS is_taken,
+        {_too_long(unique, "change.old_own_fields")} AS too_long,
         change.product_id
     FROM catalog_change AS change LEFT JOIN LATERAL (
         SELECT * FROM catalog_product WHERE id = change.product_id LIMIT 1
     ) AS product ON true
-    WHERE change.id BETWEEN %(first)s AND %(last)s AND change.change_set_id = %(undone)s
+    WHERE change.id BETWEEN %(first)s AND %(last)s AND change.change_set_id = %(undone)s {only}
+), done AS {"" if unique else "NOT"} MATERIALIZED (
+    SELECT *, is_taken OR too_long OR {_twice(unique)} AS stays FROM looked_at
 ), undone AS MATERIALIZED (
-    SELECT * FROM done WHERE as_left AND NOT is_taken
+    SELECT * FROM done WHERE as_left AND NOT stays
 ), written AS (
     UPDATE catalog_product AS product SET
         sku = CASE WHEN fields & 1 > 0 THEN old_sku ELSE undone.sku END,
@@ -157,12 +196,13 @@ WITH done AS MATERIALIZED (
     SELECT
         %(undo)s, product_id, COALESCE(sku, old_sku, ''),
         CASE WHEN id IS NULL THEN 'deleted' WHEN sku_taken THEN 'sku_taken'
-             WHEN as_left THEN 'taken' ELSE 'changed' END,
+             WHEN as_left AND too_long THEN 'too_long' WHEN as_left THEN 'taken'
+             ELSE 'changed' END,
         CASE WHEN as_left THEN (
             SELECT other.changed_in_id FROM catalog_product AS other
             WHERE lower(other.sku) = lower(old_sku)
         ) ELSE changed_in_id END
-    FROM done WHERE NOT as_left OR is_taken
+    FROM done WHERE NOT as_left OR stays
     RETURNING reason
 )
 SELECT (SELECT count(*) FROM undone), (SELECT count(*) FROM written),
@@ -176,10 +216,12 @@ def restore(
     """Give updated products their values before; return how many, and how many are kept.
 
     ``params``: ``undone`` and ``undo`` (change sets), ``first`` and ``last`` (numbers of
-    changes). ``unique`` are the keys of own fields that no two products share. Run inside
-    a transaction, after ``SETTINGS``. Raises ``ConcurrentEdit``.
+    changes), and ``kept`` where only these products are meant. ``unique`` are the keys of own
+    fields that no two products share. Run inside a transaction, after ``SETTINGS``. Raises
+    ``ConcurrentEdit``.
     """
-    cursor.execute(_restore(unique), params)
+    only = _ONLY_KEPT.format(product_id="change.product_id") if "kept" in params else ""
+    cursor.execute(_restore(unique, only), params)
     undone, written, kept, gone = cursor.fetchone()
     if undone != written:
         raise ConcurrentEdit
@@ -285,19 +327,20 @@ def keep_brought_back(cursor: CursorWrapper, params: dict[str, Any]) -> int:
     return int(cursor.rowcount)
 
 
-_BRING_BACK = f"""
+def _bring_back(unique: Sequence[str], only: str) -> str:
+    return f"""
 WITH gone AS MATERIALIZED (
-    SELECT * FROM (
+    SELECT *, {_too_long(unique, "own_fields")} AS too_long FROM (
         -- It may have been there and deleted again since: versions only grow.
         SELECT *, max(version) OVER (PARTITION BY id) AS last_version
         FROM catalog_removedproduct WHERE id BETWEEN %(first)s AND %(last)s
-    ) AS removed WHERE change_set_id = %(undone)s
+    ) AS removed WHERE change_set_id = %(undone)s {only}
 ), back AS (
     INSERT INTO catalog_product ({PRODUCT_COLUMNS})
     OVERRIDING SYSTEM VALUE
     SELECT id, sku, name, description, price, active, own_fields, last_version + 1, created_at,
            now(), created_in_id, changed_in_id
-    FROM gone
+    FROM gone WHERE NOT too_long
     ON CONFLICT DO NOTHING
     RETURNING id
 ), kept AS (
@@ -306,7 +349,8 @@ WITH gone AS MATERIALIZED (
         %(undo)s, gone.id, gone.sku,
         -- Or it is there itself: another undo brought it back, and somebody gave it another SKU.
         CASE WHEN other.id IS NOT NULL THEN 'sku_taken'
-             WHEN itself.id IS NOT NULL THEN 'changed' ELSE 'taken' END,
+             WHEN itself.id IS NOT NULL THEN 'changed' WHEN too_long THEN 'too_long'
+             ELSE 'taken' END,
         COALESCE(other.changed_in_id, itself.changed_in_id)
     FROM gone LEFT JOIN LATERAL (
         SELECT id, changed_in_id FROM catalog_product WHERE lower(sku) = lower(gone.sku) LIMIT 1
@@ -320,15 +364,43 @@ SELECT (SELECT count(*) FROM back), (SELECT count(*) FROM kept)
 """
 
 
-def bring_back(cursor: CursorWrapper, params: dict[str, Any]) -> tuple[int, int]:
+def bring_back(
+    cursor: CursorWrapper, params: dict[str, Any], *, unique: Sequence[str] = ()
+) -> tuple[int, int]:
     """Insert deleted products again, with their old numbers; return how many, and how many not.
 
-    One whose SKU is in the catalogue again, in whatever spelling, stays away. All that are not
-    brought back are listed: who undoes the undo relies on it (``_BROUGHT_BACK``).
+    ``params`` and ``unique`` are as for ``restore``, ranges those of products. One whose SKU is in
+    the catalogue again, in whatever spelling, stays away. All that are not brought back are listed:
+    who undoes the undo relies on it (``_BROUGHT_BACK``).
     """
-    cursor.execute(_BRING_BACK, params)
+    only = _ONLY_KEPT.format(product_id="id") if "kept" in params else ""
+    cursor.execute(_bring_back(unique, only), params)
     back, kept = cursor.fetchone()
     return back, kept
+
+
+_TAKE_KEPT = """
+DELETE FROM catalog_undoconflict
+WHERE change_set_id = %(undo)s AND reason IN ('taken', 'sku_taken')
+RETURNING product_id
+"""
+_SPAN = """
+SELECT min(id), max(id) FROM catalog_change
+WHERE change_set_id = %(undone)s AND product_id = ANY (%(kept)s)
+"""
+
+
+def take_kept(cursor: CursorWrapper, params: dict[str, Any]) -> list[int]:
+    """Take from the list of what an undo keeps the products that something was in the way of."""
+    cursor.execute(_TAKE_KEPT, params)
+    return sorted(row[0] for row in cursor.fetchall())
+
+
+def changes_of(cursor: CursorWrapper, params: dict[str, Any]) -> tuple[int, int]:
+    """The first and the last of the changes of the products ``kept``; 0 and 0 if there is none."""
+    cursor.execute(_SPAN, params)
+    first, last = cursor.fetchone()
+    return first or 0, last or 0
 
 
 # What a slice did, for outsiders; now() is the time of its transaction, which marks its products.
@@ -340,6 +412,7 @@ FROM catalog_change AS change CROSS JOIN LATERAL (
 ) AS product
 WHERE change.id BETWEEN %(first)s AND %(last)s AND change.change_set_id = %(undone)s
 """
+RESTORED_KEPT = f"{RESTORED} {_ONLY_KEPT.format(product_id='change.product_id')}"
 BROUGHT_BACK = """
 SELECT product.id, product.sku, 'created' AS action
 FROM catalog_removedproduct AS removed CROSS JOIN LATERAL (
@@ -347,6 +420,10 @@ FROM catalog_removedproduct AS removed CROSS JOIN LATERAL (
 ) AS product
 WHERE removed.id BETWEEN %(first)s AND %(last)s AND removed.change_set_id = %(undone)s
 """
+BROUGHT_BACK_KEPT = f"{BROUGHT_BACK} {_ONLY_KEPT.format(product_id='removed.id')}"
+
+# What the change set itself gave a value to, gives it back in time.
+_UNLESS_ITS_OWN = "AND other.changed_in_id IS DISTINCT FROM %(undone)s"
 
 
 def _forecast(unique: Sequence[str]) -> str:
@@ -355,7 +432,9 @@ SELECT
     (SELECT count(*) FROM catalog_change AS change CROSS JOIN LATERAL (
         SELECT * FROM catalog_product WHERE id = change.product_id LIMIT 1
      ) AS product
-     WHERE change.change_set_id = %(undone)s AND {_AS_LEFT} AND NOT {_taken(unique)}),
+     WHERE change.change_set_id = %(undone)s AND {_AS_LEFT}
+       AND NOT {_taken(unique, unless=_UNLESS_ITS_OWN)}
+       AND NOT {_too_long(unique, "change.old_own_fields")}),
     created.as_left, created.changed, brought_back.as_left, brought_back.changed,
     (SELECT count(*) FROM catalog_removedproduct AS removed
      WHERE removed.change_set_id = %(undone)s

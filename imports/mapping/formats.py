@@ -1,6 +1,6 @@
 """A format's rules against the columns of a file at hand: what moved, what is gone, what is new."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from imports.mapping.aliases import key_of
@@ -23,13 +23,16 @@ from imports.mapping.table import Memory, Table, meaning, reference
 class KnownFormat:
     """What recognising takes: its name in a sentence, its rules, the columns of its files.
 
-    ``lenient``: columns that a file lacks are left out, as of a ready-made one.
+    ``lenient``: columns that a file lacks are left out, as of a ready-made one. Of records that
+    have the same in the column ``within``, only the first has the columns ``once``.
     """
 
     title: str
     rules: Rules
     columns: Sequence[str]
     lenient: bool = False
+    within: str = ""
+    once: Callable[[str], bool] = lambda name: False
 
 
 @dataclass
@@ -72,7 +75,7 @@ def read_as(
         rules, asked = _ask_for_gone(known, fitted, header, added)
     asked += _ask_for_new(known, header, added)
     if known.lenient:
-        rules = _with_own(header, records, rules, memory)
+        rules = _with_own(header, records, replace(known, rules=rules), memory)
     matched = follow(header, records, rules, memory)
     notes = [f"Read as {known.title}.", *unfit]
     here = set(map(key_of, header))
@@ -85,10 +88,13 @@ def read_as(
 
 
 def _with_own(
-    header: Sequence[str], records: Sequence[Sequence[str]], rules: Rules, memory: Memory
+    header: Sequence[str],
+    records: Sequence[Sequence[str]],
+    known: KnownFormat,
+    memory: Memory,
 ) -> Rules:
     """A ready-made format's rules, and the own fields whose columns its files have."""
-    table = Table(header, records, memory)
+    rules, table = known.rules, Table(header, records, memory)
     taken = {
         place for places in resolve_columns(rules, list(header)).fields.values() for place in places
     }
@@ -97,7 +103,10 @@ def _with_own(
     for name in memory.own.fields:
         claim = choose(table, name).claim
         if claim is not None and claim.place not in taken and name not in named:
-            more.append(ColumnRule(name, columns=(reference(header, claim.place),)))
+            rule = ColumnRule(name, columns=(reference(header, claim.place),))
+            if known.once(header[claim.place]):
+                rule = replace(rule, fill_down=True, within=known.within)
+            more.append(rule)
     return replace(rules, columns=(*rules.columns, *more))
 
 
@@ -107,15 +116,18 @@ def _fit(known: KnownFormat, header: Sequence[str]) -> _Fitted:
     moved = bool(known.columns) and list(map(key_of, known.columns)) != list(map(key_of, header))
     columns: list[ColumnRule] = []
     for rule in known.rules.columns:
-        found = [_find(column, header, moved and not known.lenient) for column in rule.columns]
+        named = [*rule.columns, *([] if rule.within is None else [rule.within])]
+        found = [_find(column, header, moved and not known.lenient) for column in named]
         if None in found:
             fitted.gone += [
                 (_name(known, column), rule.field)
-                for column, place in zip(rule.columns, found, strict=True)
+                for column, place in zip(named, found, strict=True)
                 if place is None
             ]
         else:
-            columns.append(replace(rule, columns=tuple(c for c in found if c is not None)))
+            here = [c for c in found if c is not None]
+            within = here.pop() if rule.within is not None else None
+            columns.append(replace(rule, columns=tuple(here), within=within))
     conditions: list[Condition] = []
     for condition in known.rules.only_if:
         place = _find(condition.column, header, moved and not known.lenient)
@@ -123,7 +135,13 @@ def _fit(known: KnownFormat, header: Sequence[str]) -> _Fitted:
             fitted.gone.append((_name(known, condition.column), ""))
         else:
             conditions.append(replace(condition, column=place))
-    fitted.rules = replace(known.rules, columns=tuple(columns), only_if=tuple(conditions))
+    blank = dict(known.rules.blank)
+    if known.lenient:  # what a blank does in a column that is left out, says nothing
+        read = {rule.field for rule in columns}
+        blank = {name: does for name, does in blank.items() if name in read}
+    fitted.rules = replace(
+        known.rules, columns=tuple(columns), only_if=tuple(conditions), blank=blank
+    )
     return fitted
 
 

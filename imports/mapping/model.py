@@ -56,6 +56,7 @@ class ColumnRule:
     group sign). ``round`` is a step (``0.01``) or an ending (``.99``). ``values`` turns a cell's
     words into the field's own; without ``otherwise`` others are read as if there was no table, and
     with ``add`` they become choices of an own field. ``date`` is the order of its numbers.
+    ``within`` is the column that ends ``fill_down`` where it says something else.
     """
 
     field: str
@@ -72,6 +73,7 @@ class ColumnRule:
     otherwise: Otherwise | None = None
     prefix: str = ""
     fill_down: bool = False
+    within: Column | None = None
     clean_html: bool = False
 
 
@@ -170,7 +172,7 @@ def _rule_as_json(rule: ColumnRule) -> dict[str, Any]:
     else:
         data["columns"] = list(rule.columns)
         data["separator"] = rule.separator
-    for name in ("decimal", "group", "currency", "round", "date"):
+    for name in ("decimal", "group", "currency", "round", "date", "within"):
         if (value := getattr(rule, name)) is not None:
             data[name] = value
     if rule.factor is not None:

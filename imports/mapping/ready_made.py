@@ -7,6 +7,7 @@ that the file lacks are left out.
 from dataclasses import dataclass
 from typing import Any
 
+from imports.mapping.aliases import key_of
 from imports.mapping.rules import parse_rules, rules_as_json
 
 
@@ -112,3 +113,28 @@ READY_MADE = [
         ],
     ),
 ]
+
+# --- What a product's further lines lack ----------------------------------------------
+
+SHOPIFY_HANDLE = "Handle"  # the same in all lines of a product
+
+# https://help.shopify.com/en/manual/products/import-export/using-csv: what is no variant's own.
+_ONCE = """
+    Vendor, Product Category, Type, Tags, Published, Option1 Name, Option1 Linked To, Option2 Name,
+    Option2 Linked To, Option3 Name, Option3 Linked To, Gift Card, SEO Title, SEO Description,
+    Google Shopping / Google Product Category, Google Shopping / Gender,
+    Google Shopping / Age Group, Google Shopping / Condition, Google Shopping / Custom Product,
+    Google Shopping / Custom Label 0, Google Shopping / Custom Label 1,
+    Google Shopping / Custom Label 2, Google Shopping / Custom Label 3,
+    Google Shopping / Custom Label 4
+"""
+_ONCE_KEYS = {key_of(name) for name in _ONCE.split(",")}
+
+
+def is_once_in_shopify(column: str) -> bool:
+    """Whether only the first line of a product has a column of Shopify's file.
+
+    Such a column is filled down where it is read as a field of one's own, as far as the product
+    goes: the next one may have nothing in it.
+    """
+    return key_of(column) in _ONCE_KEYS or "(product.metafields." in column.casefold()

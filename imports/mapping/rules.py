@@ -242,6 +242,8 @@ class _Reader:
                 self.wrong(f"{place}.constant", "All records would be the same product.")
             if known.get("fill_down"):
                 self.wrong(f"{place}.fill_down", "A constant is never blank.")
+        if "within" in known and not known.get("fill_down"):
+            self.wrong(f"{place}.within", "It needs “fill_down” beside it.")
         return ColumnRule(
             field=name,
             columns=self.columns_of(place, known),
@@ -251,6 +253,7 @@ class _Reader:
             otherwise=self.otherwise(place, name, known),
             prefix=self.prefix(f"{place}.prefix", known.get("prefix", "")),
             fill_down=self.flag(f"{place}.fill_down", known.get("fill_down", False)),
+            within=self.column(f"{place}.within", known["within"]) if "within" in known else None,
             clean_html=self.flag(f"{place}.clean_html", known.get("clean_html", False)),
             date=self.order(f"{place}.date", known.get("date")),
             **self.price_rules(place, known),
@@ -505,10 +508,14 @@ def _plain_number(value: object) -> str | None:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Where rules find their columns: numbers from 0, by field, and by condition."""
+    """Where rules find their columns: numbers from 0, by field, and by condition.
+
+    ``within`` are those that end a field's ``fill_down``.
+    """
 
     fields: dict[str, tuple[int, ...]]
     conditions: tuple[int, ...] = ()
+    within: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def resolve_columns(rules: Rules, header: list[str]) -> Resolved:
@@ -536,14 +543,17 @@ def resolve_columns(rules: Rules, header: list[str]) -> Resolved:
         return 0
 
     fields: dict[str, tuple[int, ...]] = {}
+    within: dict[str, int] = {}
     for number, rule in enumerate(rules.columns):
         if rule.field in fields:
             problems.append(f"columns[{number}].field: “{rule.field}” has a rule already.")
         fields[rule.field] = tuple(find(f"columns[{number}]", name) for name in rule.columns)
+        if rule.within is not None:
+            within[rule.field] = find(f"columns[{number}].within", rule.within)
     conditions = tuple(
         find(f"only_if[{number}]", condition.column)
         for number, condition in enumerate(rules.only_if)
     )
     if problems:
         raise RulesError(problems[:PROBLEMS_LIMIT])
-    return Resolved(fields, conditions)
+    return Resolved(fields, conditions, within)

@@ -26,6 +26,7 @@ from imports.mapping.rules import (
     ColumnRule,
     Condition,
     Otherwise,
+    Resolved,
     Rules,
     RulesError,
     Value,
@@ -94,6 +95,8 @@ class Plan:
     _conditions: list[tuple[int, Callable[[str], bool]]] = field(default_factory=list)
     # The columns whose blank cells are filled from above, and the fields that take it so.
     _filled: dict[int, set[str]] = field(default_factory=dict)
+    # By such a column: the one that ends this where it says something else.
+    _within: dict[int, int] = field(default_factory=dict)
 
     @property
     def fills_down(self) -> bool:
@@ -102,7 +105,8 @@ class Plan:
 
     def forget_above(self) -> None:
         """A record could not be read: what it would have filled down is not known."""
-        self.above = dict.fromkeys(self._filled)
+        ends = map(_end, self._within.values())
+        self.above = dict.fromkeys([*self._filled, *ends])
 
     def clean(self, cells: list[str]) -> Cleaned:
         """Clean the cells of a record of the right width; every bad one is named."""
@@ -154,6 +158,8 @@ class Plan:
     def _fill(self, cells: list[str], damaged: set[int]) -> tuple[list[str], list[CellProblem]]:
         filled = [*cells]
         lost = []
+        if self._within:
+            self._end_filling(cells, damaged)
         for column in self._filled:
             if cells[column].strip():
                 self.above[column] = None if column in damaged else cells[column]
@@ -169,6 +175,25 @@ class Plan:
             else:
                 filled[column] = above
         return filled, lost
+
+    def _end_filling(self, cells: list[str], damaged: set[int]) -> None:
+        """Nothing stands above the first record of those that belong together."""
+        ended: dict[int, str | None] = {}
+        for place in set(self._within.values()):
+            now = None if place in damaged else cells[place].strip()
+            if now is None:
+                ended[place] = None  # nobody knows whether it is one of them
+            elif self.above.get(_end(place), "") not in (None, now):
+                ended[place] = ""
+            self.above[_end(place)] = now
+        for column, place in self._within.items():
+            if place in ended:
+                self.above[column] = ended[place]
+
+
+def _end(column: int) -> int:
+    """Where ``Plan.above`` has what a column says that ends what is filled down."""
+    return -1 - column
 
 
 def plain_plan(fields: Mapping[str, int]) -> Plan:
@@ -189,28 +214,25 @@ def compile_plan(
     if own is not None and own_key(rules) and "sku" not in found.fields:
         # The product that is found gives its SKU later; until then the key stands for it.
         key = next(rule for rule in rules.columns if rule.field == rules.key)
-        sku = ColumnRule("sku", key.columns, key.separator, fill_down=key.fill_down)
+        sku = ColumnRule("sku", key.columns, key.separator)
+        sku = replace(sku, fill_down=key.fill_down, within=key.within)
         rules = replace(rules, columns=(sku, *rules.columns))
-        plan = _with_own(rules, header, {"sku": found.fields[key.field], **found.fields}, own)
-        return replace(plan, sku_is_key=True)
+        return replace(_with_own(rules, header, own), sku_is_key=True)
     if own is not None:
-        return _with_own(rules, header, found.fields, own)
+        return _with_own(rules, header, own)
     return _plan_of_five(rules, header)
 
 
-def _with_own(
-    rules: Rules, header: list[str], places: Mapping[str, tuple[int, ...]], own: OwnPlan
-) -> Plan:
+def _with_own(rules: Rules, header: list[str], own: OwnPlan) -> Plan:
     """The plan of the five fields, and of the own ones beside it."""
+    found = resolve_columns(rules, header)
+    places = found.fields
     five = [rule for rule in rules.columns if not rule.field.startswith(OWN_PREFIX)]
     blank = {name: rule for name, rule in rules.blank.items() if not name.startswith(OWN_PREFIX)}
     plan = _plan_of_five(replace(rules, columns=tuple(five), blank=blank), header)
     fields = {name: (*places[name], -1)[0] for name in places}
     used = {place for columns in places.values() for place in columns}
-    filled: dict[int, set[str]] = {}
-    for rule in rules.columns:
-        for place in places[rule.field] if rule.fill_down else ():
-            filled.setdefault(place, set()).add(rule.field)
+    filled, within = _filling(rules, found)
     return replace(
         plan,
         fields=fields,
@@ -219,7 +241,21 @@ def _with_own(
         quick=None if filled else plan.quick,
         is_plain=plan.is_plain and not filled,
         _filled=filled,
+        _within=within,
     )
+
+
+def _filling(rules: Rules, found: Resolved) -> tuple[dict[int, set[str]], dict[int, int]]:
+    """``_filled`` and ``_within`` of a plan. A column that one field fills without an end, has none
+    for others either."""
+    filled: dict[int, set[str]] = {}
+    within: dict[int, int | None] = {}
+    for rule in rules.columns:
+        for column in found.fields[rule.field] if rule.fill_down else ():
+            filled.setdefault(column, set()).add(rule.field)
+            end = found.within.get(rule.field)
+            within[column] = end if within.get(column, end) == end else None
+    return filled, {column: end for column, end in within.items() if end is not None}
 
 
 def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
@@ -237,10 +273,7 @@ def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
         (rule.field, fields[rule.field], _taker(rules, rule, found.fields[rule.field]))
         for rule in rules.columns
     ]
-    filled: dict[int, set[str]] = {}
-    for rule in rules.columns:
-        for column in found.fields[rule.field] if rule.fill_down else ():
-            filled.setdefault(column, set()).add(rule.field)
+    filled, within = _filling(rules, found)
     used = {column for columns in found.fields.values() for column in columns}
     whole = not (rules.only_if or filled or may_keep(rules))
     return Plan(
@@ -256,6 +289,7 @@ def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
             for condition, column in zip(rules.only_if, found.conditions, strict=True)
         ],
         _filled=filled,
+        _within=within,
     )
 
 

@@ -128,7 +128,7 @@ def _rules(job: ImportJob) -> Rules | None:
     if not kept:
         return None
     rules = parse_rules(kept)
-    columns = tuple(replace(rule, fill_down=False) for rule in rules.columns)
+    columns = tuple(replace(rule, fill_down=False, within=None) for rule in rules.columns)
     return replace(
         rules,
         columns=columns,

@@ -1,6 +1,7 @@
 """Formats: found by name, by a file's columns, and what was chosen in them before."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import F, QuerySet
@@ -11,6 +12,7 @@ from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
 from imports.mapping.own_names import OwnNames
+from imports.mapping.ready_made import SHOPIFY_HANDLE, is_once_in_shopify
 from imports.mapping.rules import parse_rules
 from imports.mapping.table import Memory
 from imports.models import Format, Supplier
@@ -76,7 +78,15 @@ def as_file(found: Format) -> dict[str, Any]:
 def known(found: Format) -> KnownFormat:
     """A format as matching takes it."""
     title = str(found) if found.ready_made else f"{found}, version {found.version}"
-    return KnownFormat(title, parse_rules(found.rules), found.columns, lenient=found.ready_made)
+    one = KnownFormat(title, parse_rules(found.rules), found.columns, lenient=found.ready_made)
+    if is_shopify(found):
+        return replace(one, within=SHOPIFY_HANDLE, once=is_once_in_shopify)
+    return one
+
+
+def is_shopify(found: Format) -> bool:
+    """Whether a format is one of those for Shopify's files that come with the product."""
+    return found.ready_made and SHOPIFY_HANDLE in found.columns
 
 
 def recognise(header: Sequence[str], supplier: Supplier | None) -> list[Format]:

@@ -24,7 +24,7 @@ from imports.views import jobs as job_views
 from imports.views.mapping_form import Posted, hash_of, named
 from imports.views.mapping_new import TICKED, NewField
 from imports.views.mapping_page import Page, numbered
-from imports.views.mapping_questions import ask_which, first_places, kept_rules
+from imports.views.mapping_questions import ask_which, first_places, kept_rules, once_in_lines
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number
 
@@ -127,6 +127,7 @@ def _fresh(job: ImportJob, shown: dict[str, Any], posted: Posted) -> Page:
         posted=posted,
         first=first_places(shown, asked),
         kept=kept_rules(shown, asked),
+        once=once_in_lines(shown),
     )
 
 

@@ -1,6 +1,6 @@
 """A field's rules as the matching page edits them, and as chips tell them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from imports.mapping.rules import DEFAULT_BLANK
 from imports.views.mapping_form import table_as_text
 
 BLANKS = {"keep": "keeps what is stored", "clear": "clears it", "refuse": "is refused"}
+OTHERS = {"keep": "keep what is stored", "refuse": "are refused", "add": "are added to the list"}
+GROUPS = {" ": "blanks", "": "no sign"}  # between thousands, where the sign alone tells nothing
 OWN_BLANKS = ("clear", "keep", "refuse")
 BLANK_CHOICES = {
     "sku": ("refuse",),
@@ -67,6 +69,13 @@ class Editor:
         return [("", f"{BLANKS[str(usual)]} (as usual)"), *((w, BLANKS[w]) for w in others)]
 
     @property
+    def within(self) -> str:
+        """The column that ends what is filled down, by its name where that is known."""
+        column = self.rule.get("within", "")
+        named = f"column {column}" if isinstance(column, int) else column
+        return dict(self.joinable).get(column, named)
+
+    @property
     def joined(self) -> bool:
         return len(self.rule.get("columns", ())) > 1
 
@@ -85,6 +94,8 @@ def _chips(editor: Editor) -> Iterator[str]:
         yield f"joined with “{rule.get('separator', ' ')}”"
     if rule.get("decimal"):
         yield "decimal comma" if rule["decimal"] == "," else "decimal point"
+    if (group := rule.get("group")) is not None:
+        yield f"{GROUPS.get(group, f'“{group}”')} between thousands"
     if rule.get("currency"):
         yield f"in {rule['currency']}"
     if rule.get("date"):
@@ -96,26 +107,29 @@ def _chips(editor: Editor) -> Iterator[str]:
     if rule.get("prefix"):
         yield f"prefix “{rule['prefix']}”"
     if values := rule.get("values"):
-        few = [f"{word} = {_meaning(editor.name, value)}" for word, value in values.items()]
+        few = [f"{word} = {_meaning(editor, value)}" for word, value in values.items()]
         yield ", ".join(few[:4]) + (f" and {len(few) - 4} more" if len(few) > 4 else "")
-    if (otherwise := rule.get("otherwise")) == "add":
-        yield "new words are added"
-    elif otherwise is not None:
-        yield f"other words: {_outcome(otherwise)}"
+    if (otherwise := rule.get("otherwise")) is not None:
+        yield f"other words {_outcome(otherwise, OTHERS, 'are')}"
     if rule.get("fill_down"):
-        yield "filled down"
+        yield "filled down" + (f" in the same {editor.within}" if rule.get("within") else "")
     if rule.get("clean_html"):
         yield "HTML taken out"
     if editor.blank is not None:
-        yield f"blank: {_outcome(editor.blank)}"
+        yield f"a blank {_outcome(editor.blank, BLANKS, 'is')}"
 
 
-def _outcome(outcome: Any) -> str:
-    return str(outcome.get("value", "")) if isinstance(outcome, dict) else str(outcome)
+def _outcome(outcome: Any, words: Mapping[str, str], verb: str) -> str:
+    if isinstance(outcome, dict):
+        return f"{verb} “{outcome.get('value', '')}”"
+    return words.get(str(outcome), str(outcome))
 
 
-def _meaning(name: str, value: Any) -> str:
-    if name == "active":
-        words = {"true": "active", "false": "inactive", "": "as if blank"}
-        return words.get(str(value), str(value))
-    return str(value)
+def _meaning(editor: Editor, value: Any) -> str:
+    """What a word of a table stands for; blank is what a blank cell does."""
+    words = {"": "as if blank"}
+    if editor.name == "active":
+        words |= {"true": "active", "false": "inactive"}
+    elif editor.own is not None and editor.own.type == "boolean":
+        words |= {"true": "yes", "false": "no"}
+    return words.get(str(value), str(value))

@@ -232,6 +232,7 @@ class Posted:
         rule: dict[str, Any] = {"field": name, "columns": places}
         if f"blank-{name}" not in self.data:  # none of its rules was shown
             kept = self._part("kept").get(name)
+            rule |= self._once(name, places)
             return {**kept, **rule} if isinstance(kept, dict) else rule
         written = WRITTEN_OWN if name not in FIELDS else WRITTEN.get(name, ())
         moved = bool(written) and places != self._part("fields").get(name)
@@ -245,12 +246,22 @@ class Posted:
         for key in ("fill_down", "clean_html"):
             if self.text(f"{key}-{name}"):
                 rule[key] = True
+        within = whole_number(self.text(f"within-{name}"))
+        if within and "fill_down" in rule:
+            rule["within"] = within
         otherwise = self._outcome(f"otherwise-{name}")
         if values := {} if moved and "values" in written else self._table(name):
             rule["values"] = values
         if otherwise is not None and (values or otherwise == "add"):
             rule["otherwise"] = otherwise
         return rule
+
+    def _once(self, name: str, places: list[int]) -> dict[str, Any]:
+        """Filled down, where only the first of a product's lines has an own field's columns."""
+        once, within = self._part("once").get("columns"), self._part("once").get("within")
+        if name in FIELDS or not isinstance(once, list) or not isinstance(within, int):
+            return {}
+        return {"fill_down": True, "within": within} if set(places) <= set(once) else {}
 
     def _blank(self, name: str) -> Any:
         return self._outcome(f"blank-{name}") if self.places[name] else None
@@ -293,14 +304,14 @@ def named(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
         fits = isinstance(column, int) and 1 <= column <= len(header)
         return reference(header, column - 1) if fits else column
 
+    def with_names(rule: Mapping[str, Any]) -> dict[str, Any]:
+        columns = {"columns": [name(one) for one in rule["columns"]]} if "columns" in rule else {}
+        within = {"within": name(rule["within"])} if "within" in rule else {}
+        return {**rule, **columns, **within}
+
     return {
         **rules,
-        "columns": [
-            {**rule, "columns": [name(column) for column in rule["columns"]]}
-            if "columns" in rule
-            else rule
-            for rule in rules.get("columns", ())
-        ],
+        "columns": [with_names(rule) for rule in rules.get("columns", ())],
         "only_if": [{**one, "column": name(one["column"])} for one in rules.get("only_if", ())],
     }
 

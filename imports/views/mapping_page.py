@@ -108,6 +108,7 @@ class Page:
     first: list[int]
     errors: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
+    once: dict[str, Any] = field(default_factory=dict)
     may_add_fields: bool = False
     _options_made: dict[str, Any] = field(default_factory=dict)
 
@@ -170,6 +171,7 @@ class Page:
                 "because": self._reasons(fields),
                 "keep": [new.number for new in self.to_keep()],
                 "kept": self.kept or self.posted.had.get("kept", {}),
+                "once": self.once or self.posted.had.get("once", {}),
             }
         )
 
@@ -505,6 +507,8 @@ def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
             one["columns"] = [one.pop("column")]
         if "columns" in one:
             one["columns"] = [number(column) for column in one["columns"]]
+        if "within" in one:
+            one["within"] = number(one["within"])
         columns.append(one)
     conditions = [{**one, "column": number(one["column"])} for one in rules.get("only_if", ())]
     return {**rules, "columns": columns, "only_if": conditions}

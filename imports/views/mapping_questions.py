@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imports.mapping.ready_made import SHOPIFY_HANDLE, is_once_in_shopify
 from imports.mapping.table import meaning
 from imports.models import Format, ImportJob
+from imports.queries.formats import is_shopify
 from imports.views.mapping_form import Asked
 
 # About which column a field comes from: to be answered before the file is read.
@@ -48,6 +50,18 @@ def kept_rules(shown: Mapping[str, Any], asked: Sequence[Asked]) -> dict[str, di
         for rule in _format_rules(shown)
         if rule["field"] in names
     }
+
+
+def once_in_lines(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Which columns only the first line of a product has, and which one tells its lines, if the
+    file is of Shopify."""
+    chosen = shown.get("format")
+    found = Format.objects.filter(pk=chosen["id"]).first() if chosen else None
+    header = [column["name"] for column in shown.get("columns", ())]
+    if found is None or not is_shopify(found) or SHOPIFY_HANDLE not in header:
+        return {}
+    once = [number for number, name in enumerate(header, start=1) if is_once_in_shopify(name)]
+    return {"columns": once, "within": header.index(SHOPIFY_HANDLE) + 1}
 
 
 def is_which(question: Mapping[str, Any]) -> bool:

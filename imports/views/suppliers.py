@@ -15,11 +15,13 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from catalog.queries.fields import definitions
+from catalog.field_values import Definition
+from catalog.queries.fields import definitions, names_taken
 from catalog.queries.filters import filtered_products
 from catalog.queries.products import count_products
 from catalog.values import FIELDS
 from imports.mapping.exchange import format_from_file
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.rules import RulesError
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers as operations
@@ -239,7 +241,8 @@ def _format_page(request: HttpRequest, found: Format, **context: Any) -> HttpRes
     number = whole_number(request.GET.get("version", ""))
     old = found.versions.filter(number=number).first() if number is not None else None
     shown = old or found
-    labels = labels_of(definitions())
+    own = definitions()
+    labels = _all_labels(own)
     return render(
         request,
         "imports/format.html",
@@ -248,7 +251,7 @@ def _format_page(request: HttpRequest, found: Format, **context: Any) -> HttpRes
             "format": found,
             "versions": versions,
             "shown": old.number if old else found.version,
-            "read": _in_words(shown.rules, labels),
+            "read": _in_words(shown.rules, labels, own),
             "found_by": labels.get(key, key) if (key := shown.rules.get("key", "")) else "",
             "creates": shown.rules.get("no_match") == "create",
             "conditions": [
@@ -266,13 +269,26 @@ def _format_page(request: HttpRequest, found: Format, **context: Any) -> HttpRes
     )
 
 
-def _in_words(rules: dict[str, Any], labels: dict[str, str]) -> list[dict[str, Any]]:
+def _all_labels(own: Mapping[str, Definition]) -> dict[str, str]:
+    """What fields are called, by their names in rules; those that are not read say so."""
+    gone = {OWN_PREFIX + key: f"{label} (not in use)" for key, label in names_taken()}
+    return {**gone, **labels_of(own)}
+
+
+def _in_words(
+    rules: dict[str, Any], labels: Mapping[str, str], own: Mapping[str, Definition]
+) -> list[dict[str, Any]]:
     """Each field with its columns and its rules as chips."""
     told = []
     by_field = {rule["field"]: rule for rule in rules.get("columns", ())}
     for name, rule in sorted(by_field.items(), key=lambda item: _place(item[0])):
         columns = [rule["column"]] if "column" in rule else rule.get("columns", [])
-        editor = Editor(name, {**rule, "columns": columns}, rules.get("blank", {}).get(name))
+        editor = Editor(
+            name,
+            {**rule, "columns": columns},
+            rules.get("blank", {}).get(name),
+            own=own.get(name.removeprefix(OWN_PREFIX)),
+        )
         source = [f"column {one}" if isinstance(one, int) else one for one in columns]
         told.append(
             {

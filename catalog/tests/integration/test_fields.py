@@ -21,6 +21,8 @@ from catalog.operations.retention import clear_changes
 from catalog.queries.products import product_history
 from catalog.sql import fields as sql_fields
 from catalog.sql import upsert
+from webhooks.models import Event
+from webhooks.operations.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,9 +69,13 @@ FROM jsonb_to_recordset(%(rows)s) AS rows(
 """
 
 
-def import_rows(*rows: tuple[str, dict[str, Any]], unique: tuple[str, ...] = ()) -> Any:
+def import_rows(
+    *rows: tuple[str, dict[str, Any]],
+    unique: tuple[str, ...] = (),
+    change_set: ChangeSet | None = None,
+) -> Any:
     """What a chunk of an import does with own fields; the change set, and what was upserted."""
-    change_set = ChangeSet.objects.create(kind="import", status="applying")
+    change_set = change_set or ChangeSet.objects.create(kind="import", status="applying")
     given = [
         {"sku": sku, "line": n, "name": sku.upper(), "record": [sku], "own_fields": values}
         for n, (sku, values) in enumerate(rows, start=2)
@@ -212,6 +218,92 @@ def test_an_undo_leaves_a_value_alone_that_another_product_has_now() -> None:
     assert (left_alone.updated, left_alone.conflicts) == (0, 1)
     assert left_alone.kept.get().reason == "taken"
     assert own("A") is None
+
+
+def import_chunks(*chunks: tuple[str, dict[str, Any]], unique: str) -> ChangeSet:
+    """An import of chunks of one row each."""
+    change_set = ChangeSet.objects.create(kind="import", status="applying")
+    for row in chunks:
+        _, done = import_rows(row, unique=(unique,), change_set=change_set)
+        assert not done.taken
+    change_set.refresh_from_db()
+    return change_set
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_values_that_an_import_passed_on_come_back_with_its_undo(
+    monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    define("MPN", unique=True)
+    for sku, mpn in (("A", "1"), ("B", "2"), ("C", "3")):
+        make(sku, mpn=mpn)
+    if newest_first:  # as by a worker that comes to the later slice first
+        monkeypatch.setattr("catalog.sql.undo.SLICE_ROWS", 1)
+        ids = Product.objects.order_by("-id")
+        for number, product in enumerate(ids, start=1):
+            Product.objects.filter(pk=product.pk).update(id=product.pk * 10 + number)
+    moved = import_chunks(
+        ("C", {"mpn": "9"}),
+        ("B", {"mpn": "3"}),
+        ("A", {"mpn": "2"}),
+        ("N", {"mpn": "1"}),
+        unique="mpn",
+    )
+    assert undo.forecast(moved).keep == 0
+    back = undone(moved.pk)
+    assert (back.updated, back.deleted, back.conflicts, back.kept.count()) == (3, 1, 0, 0)
+    assert [own(sku) for sku in "ABC"] == [{"mpn": "1"}, {"mpn": "2"}, {"mpn": "3"}]
+    again = undone(back.pk)
+    assert (again.updated, again.created, again.conflicts, again.kept.count()) == (3, 1, 0, 0)
+    found = [own(sku) for sku in "ABCN"]
+    assert found == [{"mpn": "2"}, {"mpn": "3"}, {"mpn": "9"}, {"mpn": "1"}]
+
+
+def test_outsiders_hear_of_what_an_undo_restored_in_the_end() -> None:
+    define("MPN", unique=True)
+    make("A", mpn="1")
+    moved = import_chunks(("A", {"mpn": "2"}), ("N", {"mpn": "1"}), unique="mpn")
+    create_endpoint(actor=None, url="https://x.example/", events=["products.changed"])
+    undone(moved.pk)
+    told = Event.objects.filter(type="products.changed")
+    bodies = [json.loads(bytes(event.body))["data"] for event in told.order_by("pk")]
+    changed = [(one["action"], product["sku"]) for one in bodies for product in one["products"]]
+    assert sorted(changed) == [("deleted", "N"), ("updated", "A")]
+
+
+def test_an_undo_lists_values_that_no_longer_fit_into_a_unique_field() -> None:
+    # As little as can be compressed.
+    long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1_000))
+    field = define("MPN")
+    make("D", mpn="kept")
+    make("A", mpn=long)
+    make("B", mpn="short")
+    make("C", mpn=long)
+    for sku in ("A", "B"):
+        import_rows((sku, {"mpn": f"new {sku}"}))
+    one, two = ChangeSet.objects.filter(kind="import").order_by("pk")
+    gone = Product.objects.get(sku="C")
+    products.delete_product(product_id=gone.pk, actor=None)
+    fields.update_field(field_id=field.pk, data={"unique": True})
+    for change_set, conflicts in (
+        (one, 1),
+        (two, 0),
+        (ChangeSet.objects.filter(kind="delete").get(), 1),
+    ):
+        left = undone(change_set.pk)
+        assert [kept.reason for kept in left.kept.all()] == ["too_long"] * conflicts
+    assert (own("A"), own("B")) == ({"mpn": "new A"}, {"mpn": "short"})
+
+
+def test_an_undo_gives_a_value_that_two_had_to_one_of_them_once_it_is_unique() -> None:
+    field = define("MPN")
+    for sku in ("A", "B"):
+        make(sku, mpn="same")
+    change_set, _ = import_rows(("A", {"mpn": "1"}), ("B", {"mpn": "2"}))
+    fields.update_field(field_id=field.pk, data={"unique": True})
+    left = undone(change_set.pk)
+    assert (left.updated, left.conflicts, left.kept.get().reason) == (1, 1, "taken")
+    assert sorted([own("A")["mpn"], own("B")["mpn"]]) == ["2", "same"]
 
 
 def test_a_deleted_field_is_cleared_by_a_change_set_and_comes_back_with_its_undo() -> None:

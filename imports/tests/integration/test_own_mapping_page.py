@@ -55,6 +55,34 @@ SHOP = (
 )
 
 
+def test_a_field_made_of_a_shopify_column_is_filled_down_within_its_product(
+    page: Client, waits: Waits, messages: Messages
+) -> None:
+    job = waits(
+        "Handle,Title,Vendor,Type,Variant SKU,Variant Price,Status,Qty\n"
+        'shirt,Shirt,Acme,Tops,S-1,"1,234",active,1\n'
+        'shirt,,,,S-2,"2,345",,\n'
+        'socks,Socks,Bolt,,K-1,"3,456",draft,2\n'
+    )
+    form = open_form(page, job)
+    form = make(page, job, form, "3")
+    form = make(page, job, form, "4")
+    form = make(page, job, form, "8")
+    assert text_of(form).count("filled down in the same Handle") == 2
+    form = shown(page, job, form, **{"decimal-price": "."})
+    assert go_on(page, job, form, supplier="Acme", format_name="shop").status_code == 302
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("completed", "")
+    stored = dict(Product.objects.values_list("sku", "own_fields"))
+    assert stored["S-2"] == {"brand": "Acme", "category": "Tops"}
+    assert stored["K-1"] == {"brand": "Bolt", "stock": 2}
+    kept = Format.objects.get(supplier__name="Acme").rules["columns"]
+    vendor = {"field": "fields.brand", "column": "Vendor", "fill_down": True, "within": "Handle"}
+    assert vendor in kept
+    assert {"field": "fields.stock", "column": "Qty"} in kept
+
+
 def test_a_column_goes_into_an_own_field_that_is_chosen(
     page: Client, waits: Waits, messages: Messages
 ) -> None:

@@ -134,6 +134,8 @@ def test_what_a_shop_exported_goes_out_in_its_shape_and_only_what_was_edited_is_
     original = [{column: row.get(column, "") for column in columns} for row in rows]
     assert run(file_of(original, delimiter)).created == len(rows)
     asked = {"export_format": name, **asked}
+    if name == "Shopify":  # what its first line alone has, stands in each line of a product
+        original[1] |= {one: original[0][one] for one in ("Tags", "Published", "Option1 Name")}
     assert exported(delimiter, **asked) == original
     key = next(one.key for one in asked_layout(asked).columns if one.name == brand)
     product = Product.objects.order_by("pk").last()
@@ -145,6 +147,31 @@ def test_what_a_shop_exported_goes_out_in_its_shape_and_only_what_was_edited_is_
     assert edited == original
     again = run(file_of(edited, delimiter))
     assert (again.unchanged, again.updated, again.created) == (len(rows), 0, 0)
+
+
+def test_what_a_shopify_file_says_once_is_said_of_all_variants_and_of_no_other_product(
+    run: Callable[[str], ImportJob],
+) -> None:
+    for label in ("Vendor", "Type", "Tags", "Image Src", "Fit (product.metafields.custom.fit)"):
+        fields.create_field(data={"label": label, "type": "text"})
+    header = "Handle,Title,Vendor,Type,Tags,Fit (product.metafields.custom.fit),Image Src"
+    run(
+        f"{header},Variant SKU,Variant Price,Status\n"
+        "shirt,Shirt,Acme,Tops,new,slim,https://x.example/1.png,S-1,9.50,active\n"
+        "shirt,,,,,,https://x.example/2.png,,,\n"  # a further picture
+        "shirt,,,,,,,S-2,9.50,\n"
+        "socks,Socks,Bolt,,,,,K-1,3.00,draft\n"
+        "socks,,,,,,,K-2,3.00,\n"
+    )
+    found = {one.sku: one.own_fields for one in Product.objects.order_by("sku")}
+    shirt = {"vendor": "Acme", "type": "Tops", "tags": "new"}
+    shirt["fit_product_metafields_custom_fit"] = "slim"
+    assert found == {
+        "S-1": shirt | {"image_src": "https://x.example/1.png"},
+        "S-2": shirt,
+        "K-1": {"vendor": "Bolt"},
+        "K-2": {"vendor": "Bolt"},
+    }
 
 
 def test_columns_that_the_catalogue_did_not_take_are_not_sent_back_blank(

@@ -9,6 +9,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from catalog.models import Field
+from catalog.operations import fields
 from imports.mapping.exchange import format_as_file, format_from_file
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import Format, ImportJob, Supplier
@@ -100,6 +102,38 @@ def test_a_format_shows_its_rules_in_words_and_whose_its_versions_are(
     assert str(user) in shown
     assert "version 1 of 2" in text(page.get(f"/suppliers/formats/{kept.pk}/?version=1"))
     assert page.get(f"/suppliers/formats/{kept.pk}/?version=99").status_code == 200
+
+
+def test_a_format_shows_the_rules_of_own_fields_in_words(
+    page: Client, make_format: Callable[..., Format]
+) -> None:
+    kinds = {"Eco": "boolean", "Stock": "integer", "Colour": "choice", "Old": "text"}
+    for label, kind in kinds.items():
+        options = {"choices": ["red"]} if kind == "choice" else {}
+        fields.create_field(data={"label": label, "type": kind, "options": options})
+    rules = {
+        "blank": {"fields.stock": "keep", "fields.eco": {"value": "no"}},
+        "columns": [
+            {"field": "sku", "column": "Nr"},
+            {"field": "fields.eco", "column": "Bio", "values": {"ja": True, "o": False, "?": ""}},
+            {"field": "fields.stock", "column": "Menge", "decimal": ",", "group": "."},
+            {"field": "fields.colour", "column": "Farbe", "otherwise": "add"},
+            {"field": "fields.old", "column": "Alt", "values": {"x": "y"}, "otherwise": "refuse"},
+        ],
+    }
+    kept = make_format(rules=rules, columns=["Nr", "Bio", "Menge", "Farbe", "Alt"])
+    fields.update_field(field_id=Field.objects.get(key="old").pk, data={"retired": True})
+    shown = text(page.get(f"/suppliers/formats/{kept.pk}/"))
+    for part in (
+        "? = as if blank, o = no, ja = yes",
+        "a blank is “no”",
+        "“.” between thousands",
+        "a blank keeps what is stored",
+        "other words are added to the list",
+        "other words are refused",
+        "Old (not in use)",
+    ):
+        assert part in shown, part
 
 
 def test_a_format_is_renamed_and_deleted(page: Client, make_format: Callable[..., Format]) -> None:

@@ -252,6 +252,47 @@ def test_nothing_is_filled_from_a_record_that_could_not_be_read() -> None:
     assert rows == [["G1-1", "Cup"], ["G3-4", "Mug"], ["G3-5", "Jar"], ["G3-6", "Jar"]]
 
 
+WITHIN: dict[str, Any] = {
+    "columns": [
+        SKU,
+        {"column": "Name", "field": "name", "fill_down": True, "within": "Group"},
+        {"column": "Text", "field": "description", "fill_down": True, "within": "Group"},
+    ]
+}
+WITHIN_HEADER = ["Art", "Group", "Name", "Text"]
+
+
+def test_filling_down_ends_where_a_column_says_something_else() -> None:
+    records = [
+        ["1", "a", "Cup", "blue"],
+        ["2", " a", "", ""],
+        ["3", "b", "Mug", ""],
+        ["4", "b", "", ""],
+        ["5", "a", "Jar", ""],
+        ["6", "", "", ""],
+    ]
+    rows, problems, end = read(records, WITHIN, WITHIN_HEADER)
+    assert [row[:3] for row in rows] == [
+        ["1", "Cup", "blue"],
+        ["2", "Cup", "blue"],
+        ["3", "Mug", ""],
+        ["4", "Mug", ""],
+        ["5", "Jar", ""],
+    ]
+    assert [(one[0], one[2]) for one in problems] == [(7, "blank_name")]
+    assert end.above["-2"] == ""
+
+
+def test_nothing_is_filled_below_a_record_that_could_not_be_read_until_others_begin() -> None:
+    layout = layout_of(WITHIN_HEADER, WITHIN)
+    text = "Art;Group;Name;Text\n1;a;Cup;blue\n2;a\n3;a;Mug;\n4;b;Jar;\n"
+    batches = list(read_batches(io.BytesIO(text.encode()), layout))
+    problems = [(p.line, p.code) for batch in batches for p in batch.problems]
+    assert problems == [(3, "too_few_fields"), (4, "unknown_above")]
+    rows = [cells(row)[1:4] for batch in batches for row in batch.rows]
+    assert rows == [["1", "Cup", "blue"], ["4", "Jar", ""]]
+
+
 def test_only_the_field_that_asks_for_it_is_filled() -> None:
     rules = {
         "columns": [SKU, NAME | {"fill_down": True}, {"column": "Name", "field": "description"}]

@@ -32,7 +32,7 @@ EVERYTHING: dict[str, Any] = {
     "only_if": [{"column": "Lager", "is": ["A", "B"]}, {"column": 7, "is_not": ["", "alt"]}],
     "columns": [
         {"columns": ["Marke", 2], "separator": " – ", "field": "name", "clean_html": True},
-        {"column": "Art.-Nr.", "field": "sku", "prefix": "MU-", "fill_down": True},
+        {"column": "Art.-Nr.", "field": "sku", "prefix": "MU-", "fill_down": True, "within": 2},
         {
             "column": "Preis",
             "field": "price",
@@ -114,6 +114,7 @@ def test_no_rules_are_rules() -> None:
             "For active it has to be",
         ),
         ({"columns": [{"column": "A", "field": "sku", "fill_down": 1}]}, "true or false"),
+        ({"columns": [{"column": "A", "field": "sku", "within": "B"}]}, "needs “fill_down”"),
         ({"blank": {"colour": "keep"}}, "There is no “colour”."),
         ({"blank": {"sku": "keep"}}, "For sku it has to be one of: “refuse”."),
         ({"blank": {"active": "clear"}}, "For active it has to be one of"),
