@@ -18,7 +18,7 @@ from drf_spectacular.utils import (
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.pagination import BasePagination
-from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -55,6 +55,7 @@ from catalog.values import (
 from product_importer.common.actor import actor_of
 from product_importer.common.api import (
     MAX_PAGE_SIZE,
+    BrowsableRenderer,
     Busy,
     ErrorSerializer,
     HasPermission,
@@ -353,11 +354,8 @@ class XLSXRenderer(StreamRenderer):
     format = "xlsx"
 
 
-class RawFormRenderer(BrowsableAPIRenderer):
-    """The browsable API with its raw form alone: no form field lists the catalogue."""
-
-    def get_rendered_html_form(self, *args: Any, **options: Any) -> None:
-        return None
+class UnfilteredRenderer(BrowsableRenderer):
+    """No field of a form of filters lists the catalogue."""
 
     def get_filter_form(self, *args: Any, **options: Any) -> None:
         return None
@@ -455,7 +453,7 @@ class ProductViewSet(viewsets.ModelViewSet[Product]):
     serializer_class = ProductSerializer
     pagination_class = ProductPagination
     filter_backends = []
-    renderer_classes = [JSONRenderer, RawFormRenderer]
+    renderer_classes = [JSONRenderer, UnfilteredRenderer]
     lookup_value_regex = ROW_NUMBER
     permission_classes = [HasPermission]
     permissions_of = {
