@@ -31,6 +31,7 @@ for model, name, plural in (
 ):
     model._meta.verbose_name, model._meta.verbose_name_plural = name, plural
 
+admin.site.index_title = "Admin"
 admin.site.unregister(TaskResult)
 admin.site.unregister(GroupResult)
 admin.site.unregister(AuthToken)

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.renderers import JSONRenderer
-from rest_framework.routers import DefaultRouter
+from rest_framework.routers import APIRootView, DefaultRouter
 
 from catalog.api.change_sets import ChangeSetViewSet
 from catalog.api.export_formats import ExportFormatViewSet
@@ -30,6 +30,12 @@ from webhooks.api import DeliveryViewSet, EndpointViewSet
 admin.autodiscover()
 
 
+class Root(APIRootView):
+    """What the API has, by name."""
+
+    name = "API"
+
+
 class Router(DefaultRouter):
     """DRF's, without addresses that end in a format (``.json``): no view of ours knows it.
 
@@ -37,6 +43,7 @@ class Router(DefaultRouter):
     """
 
     include_format_suffixes = False
+    APIRootView = Root
 
 
 router = Router()

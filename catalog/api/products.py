@@ -13,7 +13,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import exceptions, serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -38,7 +38,12 @@ from catalog.queries.filters import filtered_products
 from catalog.queries.pagination import ORDERINGS
 from catalog.values import PRICE_DECIMAL_PLACES, PRICE_MAX_DIGITS
 from product_importer.common.actor import actor_of
-from product_importer.common.api import ErrorSerializer, HasPermission, asked_object
+from product_importer.common.api import (
+    BrowsableRenderer,
+    ErrorSerializer,
+    HasPermission,
+    asked_object,
+)
 from product_importer.common.errors import Invalid
 from product_importer.common.parsing import ROW_NUMBER, whole_number
 
@@ -109,11 +114,8 @@ class HistorySerializer(serializers.Serializer[Any]):
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
 
 
-class RawFormRenderer(BrowsableAPIRenderer):
-    """The browsable API with its raw form alone: no form field lists the catalogue."""
-
-    def get_rendered_html_form(self, *args: Any, **options: Any) -> None:
-        return None
+class UnfilteredRenderer(BrowsableRenderer):
+    """No field of a form of filters lists the catalogue."""
 
     def get_filter_form(self, *args: Any, **options: Any) -> None:
         return None
@@ -159,7 +161,7 @@ class ProductViewSet(BulkActions, ExportActions, viewsets.ModelViewSet[Product])
     serializer_class = ProductSerializer
     pagination_class = ProductPagination
     filter_backends = []
-    renderer_classes = [JSONRenderer, RawFormRenderer]
+    renderer_classes = [JSONRenderer, UnfilteredRenderer]
     lookup_value_regex = ROW_NUMBER
     permission_classes = [HasPermission]
     permissions_of = {

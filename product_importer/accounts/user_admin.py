@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import UserChangeForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from product_importer.accounts.forms import AdminPasswordForm, NewUserForm
 from product_importer.accounts.rights import groups_within, may_manage, permissions_within
@@ -80,7 +81,8 @@ class WithinOwnRights(ModelAdmin):
         return may and (obj is None or self.is_within(_editor(request), obj))
 
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
-        """Offer, and take, no other roles and rights than the editor's."""
+        """Offer, and take, no other roles and rights than the editor's; each a box to tick."""
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         offered = permissions_within if db_field.related_model is Permission else groups_within
         kwargs["queryset"] = offered(_editor(request))
         return super().formfield_for_manytomany(db_field, request, **kwargs)

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import exceptions, parsers, serializers, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import BasePermission
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -243,6 +243,21 @@ class NewestFirst(CountedCursorPagination):
 
 
 # --- Streams --------------------------------------------------------------------------
+
+
+class BrowsableRenderer(BrowsableAPIRenderer):
+    """The API for people to look at; what they send is JSON, or a file.
+
+    No form of the fields: each would have its own, and one of related rows would list them all.
+    """
+
+    filter_template = "rest_framework/filters.html"
+
+    def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Any) -> Any:
+        """Whether DELETE and OPTIONS may be asked for."""
+        if method not in ("DELETE", "OPTIONS"):
+            return None
+        return super().get_rendered_html_form(data, view, method, request)
 
 
 class StreamRenderer(BaseRenderer):

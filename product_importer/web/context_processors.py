@@ -87,12 +87,14 @@ def _keys(request: HttpRequest) -> dict[str, Any]:
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
     user = getattr(request, "user", None)
-    if user is None or request.path.startswith(("/admin/", "/api/")):
+    if user is None or request.path.startswith("/admin/"):
         return _keys(request)  # without a user: refused before it was asked for one
     context: dict[str, Any] = dict(admin.site.each_context(request)) | _keys(request)
     if user.is_authenticated:
         # Unfold keeps its navigation for those who may enter the admin.
         context["sidebar_navigation"] = admin.site.get_sidebar_list(request)  # type: ignore[attr-defined]
+    if request.path.startswith("/api/"):
+        return context  # its pages have no bar
     if user.is_authenticated and not request.headers.get("HX-Request"):
         if user.has_perm("imports.view_importjob"):
             running = [job for job in _jobs(request) if job.status in ImportJob.ACTIVE]

@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Dialog, Locator, Page, expect
 
-from catalog.models import Product
+from catalog.models import ChangeSet, Product
 from catalog.operations.products import create_product, update_product
+from catalog.operations.undo import start_undo
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -241,3 +242,21 @@ def test_columns_rows_and_views_are_kept_for_the_person(open_page: Callable[...,
     expect(page.locator("#products tbody tr")).to_have_count(25)
     page.get_by_role("link", name="Dear ones").click()
     expect(page.locator("#products tbody tr")).to_have_count(11)
+
+
+def test_the_changes_follow_what_somebody_else_does(
+    open_page: Callable[..., Page], user: User
+) -> None:
+    product = create_product(actor=user, data={"sku": "A-1", "name": "Lamp", "price": "3"})
+    listed = open_page()
+    listed.goto("/changes/")
+    expect(listed.get_by_role("table")).to_contain_text("A-1")
+    update_product(product_id=product.pk, actor=user, data={"price": "4"})
+    expect(listed.get_by_role("table")).to_contain_text("A-1: price 3.00 → 4.00")
+    edit = ChangeSet.objects.get(kind=ChangeSet.Kind.EDIT, updated=1)
+    one = open_page()
+    one.goto(f"/changes/{edit.pk}/")
+    expect(one.get_by_role("link", name="Undo …")).to_be_visible()
+    start_undo(change_set_id=edit.pk, actor=user)
+    expect(one.locator("#change-panel")).to_contain_text("This was undone")
+    expect(listed.get_by_role("row", name="A-1: price 3.00 → 4.00")).to_contain_text("undone")

@@ -85,6 +85,33 @@ def test_the_browsable_api_shows_itself(open_page: Callable[..., Page]) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def test_the_browsable_api_sends_what_was_typed(
+    open_page: Callable[..., Page], make_product: Callable[..., Product]
+) -> None:
+    product = make_product(price="3")
+    page = open_page()
+    page.goto(f"/api/v1/products/{product.pk}/")
+    page.get_by_role("textbox", name="JSON").fill('{"price": "49,90"}')
+    page.get_by_role("button", name="PATCH").click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("HTTP 400 Bad Request")
+    page.get_by_role("textbox", name="JSON").fill('{"price": "49.90"}')
+    page.get_by_role("button", name="PATCH").click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text('"price": "49.90"')
+    page.locator("summary", has_text="DELETE").click()
+    page.get_by_role("button", name="DELETE").click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("HTTP 204 No Content")
+    assert not Product.objects.exists()
+
+
+def test_the_browsable_api_takes_a_file(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto("/api/v1/imports/")
+    file = {"name": "a.csv", "mimeType": "text/csv", "buffer": b"sku,name\nA-1,Lamp\n"}
+    page.get_by_label("File").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_role("button", name="POST").click()
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("HTTP 202 Accepted")
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [

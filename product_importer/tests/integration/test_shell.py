@@ -1,12 +1,15 @@
 """The shell around every page: its words, its ways, its error pages."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from catalog.models import Product
 from conftest import PASSWORD
+from imports.models import Supplier
 from product_importer import __version__
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
@@ -29,8 +32,32 @@ def test_the_admin_calls_what_others_made_by_our_words(client: Client, user: Use
     page = client.get("/admin/").content.decode()
     for words in ("Log-ins", "Users and roles", "Failed log-ins", "Roles"):
         assert words in page
-    for words in ("Axes", "Celery Results", "Access attempts", "Authentication and Authorization"):
+    for words in (
+        "Site administration",
+        "Axes",
+        "Celery Results",
+        "Access attempts",
+        "Authentication and Authorization",
+    ):
         assert words not in page
+
+
+def test_what_people_named_stands_in_the_top_bar_as_they_wrote_it(
+    client: Client, user: User, make_product: Callable[..., Product]
+) -> None:
+    user.is_staff = user.is_superuser = True
+    user.save()
+    client.force_login(user)
+    product = make_product("bo-7")
+    supplier = Supplier.objects.create(name="acme nightly")
+    for path, name in (
+        (f"/products/{product.pk}/", "bo-7"),
+        (f"/suppliers/{supplier.pk}/", "acme nightly"),
+        (f"/admin/imports/supplier/{supplier.pk}/change/", "acme nightly"),
+    ):
+        bar, *_ = re.findall(r"<h1.*?</h1>", client.get(path).content.decode(), re.S)
+        assert name in bar
+    assert "Suppliers" in bar  # what the program names begins large
 
 
 def test_who_has_no_role_reads_who_can_give_one(
