@@ -7,7 +7,7 @@
 
 All words become cron lines, which cronsim reckons as Debian's cron does: a time of day that does
 not exist, because clocks go forward, is the moment when they do; one that comes twice counts once;
-what comes every few minutes or every hour follows the time that passes.
+what comes in every hour follows the time that passes.
 """
 
 import re
@@ -108,9 +108,21 @@ def parse_schedule(text: str) -> Schedule:
     if not words:
         raise ScheduleError(f"The schedule is empty. {_HOW}")
     lines = _cron_line(words) if _looks_like_cron(words) else _in_words(words.lower())
-    schedule = Schedule(lines)
+    schedule = Schedule(tuple(map(_by_the_clock, lines)))
     _check_times(schedule)
     return schedule
+
+
+def _by_the_clock(line: str) -> str:
+    """The same line, with its stars written out unless it comes in every hour.
+
+    cronsim leaves out what starts with a star where clocks go forward: ``0 */12`` would skip a
+    midnight that does not exist, and come a day later.
+    """
+    minute, hour, *days = line.split(" ")
+    if hour not in ("*", "*/1"):
+        minute, hour = minute.replace("*", "0-59"), hour.replace("*", "0-23")
+    return " ".join([minute, hour, *days])
 
 
 def zone_of(name: str) -> ZoneInfo:

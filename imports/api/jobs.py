@@ -28,7 +28,7 @@ from imports.api.mapping import MappingActions
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import INNER, ImportJob, RowError, job_snapshot
 from imports.operations import jobs as operations
-from imports.queries.formats import NoFormat, find_format
+from imports.queries.formats import NoFormat, NoSupplier, find_format, find_supplier
 from imports.queries.progress_stream import event_stream, viewer_of
 from imports.queries.rejects import NotKept, check_kept, rejects_response
 from imports.queries.review import (
@@ -161,6 +161,20 @@ class FormatField(serializers.CharField):
             raise serializers.ValidationError(str(error), code="does_not_exist") from error
 
 
+class SupplierField(serializers.CharField):
+    """A supplier by its id or its name; blank: none is told."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        text = super().run_validation(data)
+        try:
+            return find_supplier(text) if text else None
+        except NoSupplier as error:
+            raise serializers.ValidationError(str(error), code="does_not_exist") from error
+
+
+SUPPLIER = (
+    "Whose file it is: a supplier's id or name. Without it, as the format says that it is read as."
+)
 FORMAT = "How the file is read: the id of a format, or SUPPLIER/FORMAT by name."
 RULES = "How the file is read, before what the format says: docs/csv.md, “Rules”."
 
@@ -176,6 +190,9 @@ class JobOptionsSerializer(serializers.Serializer[Any]):
     review_if_known = Flag(default=False, help_text=REVIEW_IF_KNOWN)
     full_list = MaybeFlag(required=False, allow_null=True, help_text=FULL_LIST)
     file_modified_at = serializers.DateTimeField(required=False, help_text=FILE_MODIFIED_AT)
+    supplier = SupplierField(
+        required=False, allow_blank=True, max_length=TEXT_MAX_LENGTH, help_text=SUPPLIER
+    )
     format = FormatField(required=False, max_length=TEXT_MAX_LENGTH, help_text=FORMAT)
     rules = RulesField(required=False, help_text=RULES)
     on_unclear = serializers.ChoiceField(

@@ -7,7 +7,16 @@ from typing import BinaryIO
 
 from imports.fetching import ftp, http, s3, sftp, sheets
 from imports.fetching.clock import Clock
-from imports.fetching.source import Alive, Fetched, FetchFailed, Found, Known, Limits, Source
+from imports.fetching.source import (
+    Alive,
+    Fetched,
+    FetchFailed,
+    Found,
+    Known,
+    Limits,
+    Source,
+    Unchanged,
+)
 from imports.fetching.transfer import Enough, NotWritten, Transfer
 
 # Bring a file, or the rest of it, to the transfer; ``False``: nothing new.
@@ -29,26 +38,32 @@ def fetch(
     *,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     alive: Alive | None = None,
-) -> Fetched | None:
+) -> Fetched | Unchanged:
     """Write the file to ``into`` (from where it stands; it can be sought and truncated).
 
-    ``None``: nothing new since ``known``; what was written to ``into`` then is of no use. A
-    connection that breaks is made again, and goes on where it was. Raises ``FetchFailed``, and
-    the ``OSError`` of ``into``.
+    What was written to ``into`` is of no use where nothing is new since ``known``. A connection
+    that breaks is made again, and goes on where it was. Raises ``FetchFailed``, and the
+    ``OSError`` of ``into``.
     """
     clock = Clock(limits, alive)
     transfer = Transfer(into, clock, pages=True)
-    if not _persist(source, known, transfer):
-        return None
+    try:
+        came = _persist(source, known, transfer)
+    except FetchFailed as failure:
+        failure.host_key = transfer.host_key
+        raise
+    if not came or transfer.taken is None:
+        return Unchanged(known, transfer.host_key)
     clock.tell()
-    taken, sha256 = transfer.taken, transfer.digest.hexdigest()
-    if taken is None or sha256 == known.sha256:
-        return None
+    sha256 = transfer.digest.hexdigest()
+    now = dataclasses.replace(transfer.taken.known, sha256=sha256)
+    if sha256 == known.sha256:
+        return Unchanged(now, transfer.host_key)
     return Fetched(
-        name=taken.name,
+        name=transfer.taken.name,
         size=transfer.size,
         sha256=sha256,
-        known=dataclasses.replace(taken.known, sha256=sha256),
+        known=now,
         host_key=transfer.host_key,
     )
 

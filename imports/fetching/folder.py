@@ -21,6 +21,11 @@ def clean_name(name: str) -> str:
     return "" if name in (".", "..") else name[:200]
 
 
+def number(text: str) -> int | None:
+    """A size as a server writes it; ``None`` for what is none that a database could keep."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def iso_date(seconds: float | None) -> str:
     """A file's date, in seconds since 1970, as text that sorts; blank for none."""
     try:

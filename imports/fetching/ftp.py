@@ -8,8 +8,8 @@ from contextlib import closing
 from typing import Any
 
 from imports.fetching.address import path_of, target_of
-from imports.fetching.folder import Listing, begin, settle
-from imports.fetching.ftp_connection import Connection, NoRest, date, not_ftp, number
+from imports.fetching.folder import Listing, begin, number, settle
+from imports.fetching.ftp_connection import Connection, NoRest, date, not_ftp
 from imports.fetching.source import Entry, FetchFailed, Known, Source
 from imports.fetching.transfer import BLOCK, Transfer, broken, changed
 

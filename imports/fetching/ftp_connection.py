@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from imports.fetching import sockets
 from imports.fetching.clock import Clock
+from imports.fetching.folder import number
 from imports.fetching.source import Entry, FetchFailed
 from product_importer.common.address_guard import Target
 
@@ -149,10 +150,6 @@ class Connection(ftplib.FTP):
         except ftplib.error_perm:
             return ""  # not known to this server, or no such file, as RETR will tell
         return reply[4:].strip() if reply.startswith("213 ") else ""
-
-
-def number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def date(text: str) -> str:

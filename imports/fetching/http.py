@@ -4,9 +4,11 @@ import base64
 import http.client
 import io
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
@@ -15,13 +17,14 @@ from requests.utils import requote_uri
 from imports.fetching import sockets
 from imports.fetching.address import target_of
 from imports.fetching.clock import Clock
-from imports.fetching.folder import clean_name
+from imports.fetching.folder import clean_name, number
 from imports.fetching.source import FetchFailed, Known, Source
 from imports.fetching.transfer import BLOCK, Taken, Transfer, broken
 from product_importer.common import address_guard
 
 USER_AGENT = "Product-Importer-Feeds/1"
 HOPS = 10  # redirects in a row
+DAY = 24 * 3600.0  # seconds
 ERROR_BYTES = 16 * 1024  # of an answer that is no file
 REDIRECTS = (301, 302, 303, 307, 308)
 # What the exchange itself is made of is not for anybody else to set.
@@ -42,7 +45,9 @@ class Answer:
     error_body: bytes = b""
 
     def header(self, name: str) -> str:
-        return (self.response.getheader(name) or "").strip()
+        """A header's value, without control characters: it is kept, and told to people."""
+        value = self.response.getheader(name) or ""
+        return "".join(letter for letter in value if letter.isprintable()).strip()
 
 
 def take(source: Source, known: Known, transfer: Transfer) -> bool:
@@ -152,7 +157,7 @@ def _span(answer: Answer) -> tuple[int, int | None]:
         raise FetchFailed(
             "bad_response", "The server sends a part of the file without saying which."
         )
-    return int(first), int(total) if total.isascii() and total.isdigit() else None
+    return int(first[:19]), number(total)
 
 
 def _body(answer: Answer, transfer: Transfer) -> None:
@@ -344,6 +349,16 @@ def _failure(answer: Answer) -> FetchFailed:
         )
     else:
         return FetchFailed("bad_response", f"The server refuses the request ({status}).")
-    wait = answer.header("Retry-After")
-    failure.retry_after = float(wait) if wait.isascii() and wait.isdigit() else 0.0
+    failure.retry_after = _wait_asked(answer.header("Retry-After"))
     return failure
+
+
+def _wait_asked(text: str) -> float:
+    """The seconds that a ``Retry-After`` asks to wait, up to a day: it is a number, or a date."""
+    if text.isascii() and text.isdigit():
+        return min(float(text[:10]), DAY)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), DAY)

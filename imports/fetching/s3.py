@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 
 from imports.fetching import http as web
 from imports.fetching.address import target_of
-from imports.fetching.folder import Listing, clean_name
+from imports.fetching.folder import Listing, clean_name, number
 from imports.fetching.source import Entry, FetchFailed, Known, Limits, Source
 from imports.fetching.transfer import Transfer, broken
 from product_importer.common import address_guard
@@ -96,11 +96,9 @@ def _names(bucket: _Bucket, folder: str, transfer: Transfer) -> Iterator[Entry]:
         page = _page(bucket, url, transfer)
         for found in page.iterfind("{*}Contents"):
             key = unquote_plus(found.findtext("{*}Key") or "")
-            size = found.findtext("{*}Size") or ""
+            size = number(found.findtext("{*}Size") or "")
             modified = found.findtext("{*}LastModified") or ""
-            yield Entry(
-                key.removeprefix(folder), int(size) if size.isdecimal() else None, modified[:40]
-            )
+            yield Entry(key.removeprefix(folder), size, modified[:40])
         token = page.findtext("{*}NextContinuationToken")
         if not token or token == asked.get("continuation-token"):
             return

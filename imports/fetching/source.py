@@ -62,9 +62,10 @@ class Known:
                 when = parsedate_to_datetime(self.last_modified)
             else:
                 return None
+            # In UTC a year may be none that can be stored, such as 10000.
+            return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             return None
-        return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,16 @@ class Fetched:
     name: str
     size: int
     sha256: str
+    known: Known
+    host_key: str = ""
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Nothing new. The server may have another version or date for the same bytes: ``known`` has
+    it, so that the next fetch need not bring them again.
+    """
+
     known: Known
     host_key: str = ""
 
@@ -140,3 +151,4 @@ class FetchFailed(Exception):
         self.message = message
         self.temporary = temporary
         self.retry_after = 0.0  # seconds that the server asks to wait
+        self.host_key = ""  # of the server that it happened at, where a log-in was taken

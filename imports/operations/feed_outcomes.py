@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from structlog import get_logger
 
-from imports.fetching.source import Fetched, FetchFailed
+from imports.fetching.source import Fetched, FetchFailed, Unchanged
 from imports.files.temp import StoredFile
 from imports.models import Feed, FeedRun, ImportJob, Notice, uploads
 from imports.operations import jobs
@@ -35,10 +35,14 @@ UNCHANGED = "The file is the one that was imported last."
 
 
 @transaction.atomic
-def end_unchanged(run: FeedRun) -> None:
+def end_unchanged(run: FeedRun, found: Unchanged) -> None:
+    """End a run without an import; what is known of the file by now is kept for the next one."""
     if ours := _ours(run):
+        feed = ours.feed
+        feed.known, feed.host_key = asdict(found.known), found.host_key or feed.host_key
+        feed.save(update_fields=["known", "host_key"])
         _finish(ours, State.UNCHANGED, message=UNCHANGED)
-        note_nothing_new(ours.feed)
+        note_nothing_new(feed)
 
 
 def end_fetched(run: FeedRun, fetched: Fetched, name: str) -> None:
@@ -84,9 +88,11 @@ def fail(run: FeedRun, failure: FetchFailed) -> None:
     if ours is None:
         return
     ours.code, ours.message = failure.code[:40], failure.message
+    if failure.host_key and not ours.feed.host_key:  # what was logged in to is known from then on
+        Feed.objects.filter(pk=ours.feed_id).update(host_key=failure.host_key)
     if failure.temporary and ours.tries < MAX_TRIES:
-        asked = timedelta(seconds=failure.retry_after)
-        ours.next_try_at = timezone.now() + max(WAITS[ours.tries - 1], min(asked, LONGEST_WAIT))
+        asked = timedelta(seconds=min(failure.retry_after, LONGEST_WAIT.total_seconds()))
+        ours.next_try_at = timezone.now() + max(WAITS[ours.tries - 1], asked)
         ours.leased_by = None
         ours.save()
         Feed.objects.filter(pk=ours.feed_id).update(changed_at=timezone.now())

@@ -25,7 +25,7 @@ from structlog import get_logger
 
 from catalog.operations import undo
 from imports.fetching.fetch import fetch
-from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
+from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source, Unchanged
 from imports.files.temp import is_disk_full
 from imports.models import Feed, FeedRun, ImportJob, uploads
 from imports.operations.feed_outcomes import (
@@ -71,8 +71,8 @@ class Fetch:
     left: threading.Event = field(default_factory=threading.Event)
     size: int = 0  # bytes so far
 
-    def run_in_thread(self) -> tuple[Fetched, str] | None:
-        """What is new, and its name in the storage. Raises ``FetchFailed``, ``Left``, ``OSError``.
+    def run_in_thread(self) -> "Brought":
+        """What came, and its name in the storage. Raises ``FetchFailed``, ``Left``, ``OSError``.
 
         The name of the temporary file is that of a received one: what a killed worker leaves goes
         like one.
@@ -80,8 +80,8 @@ class Fetch:
         with TemporaryUploadedFile("feed", "", 0, None) as file:
             into = cast(BinaryIO, file.file)
             fetched = fetch(self.source, self.known, into, limits=self.limits, alive=self._alive)
-            if fetched is None:
-                return None
+            if isinstance(fetched, Unchanged):
+                return fetched
             file.size = fetched.size
             file.seek(0)
             name = (fetched.name or FILE_NAME)[-100:]
@@ -91,6 +91,9 @@ class Fetch:
         self.size = size
         if self.left.is_set():
             raise Left
+
+
+Brought = Unchanged | tuple[Fetched, str]
 
 
 def limits() -> Limits:
@@ -142,7 +145,7 @@ def fetch_feeds() -> int:
     Does nothing where another worker is at it: that one finds what is due as well.
     """
     worker = secrets.randbits(62)
-    under_way: dict[Future[tuple[Fetched, str] | None], Fetch] = {}
+    under_way: dict[Future[Brought], Fetch] = {}
     taken = 0
     extended = time.monotonic()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="feed") as threads:
@@ -224,11 +227,18 @@ def _extend_leases(fetching: list[Fetch]) -> None:
 # --- The end of a fetch ---------------------------------------------------------------
 
 
-def _end(fetching: Fetch, future: "Future[tuple[Fetched, str] | None]") -> None:
-    """Write what came of it. Does nothing for a run that is somebody else's by now."""
+def _end(fetching: Fetch, future: "Future[Brought]") -> None:
+    """Write what came of it. Does nothing for a run that is somebody else's by now.
+
+    What goes wrong here, too, is this run's own: the others that are fetched meanwhile go on.
+    """
     run = fetching.run
     try:
         result = future.result()
+        if isinstance(result, Unchanged):
+            end_unchanged(run, result)
+        else:
+            end_fetched(run, *result)
     except Left:
         logger.info("feed_left", run_id=run.pk)
     except FetchFailed as failure:
@@ -240,8 +250,3 @@ def _end(fetching: Fetch, future: "Future[tuple[Fetched, str] | None]") -> None:
         logger.exception("feed_fetch_broke", run_id=run.pk, feed_id=run.feed_id)
         text = f"The fetch ended by an error of ours ({type(error).__name__}); the log has more."
         fail(run, FetchFailed("error", text, temporary=True))
-    else:
-        if result is None:
-            end_unchanged(run)
-        else:
-            end_fetched(run, *result)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import tempfile
+import time
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
@@ -41,6 +42,7 @@ class Tested:
 
 def test_feed(feed: Feed) -> Tested:
     """Look at a feed's address for ``SECONDS`` at most. Changes nothing."""
+    begun = time.monotonic()
     try:
         source = source_of(feed)
         found = look(source, limits=_limits())
@@ -57,7 +59,8 @@ def test_feed(feed: Feed) -> Tested:
         return _but(tested, "no_file", f"There are files, but none of them{fits}.")
     try:
         with tempfile.TemporaryFile() as whole:
-            table = _table(feed, found.head, whole)
+            left = begun + SECONDS - time.monotonic()
+            table = _table(feed, found.head, whole, seconds=left)
         read = mapping.found_as_json(mapping.look(_as_job(feed), table, Rules()))
     except FetchFailed as failure:
         return _but(tested, failure.code, failure.message)
@@ -83,17 +86,20 @@ def _limits() -> Limits:
     )
 
 
-def _table(feed: Feed, head: bytes, whole: Any) -> BinaryIO:
+def _table(feed: Feed, head: bytes, whole: Any, *, seconds: float) -> BinaryIO:
     """The file's beginning as text, up to the end of a line; of a packed one, its table's.
 
     Raises ``FetchFailed``, ``UnreadableFile`` and ``NeedsChoice``.
     """
     kind = kind_of(head[:HEAD_SIZE])
+    cut = len(head) == _limits().head
     if kind == Kind.TEXT:
-        cut = len(head) == _limits().head and b"\n" in head
-        return io.BytesIO(head[: head.rindex(b"\n") + 1] if cut else head)
-    bounds = dataclasses.replace(_limits(), bytes=PACKED_BYTES)
-    fetch(source_of(feed), Known(), cast(BinaryIO, whole), limits=bounds)
+        return io.BytesIO(head[: head.rindex(b"\n") + 1] if cut and b"\n" in head else head)
+    if cut:
+        bounds = dataclasses.replace(_limits(), bytes=PACKED_BYTES, seconds=max(seconds, 0.0))
+        fetch(source_of(feed), Known(), cast(BinaryIO, whole), limits=bounds)
+    else:
+        whole.write(head)
     whole.seek(0)
     rules = parse_rules(feed.format.rules) if feed.format else Rules()
     return io.BytesIO(peek(whole, sheet=str(rules.sheet), member=rules.member, rows=PEEK_ROWS))

@@ -106,12 +106,15 @@ def delete_feed(*, feed_id: int) -> None:
 def ask_for_run(*, feed_id: int, user: User | None) -> FeedRun:
     """Have a feed fetched now, also one that is switched off.
 
-    The one that is under way already, if there is one.
+    The one that is under way already, if there is one: at once, if it waits for its next try.
     """
     feed = _locked(feed_id)
-    if run := feed.runs.filter(state=FeedRun.State.RUNNING).first():
-        return run
     now = timezone.now()
+    if run := feed.runs.filter(state=FeedRun.State.RUNNING).first():
+        waiting = feed.runs.filter(pk=run.pk, leased_by=None, next_try_at__gt=now)
+        if waiting.update(next_try_at=now):
+            wake_fetcher()
+        return run
     run = FeedRun.objects.create(feed=feed, asked_by=user, at=now, next_try_at=now)
     Feed.objects.filter(pk=feed_id).update(changed_at=now)
     wake_fetcher()

@@ -114,11 +114,14 @@ def start_import(
     changes look unusual waits for somebody, or only warns. ``mends`` is the import whose refused
     records these are. ``full_list``: the file is its supplier's whole list (``None``: as its format
     says), and what it lacks is dealt with. ``file_modified_at`` is when the file was last changed
-    where it comes from. ``supplier`` is whose file it is where no format tells, ``feed`` what
-    fetched it. Raises ``Refused`` for a file over the limit, and where there is no room for it.
+    where it comes from. ``supplier`` is whose file it is, whatever its columns are recognised as;
+    ``feed`` is what fetched it. Raises ``Refused`` for a file over the limit, where there is no
+    room for it, and for a format of another supplier.
     """
     size = file.size or 0
     check_size(size)
+    if format and supplier and format.supplier_id not in (None, supplier.pk):
+        raise Refused(f"The format “{format.name}” is {format.supplier}’s, not {supplier}’s.")
     job = ImportJob(
         file_name=file_name[-255:],
         file_size=size,
@@ -128,7 +131,7 @@ def start_import(
         review_if_known=review_if_known,
         rules=rules_as_json(rules) if rules else {},
         format=format,
-        supplier=(format.supplier if format else None) or supplier,
+        supplier=supplier or (format.supplier if format else None),
         feed=feed,
         on_unclear=on_unclear,
         checks=checks,
@@ -156,11 +159,16 @@ def start_import(
 
 @transaction.atomic
 def _begin(job: ImportJob) -> None:
-    """Raises ``Refused`` for a format that somebody has just deleted."""
+    """Raises ``Refused`` for a format or a supplier that somebody has just deleted."""
     if job.format_id is not None:
         formats = Format.objects.select_for_update(of=("self",), no_key=True)
         if not formats.filter(pk=job.format_id).exists():
             raise Refused("The format was deleted meanwhile. Choose another one.")
+    if job.supplier_id is not None:
+        # After its formats, in the order in which a supplier is deleted.
+        suppliers = Supplier.objects.select_for_update(of=("self",), no_key=True)
+        if not suppliers.filter(pk=job.supplier_id).exists():
+            raise Refused("The supplier was deleted meanwhile. Choose another one.")
     if not job.review:
         job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
     job.save()

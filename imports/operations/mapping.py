@@ -16,6 +16,7 @@ from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as
 from imports.models import ImportJob, uploads
 from imports.operations import suppliers
 from imports.operations.jobs import Refused, go_on, locked_job, log_act, state_of
+from imports.pipeline.match import supplier_of
 from imports.queries.mapping import DIALECT, Found, look_at_job, needs_unpacking
 
 Status = ImportJob.Status
@@ -102,10 +103,10 @@ def _note_format(
             columns=found.dialect.header if found.dialect.header_line else [],
             user=user,
         )
+    told = kept.supplier_id if kept and remember and not job.feed_id else None
+    job.supplier_id = told or supplier_of(job, kept)
     job.format = kept
     job.format_version = kept.version if kept else None
-    if kept is not None and kept.supplier is not None:
-        job.supplier = kept.supplier
     if kept is not None:
         suppliers.note_use(kept.pk)
 

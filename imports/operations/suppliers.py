@@ -132,6 +132,9 @@ def delete_supplier(*, supplier_id: int) -> None:
     list(Feed.objects.select_for_update(of=("self",)).filter(supplier=supplier_id))
     for found in Format.objects.filter(supplier=supplier_id).select_for_update().order_by("pk"):
         _leave_rules(found)
+    # Before anything is recognised as another supplier's, and taken for the whole list of that one.
+    unread = ImportJob.objects.filter(supplier=supplier_id, full_list=True, layout={})
+    unread.update(full_list=False)
     Supplier.objects.filter(pk=supplier_id).delete()
 
 

@@ -12,7 +12,7 @@ from catalog.queries.fields import definitions
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
-from imports.models import ImportJob, job_snapshot
+from imports.models import Format, ImportJob, job_snapshot
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.notices import tell_of_job
 from imports.queries.mapping import DIALECT, Found, look
@@ -121,6 +121,9 @@ def rules_to_keep(job: ImportJob, found: Found) -> dict[str, Any]:
     notes = {"notes": found.matched.notes}
     kept: dict[str, Any] = {"rules": rules_as_json(found.rules), "found": notes}
     said = found.format or job.format
+    whose = supplier_of(job, found.format)
+    if said is not None and said.supplier_id not in (None, whose):
+        said = None  # how such files are read, and not what is done with the products of others
     if job.full_list is None:
         kept["full_list"] = said.full_list if said else False
     if job.if_missing is None and said is not None:
@@ -129,6 +132,18 @@ def rules_to_keep(job: ImportJob, found: Found) -> dict[str, Any]:
         kept |= {
             "format": found.format.pk,
             "format_version": found.format.version,
-            "supplier": found.format.supplier_id or job.supplier_id,
+            "supplier": whose,
         }
     return kept
+
+
+def supplier_of(job: ImportJob, format: Format | None) -> int | None:
+    """Whose file a job's is: of whom was told when it began, else of the format it is read as.
+
+    Files of two suppliers often have the same columns: what they are recognised by tells how
+    they are read, and takes no file from whom it is known to be of.
+    """
+    by_format = job.format is not None and job.format.supplier_id == job.supplier_id
+    if job.supplier_id is not None and (job.feed_id is not None or not by_format):
+        return job.supplier_id
+    return (format.supplier_id if format else None) or job.supplier_id

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
@@ -71,6 +72,11 @@ def _why_not(job: ImportJob) -> str:
         return f"{nothing}it is a full list, but no supplier is known whose it is."
     if job.mode == ImportJob.Mode.CREATE_ONLY:
         return f"{nothing}an import that only creates changes none that is there."
+    if (user := _may_not_delete(job)) is not None:
+        return (
+            f"{nothing}they would be deleted, its format does not say that it is a full list, and "
+            f"{user} may not delete many products at once."
+        )
     if not job.staged_records:
         return f"{nothing}the file has no record that can be imported."
     refused, bound = refused_of(job), bound_of(job)
@@ -87,6 +93,17 @@ def _why_not(job: ImportJob) -> str:
     if (job.if_missing or {}).get("field", "") not in ("", *definitions()):
         return f"{nothing}the field that they were to get a value in is not in use any more."
     return ""
+
+
+def _may_not_delete(job: ImportJob) -> User | None:
+    """Who says that a file is a full list, where what it lacks is deleted and he may not do that.
+
+    What a format says was set by somebody who may; a feed says what its owner says.
+    """
+    if job.missing_action != "delete" or (job.format is not None and job.format.full_list):
+        return None
+    user = job.feed.created_by if job.feed is not None else job.created_by
+    return user if user is not None and not user.has_perm("catalog.bulk_delete_product") else None
 
 
 def _unmatched(job: ImportJob) -> int:

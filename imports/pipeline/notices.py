@@ -101,7 +101,7 @@ def _line(text: str) -> str:
 
 def tell_of_job(job: ImportJob) -> None:
     """Tell of a job that has just begun to wait for somebody, or has ended without success."""
-    if (kind := _kind(job)) is None:
+    if (kind := _kind(job)) is None or _was_told(job, kind):
         return
     tell(
         kind,
@@ -110,6 +110,21 @@ def tell_of_job(job: ImportJob) -> None:
         title=_TITLES[kind].format(job.file_name[-120:]),
         sentence=_sentence(job),
         link=f"/imports/{job.pk}/",  # a worker does not load all that has an address
+    )
+
+
+def _was_told(job: ImportJob, kind: Kind) -> bool:
+    """Whether the same bytes of the same feed ended like this the time before: people know then.
+
+    What could not be imported is fetched again each time, every few minutes perhaps.
+    """
+    if job.feed_id is None or kind not in (Kind.FAILED, Kind.NOTHING_IMPORTED):
+        return False
+    before = ImportJob.objects.filter(feed=job.feed_id, pk__lt=job.pk).order_by("-pk").first()
+    return (
+        before is not None
+        and (before.sha256, before.error) == (job.sha256, job.error)
+        and _kind(before) == kind
     )
 
 

@@ -28,6 +28,24 @@ class NoFormat(Exception):
     """There is no such format; the message says so."""
 
 
+class NoSupplier(Exception):
+    """There is no such supplier; the message says so."""
+
+
+def find_supplier(text: str) -> Supplier:
+    """A supplier by its id, or by its name in any case. Raises ``NoSupplier``."""
+    text = text.replace("\0", "").strip()
+    number = whole_number(text)
+    found = Supplier.objects.filter(pk=number).first() if number is not None else None
+    found = found or Supplier.objects.filter(name__iexact=text).first()
+    if found is None:
+        raise NoSupplier(
+            f"There is no supplier “{text[:200]}”. Write its id or its name; /api/v1/suppliers/ "
+            "lists them."
+        )
+    return found
+
+
 def find_format(text: str) -> Format:
     """A format by its id, or as ``SUPPLIER/FORMAT`` by name (one without a supplier: its name).
 
@@ -61,6 +79,11 @@ def formats_by_supplier() -> list[tuple[str, list[tuple[str, str]]]]:
         title = one.supplier.name if one.supplier else "Ready-made"
         groups.setdefault(title, []).append((str(one.pk), one.name))
     return list(groups.items())
+
+
+def suppliers_to_choose() -> list[tuple[int, str]]:
+    """Suppliers for a list of choices, by name."""
+    return list(Supplier.objects.order_by("name").values_list("pk", "name")[:CHOICES])
 
 
 def as_file(found: Format) -> dict[str, Any]:

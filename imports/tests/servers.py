@@ -20,7 +20,7 @@ from typing import Any
 import asyncssh
 import trustme
 
-from imports.fetching.source import Limits
+from imports.fetching.source import Fetched, Limits, Unchanged
 
 NOW = time.time()  # one for all: what is put again has the date that it had
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -50,6 +50,11 @@ def make_authority(folder: Path) -> Authority:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(context)
     return Authority(str(folder / "ca.pem"), str(folder / "server.pem"), context)
+
+
+def new_in(found: Fetched | Unchanged) -> Fetched | None:
+    """What a fetch brought; ``None`` for nothing new."""
+    return found if isinstance(found, Fetched) else None
 
 
 @dataclass

@@ -19,7 +19,14 @@ from imports.models import ImportJob
 from imports.operations import jobs as operations
 from imports.operations import uploads
 from imports.pipeline.duplicates import same_file_warning
-from imports.queries.formats import NoFormat, find_format, formats_by_supplier
+from imports.queries.formats import (
+    NoFormat,
+    NoSupplier,
+    find_format,
+    find_supplier,
+    formats_by_supplier,
+    suppliers_to_choose,
+)
 from imports.queries.live import live
 from imports.queries.mending import in_words, mended_of
 from imports.queries.outcomes import tell_undone
@@ -60,7 +67,7 @@ def _home_context(request: HttpRequest) -> dict[str, Any]:
     recent = [job for job in jobs if job.is_final]
     return {
         "title": "Home",
-        "direct_above": _direct_above(),
+        **_drop_context(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status not in awaiting][:3],
@@ -96,7 +103,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "imports/jobs.html",
         {
             "title": "Imports",
-            "direct_above": _direct_above(),
+            **_drop_context(),
             "formats": _formats(request),
             "page": page,
             "jobs": _with_progress(tell_undone(page.object_list)),
@@ -109,9 +116,14 @@ def _formats(request: HttpRequest) -> list[Any] | None:
     return formats_by_supplier() if "formats" in request.GET else None
 
 
-def _direct_above() -> int | None:
-    """The size in bytes above which the drop zone sends a file straight to the bucket."""
-    return settings.UPLOADS_PART_SIZE if uploads.is_on() else None
+def _drop_context() -> dict[str, Any]:
+    """What the drop zone shows; ``direct_above`` is the size in bytes from which it sends a file
+    straight to the bucket, ``None`` for never.
+    """
+    return {
+        "direct_above": settings.UPLOADS_PART_SIZE if uploads.is_on() else None,
+        "suppliers": suppliers_to_choose(),
+    }
 
 
 def _upload(request: HttpRequest) -> HttpResponse:
@@ -127,7 +139,8 @@ def _upload(request: HttpRequest) -> HttpResponse:
         return _refused(request, f"There is no way “{checks}” to check. Choose one from the list.")
     try:
         format_ = find_format(text) if (text := request.POST.get("format", "")) else None
-    except NoFormat as error:
+        supplier = find_supplier(text) if (text := request.POST.get("supplier", "")) else None
+    except (NoFormat, NoSupplier) as error:
         return _refused(request, str(error))
     always = request.POST.get("on_unclear") == ImportJob.OnUnclear.ALWAYS
     jobs = []
@@ -143,6 +156,8 @@ def _upload(request: HttpRequest) -> HttpResponse:
                     review_if_known=True,
                     checks=checks,
                     format=format_,
+                    supplier=supplier,
+                    full_list=True if "full_list" in request.POST else None,
                     on_unclear=ImportJob.OnUnclear.ALWAYS if always else ImportJob.OnUnclear.WAIT,
                 )
             )
@@ -220,9 +235,7 @@ def drop(request: HttpRequest) -> HttpResponse:
     """The drop zone alone, for a file that was dropped on another page."""
     if not request.user.has_perm("imports.add_importjob"):
         raise PermissionDenied
-    return render(
-        request, "imports/drop.html", {"title": "Import", "direct_above": _direct_above()}
-    )
+    return render(request, "imports/drop.html", {"title": "Import", **_drop_context()})
 
 
 @require_GET
@@ -263,6 +276,7 @@ def _job(pk: int) -> ImportJob:
         "change_set",
         "mends",
         "same_as",
+        "supplier",
         "format__supplier",
         "feed",
     )

@@ -34,6 +34,8 @@
         on_unclear: choices.getAll("on_unclear").at(-1),
       };
       if (choices.get("format")) this.options.format = choices.get("format");
+      if (choices.get("supplier")) this.options.supplier = choices.get("supplier");
+      if (choices.has("full_list")) this.options.full_list = true;
       this.file = file;
       this.view = view;
       this.key = `pi-upload:${file.name}:${file.size}:${file.lastModified}`;

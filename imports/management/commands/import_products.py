@@ -2,6 +2,7 @@
 
 import json
 import time
+from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from imports.mapping.rules import RulesError, parse_rules
 from imports.models import ImportJob
 from imports.operations.jobs import Refused, start_import
-from imports.queries.formats import NoFormat, find_format
+from imports.queries.formats import NoFormat, NoSupplier, find_format, find_supplier
 from imports.queries.progress import progress_of
 
 LOOK_SECONDS = 0.2
@@ -36,6 +37,13 @@ class Command(BaseCommand):
         parser.add_argument("--format", help="its id, or SUPPLIER/FORMAT: how the file is read")
         parser.add_argument(
             "--rules", metavar="JSON", help="how the file is read: docs/csv.md, “Rules”"
+        )
+        parser.add_argument("--supplier", help="whose file it is: its id or name")
+        parser.add_argument(
+            "--full-list",
+            action=BooleanOptionalAction,
+            help="the file is its supplier's whole list, and what it lacks is dealt with "
+            "(docs/full-lists.md); or it is not, whatever its format says",
         )
         parser.add_argument(
             "--on-unclear",
@@ -73,6 +81,7 @@ class Command(BaseCommand):
                     on_unclear=options["on_unclear"],
                     **reading,
                     checks=options["checks"],
+                    full_list=options["full_list"],
                 )
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
@@ -88,11 +97,13 @@ class Command(BaseCommand):
         try:
             if options["format"]:
                 found["format"] = find_format(options["format"])
+            if options["supplier"]:
+                found["supplier"] = find_supplier(options["supplier"])
             if options["rules"]:
                 found["rules"] = parse_rules(json.loads(options["rules"]))
         except json.JSONDecodeError as error:
             raise CommandError(f"--rules is no JSON: {error}.") from error
-        except (NoFormat, RulesError) as error:
+        except (NoFormat, NoSupplier, RulesError) as error:
             raise CommandError(str(error)) from error
         return found
 
@@ -126,6 +137,9 @@ class Command(BaseCommand):
             count = job.shown_counts[name] if awaits else getattr(job, name)
             self.stdout.write(f"{name:>12} {count:>12,}")
         self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
+        if job.full_list:  # products, not records: they are in no sum
+            count = job.shown_counts["missing"] if awaits else job.missing
+            self.stdout.write(f"{'missing':>12} {count:>12,}")
         for error in job.errors.order_by("line")[:10]:
             where = f"line {error.line}" + (f", {error.column}" if error.column else "")
             self.stderr.write(f"{where}: {error.message}")

@@ -56,3 +56,24 @@ def test_a_full_list_that_is_half_as_long_waits_for_a_second_person(
     expect(second.locator("#job-panel .pi-status").first).to_have_text("Completed")
     inactive = Product.objects.filter(active=False).order_by("sku").values_list("sku", flat=True)
     assert list(inactive) == ["P-005", "P-006", "P-007", "P-008"]
+
+
+def test_a_file_is_told_beside_the_drop_zone_to_be_a_suppliers_whole_list(
+    open_page: Callable[..., Page], run_import: Callable[..., ImportJob], tmp_path: Path
+) -> None:
+    supplier = make_format("Müller GmbH", full_list=False).supplier
+    make_format("Großhandel für alles Mögliche und manches Unmögliche, Inhaber Söhne & Töchter")
+    run_import(HEADER + records(4), supplier=supplier)
+    file = tmp_path / "list.csv"
+    file.write_text(HEADER + records(3))
+    page = open_page()
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto("/")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.get_by_label("A file of").select_option("Müller GmbH")
+    page.get_by_label("It is the supplier’s whole list").check()
+    page.set_input_files("#pi-file", file)
+    page.wait_for_url("**/imports/*/")
+    expect(page.locator("#job-panel .pi-status").first).to_have_text("Completed")
+    expect(page.locator(".pi-job-head")).to_contain_text("a full list of Müller GmbH")
+    assert list(Product.objects.filter(active=False).values_list("sku", flat=True)) == ["P-003"]

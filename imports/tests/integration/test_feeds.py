@@ -2,20 +2,23 @@
 
 import io
 import threading
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import Any
 
 import asyncssh
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DataError, connection
 from django.utils import timezone
 
 from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
+from imports.fetching.fetch import fetch as fetch_file
 from imports.fetching.source import Limits
 from imports.management.commands import run_feed
 from imports.models import Feed, FeedRun, ImportJob, Supplier, uploads
@@ -23,6 +26,7 @@ from imports.operations import (
     feed_outcomes,
     feed_runs,
     feed_schedule,
+    feed_tests,
     feeds,
     jobs,
     retention,
@@ -31,7 +35,7 @@ from imports.operations import (
 from imports.operations.feed_tests import test_feed as look_at_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import due_by_day, with_runs
-from imports.tests.servers import LOOPBACK, Handler, SftpServer, WebServer
+from imports.tests.servers import LOOPBACK, NOW, Handler, SftpServer, WebServer
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,6 +140,26 @@ def test_three_nights_usual_nothing_new_unusual(
     assert Product.objects.get(sku="A-7").price == 7
     [row] = with_runs([feed])
     assert [run.outcome_label for run in row.runs] == ["Applied", "Nothing new", "Applied, undone"]
+
+
+def test_the_same_bytes_under_another_version_are_brought_once_and_not_imported(
+    make_feed: Callable[..., Feed], night: Callable[[str], FeedRun], plain_web: WebServer
+) -> None:
+    feed = make_feed(plain_web.put("/list.csv", USUAL.encode()))
+    night("2026-03-03T02:00:02")
+    sent: list[int] = []
+
+    def answer(handler: Handler) -> None:
+        same = handler.headers.get("If-None-Match") == '"new"'
+        sent.append(304 if same else 200)
+        handler.answer(sent[-1], b"" if same else USUAL.encode(), etag='"new"')
+
+    plain_web.on("/list.csv", answer)
+    for day in (4, 5):
+        run = night(f"2026-03-0{day}T02:00:02")
+        assert (run.outcome, run.reason) == ("unchanged", feed_outcomes.UNCHANGED)
+    assert sent == [200, 304]
+    assert ImportJob.objects.filter(feed=feed).count() == 1
 
 
 def test_times_that_were_missed_are_made_up_once(
@@ -260,7 +284,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing_any_more(
     lost = feed_runs._begin(taken)
     assert lost is not None
     result = lost.run_in_thread()
-    assert result is not None
+    assert isinstance(result, tuple)
     clock.moment += feed_runs.LEASE + timedelta(seconds=1)
     assert feed_runs.fetch_feeds() == 1
     feed_outcomes.end_fetched(taken, *result)
@@ -336,6 +360,23 @@ def test_nothing_is_imported_of_a_feed_that_was_taken_away_while_it_was_fetched(
     for run in FeedRun.objects.all():
         assert (run.outcome, "nothing was imported" in run.reason) == ("stopped", True)
     assert FeedRun.objects.exists() == ("deleted" not in what)
+
+
+def test_who_asks_has_a_run_tried_at_once_that_waits_for_its_next_try(
+    make_feed: Callable[..., Feed],
+    night: Callable[[str], FeedRun],
+    plain_web: WebServer,
+    messages: Messages,
+) -> None:
+    feed = make_feed(plain_web.on("/list.csv", lambda handler: handler.answer(503, b"later")))
+    run = night("2026-03-03T02:00:02")
+    assert (run.outcome, run.tries) == ("running", 1)
+    del plain_web.answers["/list.csv"]
+    plain_web.put("/list.csv", USUAL.encode())
+    assert feeds.ask_for_run(feed_id=feed.pk, user=None) == run
+    messages.run_all()
+    run.refresh_from_db()
+    assert (run.outcome, run.tries) == ("applied", 2)
 
 
 # --- Failures ---------------------------------------------------------------------------
@@ -419,6 +460,95 @@ def test_another_host_key_stops_the_feed_until_somebody_takes_the_new_one(
     messages.run_all()
     feed.refresh_from_db()
     assert (feed.disabled_reason, feed.runs.latest("pk").state) == ("", "unchanged")
+
+
+def test_a_host_key_is_kept_from_the_first_log_in_on_whatever_comes_of_the_fetch(
+    make_feed: Callable[..., Feed], night: Callable[[str], FeedRun], sftp: SftpServer
+) -> None:
+    """Else whoever answers the next time would be sent the password."""
+    (sftp.folder / "list.csv").write_text(USUAL)
+    login = {"username": sftp.username, "password": sftp.password}
+    feed = make_feed(f"{sftp.url}/list.csv", **login)
+    night("2026-03-03T02:00:02")
+    feed.refresh_from_db()
+    own = feed.host_key
+    assert own
+
+    feeds.update_feed(feed_id=feed.pk, host_key="")
+    assert night("2026-03-04T02:00:02").outcome == "unchanged"
+    feed.refresh_from_db()
+    assert feed.host_key == own
+
+    feeds.update_feed(feed_id=feed.pk, host_key="")
+    (sftp.folder / "list.csv").unlink()
+    assert night("2026-03-05T02:00:02").code == "not_found"
+    feed.refresh_from_db()
+    assert feed.host_key == own
+
+
+# --- Servers that mean harm ---------------------------------------------------------------
+
+
+def test_a_server_may_ask_for_any_wait(
+    make_feed: Callable[..., Feed],
+    night: Callable[[str], FeedRun],
+    plain_web: WebServer,
+    clock: Clock,
+) -> None:
+    url = plain_web.on("/list.csv", lambda h: h.answer(503, retry_after="9" * 400))
+    make_feed(url)
+    run = night("2026-03-03T02:00:02")
+    assert (run.outcome, run.next_try_at) == ("running", clock.moment + feed_outcomes.LONGEST_WAIT)
+
+
+HOSTILE = {
+    "a version with a NUL": {"etag": '"a\0b"'},
+    "a date with a NUL": {"last_modified": formatdate(NOW, usegmt=True).replace(" GMT", "\0 GMT")},
+    "a date that is past all dates": {"last_modified": "Fri, 31 Dec 9999 23:59:59 -2300"},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_a_server_says_of_its_file_is_stored_as_far_as_it_can_be(
+    make_feed: Callable[..., Feed], night: Callable[[str], FeedRun], plain_web: WebServer, what: str
+) -> None:
+    headers = HOSTILE[what]
+    make_feed(plain_web.on("/list.csv", lambda h: h.answer(200, USUAL.encode(), **headers)))
+    run = night("2026-03-03T02:00:02")
+    assert (run.outcome, Product.objects.count()) == ("applied", 20)
+    dated = ImportJob.objects.exclude(file_modified_at=None).exists()
+    assert dated == (what == "a date with a NUL")
+
+
+def test_a_sentence_with_a_servers_words_has_no_control_characters(
+    make_feed: Callable[..., Feed], night: Callable[[str], FeedRun], plain_web: WebServer
+) -> None:
+    make_feed(plain_web.on("/list.csv", lambda h: h.answer(200, b"x", content_encoding="b\0r")))
+    run = night("2026-03-03T02:00:02")
+    assert (run.outcome, run.code) == ("failed", "encoding")
+    assert "“br”" in run.reason
+
+
+def test_what_breaks_when_a_run_is_written_is_that_runs_own(
+    make_feed: Callable[..., Feed],
+    night: Callable[[str], FeedRun],
+    plain_web: WebServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = feed_outcomes._start_import
+
+    def breaks(run: FeedRun, *args: Any) -> None:
+        if run.feed.name == "poisoned":
+            raise DataError("a value that the database does not take")
+        start(run, *args)
+
+    monkeypatch.setattr(feed_outcomes, "_start_import", breaks)
+    url = plain_web.put("/list.csv", USUAL.encode())
+    poisoned, other = make_feed(url, name="poisoned"), make_feed(url, name="other")
+    night("2026-03-03T02:00:02")
+    assert other.runs.get().outcome == "applied"
+    run = poisoned.runs.get()
+    assert (run.outcome, run.code, run.tries) == ("running", "error", 1)
 
 
 # --- Asked again ------------------------------------------------------------------------
@@ -574,6 +704,30 @@ def test_a_test_tells_why_there_is_nothing(
 
 
 # --- What is due ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 20_000])
+def test_a_test_of_a_packed_file_keeps_to_its_time_and_brings_a_small_one_once(
+    make_feed: Callable[..., Feed],
+    plain_web: WebServer,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("list.csv", HEADER + "".join(f"A-{n},Lamp,1.00\n" for n in range(rows)))
+    feed = make_feed(plain_web.put("/list.zip", packed.getvalue()))
+    given: list[float] = []
+
+    def fetch(*args: Any, limits: Limits) -> Any:
+        given.append(limits.seconds)
+        return fetch_file(*args, limits=limits)
+
+    monkeypatch.setattr(feed_tests, "fetch", fetch)
+    tested = look_at_feed(feed)
+    assert (tested.error, tested.read["preview"][0]["values"]["sku"]) == ("", "A-0")
+    assert len(plain_web.seen) == (1 if rows == 1 else 2)
+    assert all(seconds < feed_tests.SECONDS for seconds in given)
 
 
 def test_the_calendar_has_what_is_due_day_by_day(

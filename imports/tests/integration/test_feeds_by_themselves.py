@@ -10,9 +10,10 @@ from django.utils import timezone
 from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
-from imports.models import Feed, FeedRun, Notice, Supplier
+from imports.models import Feed, FeedRun, ImportJob, Notice, Supplier
 from imports.operations import feeds, jobs
 from imports.tests.integration.test_feeds import (
+    HEADER,
     USUAL,
     Clock,
     _quick_tries,
@@ -22,6 +23,7 @@ from imports.tests.integration.test_feeds import (
     supplier,
 )
 from imports.tests.servers import WebServer
+from imports.tests.supplier_files import make_format
 
 __all__ = ["_quick_tries", "clock", "make_feed", "night", "supplier"]  # fixtures
 
@@ -52,6 +54,24 @@ def test_what_a_full_list_lacks_is_switched_off_and_comes_back_by_undo(
     undo.start_undo(change_set_id=run.job.change_set_id or 0, actor=user)
     messages.run_all()
     assert not Product.objects.filter(active=False).exists()
+
+
+def test_a_feeds_file_is_its_suppliers_whatever_its_columns_are_known_as(
+    make_feed: Callable[..., Feed],
+    night: Night,
+    plain_web: WebServer,
+    supplier: Supplier,
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+) -> None:
+    other = make_format("Huber", columns=["sku", "name", "price"])
+    upload(HEADER + "H,Hat,1.00\n", format=other)
+    messages.run_all()
+    make_feed(plain_web.put("/list.csv", USUAL.encode()), full_list=True)
+    run = night("2026-03-03T02:00:02")
+    assert run.job is not None
+    assert (run.job.supplier, run.job.missing, run.job.status) == (supplier, 0, "completed")
+    assert Product.objects.get(sku="H").active
 
 
 def test_half_a_list_waits_and_people_are_told_why(
@@ -95,6 +115,22 @@ def test_a_feed_that_fails_is_told_once_until_it_fails_otherwise(
     plain_web.put("/list.csv", USUAL.encode(), **closed)
     night("2026-03-07T02:00:02")
     assert [kind for kind, _ in told()] == ["feed_failed"] * 2
+
+
+def test_a_file_that_cannot_be_imported_is_told_once_until_it_is_another(
+    make_feed: Callable[..., Feed], night: Night, plain_web: WebServer, user: User
+) -> None:
+    feed = make_feed(plain_web.put("/list.csv", HEADER.encode() + b"A-1,,no price\n"), user)
+    for day in (3, 4, 5):
+        assert night(f"2026-03-0{day}T02:00:02").outcome == "failed"
+    assert [kind for kind, _ in told()] == ["nothing_imported"]
+    assert feed.runs.count() == 3
+    plain_web.put("/list.csv", HEADER.encode() + b"A-2,,no price\n")
+    night("2026-03-06T02:00:02")
+    plain_web.put("/list.csv", b"PK\x03\x04 no archive")
+    for day in (7, 8):
+        night(f"2026-03-0{day}T02:00:02")
+    assert [kind for kind, _ in told()] == ["nothing_imported"] * 2 + ["failed"]
 
 
 def test_a_list_that_stays_the_same_for_too_long_is_overdue(

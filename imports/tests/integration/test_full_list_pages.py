@@ -208,6 +208,53 @@ def test_the_api_tells_of_missing_products_and_takes_full_lists(
     assert page.get(f"/api/v1/imports/{job['id']}/").json()["missing"] == 1
 
 
+@pytest.mark.parametrize("by", ["page", "api"])
+def test_a_file_is_told_to_be_a_suppliers_whole_list(
+    page: Client, run: Callable[..., ImportJob], messages: Messages, a_format: Format, by: str
+) -> None:
+    """Of a supplier that no column tells, by the choices beside the drop zone."""
+    supplier = suppliers.create_supplier(name="Schulz & Söhne", user=None)
+    run(HEADER + records(4, word="S"), supplier=supplier)
+    assert f'<option value="{supplier.pk}">Schulz &amp; Söhne</option>' in text(page.get("/"))
+    file = SimpleUploadedFile("list.csv", (HEADER + records(3, word="S")).encode())
+    path, whose = {
+        "page": ("/imports/", str(supplier.pk)),
+        "api": ("/api/v1/imports/", "schulz & söhne"),
+    }[by]
+    posted = {"file": file, "supplier": whose, "full_list": "true", "checks": "warn"}
+    page.post(path, posted)
+    messages.run_all()
+    job = ImportJob.objects.latest("pk")
+    assert (job.supplier, job.missing) == (supplier, 1)
+    assert "a full list of Schulz &amp; Söhne" in text(page.get(f"/imports/{job.pk}/"))
+
+
+@pytest.mark.parametrize("path", ["/imports/", "/api/v1/imports/"])
+def test_a_supplier_that_does_not_fit_is_refused(page: Client, a_format: Format, path: str) -> None:
+    other = suppliers.create_supplier(name="Schulz", user=None)
+    for posted in ({"supplier": "Nobody"}, {"supplier": other.pk, "format": a_format.pk}):
+        file = SimpleUploadedFile("list.csv", (HEADER + records(1)).encode())
+        answer = page.post(path, {"file": file, "full_list": "true", **posted})
+        assert answer.status_code == 400
+        expected = "no supplier “Nobody”" if posted["supplier"] == "Nobody" else "not Schulz’s"
+        assert expected in answer.content.decode()
+    assert not ImportJob.objects.exists()
+
+
+def test_without_a_choice_the_columns_tell_whose_list_it_is(
+    page: Client, run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    columns = ["sku", "name", "price"]
+    known = make_format("Huber", full_list=False, columns=columns)
+    run(HEADER + records(4), format=known)
+    file = SimpleUploadedFile("list.csv", (HEADER + records(3)).encode())
+    posted = {"file": file, "supplier": "", "full_list": "true", "checks": "warn"}
+    assert page.post("/api/v1/imports/", posted).status_code == 202
+    messages.run_all()
+    job = ImportJob.objects.latest("pk")
+    assert (job.supplier, job.missing) == (known.supplier, 1)
+
+
 # --- Who brought it in ----------------------------------------------------------------
 
 

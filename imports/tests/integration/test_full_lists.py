@@ -1,9 +1,13 @@
 """Full lists: what a supplier brought in and its file lacks; and who brought in what."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from catalog.models import Change, ChangeSet, Product
@@ -88,6 +92,31 @@ def test_an_import_by_the_release_before_is_counted_with_the_next_one(
     assert filtered_products({"supplier": str(a_format.supplier_id)}).count() == 3
 
 
+def test_a_file_is_of_whom_it_was_told_to_be_whatever_its_columns_are_known_as(
+    run: Importing, a_format: Format
+) -> None:
+    """Two suppliers with the same columns: the list of one lacks nothing of the other."""
+    columns = ["sku", "name", "price"]
+    huber = make_format("Huber", columns=columns, if_missing={"action": "delete"})
+    run(HEADER + "H,Hat,1\n", format=huber)
+    mueller = Supplier.objects.get(name="Mueller")
+    run(HEADER + "A,Lamp,1\nB,Chair,2\n", format=None, supplier=mueller)
+    job = run(HEADER + "A,Lamp,1\n", format=None, supplier=mueller, full_list=True)
+    assert (job.format, job.supplier, job.missing) == (huber, mueller, 1)
+    assert states() == {"A": True, "B": False, "H": True}
+    # And what is done with such files of another supplier is not done with his.
+    assert run(HEADER + "X,Other,1\n", format=None, supplier=mueller).missing == 0
+
+
+def test_a_full_list_of_a_supplier_that_was_deleted_is_nobody_elses(run: Importing) -> None:
+    run(HEADER + "H,Hat,1\n", format=make_format("Huber", columns=["sku", "name", "price"]))
+    gone = suppliers.create_supplier(name="Gone", user=None)
+    told = {"format": None, "supplier": gone, "full_list": True, "on_unclear": "always"}
+    run(HEADER + "A,Lamp,1\n", **told)
+    suppliers.delete_supplier(supplier_id=gone.pk)
+    assert not ImportJob.objects.latest("pk").full_list
+
+
 # --- What a full list lacks -----------------------------------------------------------
 
 
@@ -142,6 +171,20 @@ def test_they_can_be_deleted_instead(run: Importing, a_format: Format) -> None:
     assert (list(states()), job.missing) == (["A"], 2)
     assert job.change_set
     assert job.change_set.deleted == 2
+
+
+@pytest.mark.parametrize("may", [False, True])
+def test_only_who_may_delete_many_products_has_a_single_file_delete(
+    run: Importing, a_format: Format, make_user: Callable[..., User], may: bool
+) -> None:
+    """The format does not say that its files are full lists: whoever uploads this one does."""
+    deletes = {"full_list": False, "if_missing": {"action": "delete"}}
+    suppliers.change_format(format_id=a_format.pk, user=None, **deletes)
+    run(THREE)
+    user = make_user("mara", "manager" if may else "editor")
+    job = run(HEADER + "A,Lamp,1\nC,Table,3\n", full_list=True, user=user)
+    assert (job.missing, "B" in states()) == ((1, False) if may else (0, True))
+    assert ("mara may not delete many products" in job.missing_off) is not may
 
 
 def test_or_a_field_of_ones_own_is_set(run: Importing, a_format: Format) -> None:
@@ -468,3 +511,28 @@ def test_by_another_key_nothing_is_missing_while_a_record_is_nobodys(
     assert job.status == "completed", job.error
     assert [sku for sku, active in states().items() if active] == left
     assert (job.missing, bool(job.missing_off)) == (3 - len(left), len(left) == 3)
+
+
+# --- From the command line ------------------------------------------------------------
+
+
+def test_the_command_says_that_a_file_is_a_suppliers_whole_list(
+    run: Importing,
+    a_format: Format,
+    tmp_path: Path,
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = "imports.management.commands.import_products"
+    monkeypatch.setattr(f"{command}.time.sleep", lambda seconds: messages.run_all())
+    run(THREE)
+    path = tmp_path / "list.csv"
+    path.write_text(HEADER + "A,Lamp,1\n")
+    whose = {"format": str(a_format.pk), "supplier": "mueller"}
+    call_command("import_products", path, "--no-full-list", **whose)
+    assert "missing" not in capsys.readouterr().out
+    call_command("import_products", path, "--full-list", **whose)
+    assert re.search(r"^ *missing +2$", capsys.readouterr().out, re.M)
+    with pytest.raises(CommandError, match="no supplier “Nobody”"):
+        call_command("import_products", path, "--full-list", supplier="Nobody")

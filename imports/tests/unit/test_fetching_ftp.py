@@ -11,7 +11,7 @@ import pytest
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
 from imports.tests.ftp_servers import PASSWORD, USERNAME, FtpServer, ftp_server, pyftpd_server
-from imports.tests.servers import FAST, Authority
+from imports.tests.servers import FAST, Authority, new_in
 
 LIST = b"sku,name,price\n" + b"".join(b"A%06d,Lamp,9.90\n" % n for n in range(100_000))
 
@@ -58,7 +58,8 @@ def get(limits: Callable[..., Limits]) -> Get:
     ) -> tuple[Fetched | None, bytes]:
         into = io.BytesIO()
         source = Source(url, username=USERNAME, password=password, pattern=pattern)
-        return fetch(source, known, into, limits=limits(**values)), into.getvalue()
+        found = fetch(source, known, into, limits=limits(**values))
+        return new_in(found), into.getvalue()
 
     return run
 

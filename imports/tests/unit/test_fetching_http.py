@@ -6,6 +6,7 @@ import io
 import socket
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from imports.fetching import sheets
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
-from imports.tests.servers import FAST, Authority, Handler, WebServer
+from imports.tests.servers import FAST, Authority, Handler, WebServer, new_in
 from product_importer.common import address_guard
 
 LIST = b"sku,name,price\n" + b"".join(b"A%06d,Lamp,9.90\n" % n for n in range(100_000))
@@ -31,8 +32,8 @@ def get(authority: Authority) -> Get:
     ) -> tuple[Fetched | None, bytes]:
         into = io.BytesIO()
         source = Source(source) if isinstance(source, str) else source
-        fetched = fetch(source, known, into, limits=authority.limits(**values))
-        return fetched, into.getvalue()
+        found = fetch(source, known, into, limits=authority.limits(**values))
+        return new_in(found), into.getvalue()
 
     return run
 
@@ -253,6 +254,23 @@ def test_a_wait_longer_than_ours_is_left_to_who_called(
     failed = failure(web.on("/list.csv", lambda h: h.answer(503, retry_after="600")))
     assert failed.retry_after == 600
     assert len(web.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("9" * 400, 86_400), ("-5", 0), ("soon", 0), ("Fri, 31 Dec 9999 23:59:59 -2300", 86_400)],
+)
+def test_a_wait_that_is_asked_for_is_taken_up_to_a_day(
+    web: WebServer, failure: Callable[..., FetchFailed], asked: str, seconds: float
+) -> None:
+    url = web.on("/list.csv", lambda h: h.answer(503, retry_after=asked))
+    assert failure(url, tries=1).retry_after == seconds
+
+
+def test_a_wait_may_be_told_as_a_date(web: WebServer, failure: Callable[..., FetchFailed]) -> None:
+    at = formatdate(time.time() + 600, usegmt=True)
+    failed = failure(web.on("/list.csv", lambda h: h.answer(429, retry_after=at)))
+    assert 300 < failed.retry_after <= 600
 
 
 def test_gzip_as_content_encoding_is_unpacked(web: WebServer, get: Get) -> None:

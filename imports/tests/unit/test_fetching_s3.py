@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Source
-from imports.tests.servers import Authority, Handler, WebServer
+from imports.tests.servers import Authority, Handler, WebServer, new_in
 
 LIST = b"sku,name,price\n" + b"".join(b"A%06d,Lamp,9.90\n" % n for n in range(1000))
 KEYS = {"username": "AKIAEXAMPLE", "password": "s3cret/key+"}
@@ -49,7 +49,8 @@ def get(authority: Authority) -> Callable[..., tuple[Fetched | None, bytes]]:
     ) -> tuple[Fetched | None, bytes]:
         into = io.BytesIO()
         source = Source(url, **{**KEYS, **values})
-        return fetch(source, known, into, limits=authority.limits(tries=2)), into.getvalue()
+        found = fetch(source, known, into, limits=authority.limits(tries=2))
+        return new_in(found), into.getvalue()
 
     return run
 

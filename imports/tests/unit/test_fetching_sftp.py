@@ -12,7 +12,7 @@ import pytest
 
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
-from imports.tests.servers import FAST, SftpServer, sftp_server
+from imports.tests.servers import FAST, SftpServer, new_in, sftp_server
 
 LIST = b"sku,name,price\n" + b"".join(b"A%06d,Lamp,9.90\n" % n for n in range(100_000))
 Get = Callable[..., tuple[Fetched | None, bytes]]
@@ -45,7 +45,8 @@ def limits(**values: Any) -> Limits:
 
 def get(source: Source, known: Known = Known(), **values: Any) -> tuple[Fetched | None, bytes]:  # noqa: B008
     into = io.BytesIO()
-    return fetch(source, known, into, limits=limits(**values)), into.getvalue()
+    found = fetch(source, known, into, limits=limits(**values))
+    return new_in(found), into.getvalue()
 
 
 def failure(source: Source, **values: Any) -> FetchFailed:

@@ -1,6 +1,6 @@
 """Schedules: words and cron lines, clocks that change, and what is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -89,6 +89,24 @@ def test_times_that_do_not_exist_come_once_together() -> None:
     saturday = datetime(2026, 3, 28, 12, tzinfo=UTC)
     shown = local("daily at 02:00, 02:30 and 03:00", saturday, 2)
     assert shown == ["29 03:00 CEST", "30 02:00 CEST"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "expected"),
+    [
+        ("every 12 hours", "Asia/Beirut", ["28 12:00", "29 01:00", "29 12:00"]),
+        ("15 */12 * * *", "Asia/Beirut", ["28 12:15", "29 01:00", "29 12:15"]),
+        ("*/20 2 * * *", "Europe/Berlin", ["29 03:00", "30 02:00", "30 02:20"]),
+        ("every 2 hours at 30", "Europe/Berlin", ["28 12:30", "28 14:30", "28 16:30"]),
+    ],
+)
+def test_what_comes_every_few_hours_skips_no_time_that_does_not_exist(
+    schedule: str, zone: str, expected: list[str]
+) -> None:
+    """In Beirut there is no midnight when the clocks go forward."""
+    saturday = datetime(2026, 3, 28, 12, tzinfo=ZoneInfo(zone)) - timedelta(minutes=1)
+    times = next_times(schedule, zone, saturday, 3)
+    assert [f"{time.astimezone(ZoneInfo(zone)):%d %H:%M}" for time in times] == expected
 
 
 def test_a_time_that_comes_twice_counts_once() -> None:
