@@ -344,6 +344,13 @@ def test_a_sheet_is_taken_by_its_name_and_one_that_is_not_there_is_told() -> Non
     assert "It has: “A”, “B”." in refusal(content, sheet="C")
 
 
+def test_a_sheet_is_taken_by_its_number_and_one_that_is_not_there_is_told() -> None:
+    content = xlsx({"2": [["a"]], "B": [["b"]], "Empty": []})
+    assert unpacked(content, sheet=2)[1] == b"b\n"
+    assert unpacked(content, sheet="2")[1] == b"a\n"
+    assert "no sheet 4. It has: “2”, “B”, “Empty”." in refusal(content, sheet=4)
+
+
 def test_hidden_columns_merged_cells_and_protected_sheets_are_read() -> None:
     def fill(made: Any, sheet: Any) -> None:
         sheet.merge_range(0, 0, 0, 1, "Price list")
