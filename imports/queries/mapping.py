@@ -23,7 +23,7 @@ from imports.mapping.table import OWN_COLUMNS
 from imports.mapping.values import compile_plan
 from imports.models import Format, ImportJob
 from imports.queries.formats import known, memory_of, most_alike, recognise
-from imports.readers.csv import Layout, UnreadableFile
+from imports.readers.csv import Layout
 from imports.readers.csv.dialect import Dialect, find_dialect
 from imports.readers.csv.sample import SampleRecord, read_sample
 from imports.readers.unpack import NeedsChoice, peek

@@ -55,9 +55,9 @@ def unpack(
     """Write the one table of a packed file to ``target``; both are files of the system.
 
     A workbook or a page becomes CSV in UTF-8 (of at most ``rows``), a text in an archive stays as
-    it is. A ``sheet`` has a name, or a number from 1. About every second ``tell`` hears how much is done, from 0 to 1; what it raises ends the
-    child. Raises ``UnreadableFile``, ``NeedsChoice``, and ``OSError`` for what may go well the next
-    time: no room, a child that somebody killed.
+    it is. A ``sheet`` has a name, or a number from 1. About every second ``tell`` hears how much
+    is done, from 0 to 1; what it raises ends the child. Raises ``UnreadableFile``, ``NeedsChoice``,
+    and ``OSError`` for what may go well the next time: no room, a child that somebody killed.
     """
     source.flush()
     job: dict[str, Any] = {"source": source.fileno(), "target": target.fileno()}

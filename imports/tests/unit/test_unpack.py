@@ -112,8 +112,13 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
         (bytes(257) + b"ustar", "tar"),
         (b'<?xml version="1.0"?><feed/>', "XML"),
         (b'<?xml?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">', "2003"),
+        (
+            b'<?xml?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"><Worksheet>'
+            b"<Table><Row><Cell>",
+            "2003",
+        ),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_file_without_a_table_is_refused_by_its_name(content: bytes, word: str) -> None:
     assert word in foreign_name(content)
