@@ -16,8 +16,11 @@ from django.db.backends.utils import CursorWrapper
 SCIENTIFIC = """(strpos({sku}, '+') > 0 AND {sku} ~ '^[0-9]([.,][0-9]+)?[eE][+][0-9]+$')"""
 DECIMAL = """(right({sku}, 2) = '.0' AND {sku} ~ '^[0-9]+[.]0$')"""
 _MONTHS = "(Jan|Feb|Mar|Mär|Mrz|Apr|Avr|May|Mai|Mag|Jun|Jul|Aug|Sep|Oct|Okt|Ott|Nov|Dec|Dez|Dic)"
-DATE = f"""(octet_length({{sku}}) BETWEEN 5 AND 8
-            AND {{sku}} ~ '^([0-9][0-9]?[.]?[- ]{_MONTHS}|{_MONTHS}[- ][0-9][0-9])$')"""
+# The last is what the date cell of a workbook is read as.
+DATE = f"""((octet_length({{sku}}) BETWEEN 5 AND 8
+             AND {{sku}} ~ '^([0-9][0-9]?[.]?[- ]{_MONTHS}|{_MONTHS}[- ][0-9][0-9])$')
+            OR (octet_length({{sku}}) = 10 AND substr({{sku}}, 5, 1) = '-'
+                AND {{sku}} ~ '^(19|20)[0-9][0-9]-[01][0-9]-[0-3][0-9]$'))"""
 _DAMAGED = f"""((ascii(sku) BETWEEN 48 AND 57 AND ({SCIENTIFIC} OR {DECIMAL} OR {DATE}))
     OR (octet_length(sku) BETWEEN 6 AND 7 AND {DATE}))""".format(sku="sku")
 

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from catalog.values import NULL_WORDS, SKU_MAX_LENGTH, clean_active, clean_price
+from catalog.values import (
+    NAME_MAX_LENGTH,
+    NULL_WORDS,
+    SKU_MAX_LENGTH,
+    clean_active,
+    clean_price,
+)
 from imports.mapping.amounts import common_currency, is_currency, plain_number, split_amount
 from imports.mapping.words import ACTIVE_TABLES, ERROR_WORDS, UNSURE_TABLES
 
@@ -96,6 +102,12 @@ class Evidence:
         return self.filled > 0 and self.numeric < 0.5 and 2 <= self.average_length <= 120
 
     @property
+    def looks_like_names(self) -> bool:
+        """Short texts without HTML that nearly all are different."""
+        short = self.average_length <= 60 and self.longest <= NAME_MAX_LENGTH
+        return self.could_be_name and short and not self.html and self.unique >= 0.8
+
+    @property
     def could_be_description(self) -> bool:
         """Longer texts, of several words."""
         return self.filled > 0 and self.spaced >= 0.5 and self.average_length >= 20
@@ -156,8 +168,13 @@ def mark_of(number: str) -> str | None:
     return last if as_decimal else other if as_group else None
 
 
-def _prices(cells: list[str]) -> PriceEvidence | None:
-    """``None`` where not even half of the values are amounts."""
+def prices_in(values: Iterable[str]) -> PriceEvidence | None:
+    """What those of a column's values say that are amounts; ``None`` where none is."""
+    return _prices([value.strip() for value in values if value.strip()], least=0)
+
+
+def _prices(cells: list[str], least: float = 0.5) -> PriceEvidence | None:
+    """``None`` where not even this share of the values are amounts."""
     marks, currencies, numbers = _Marks(), Counter[str](), []
     for cell in cells:
         amount = split_amount(cell)
@@ -173,7 +190,7 @@ def _prices(cells: list[str]) -> PriceEvidence | None:
             marks.left_open.append(cell)
         elif mark:
             marks.settled[mark] += 1
-    if not numbers or len(numbers) * 2 < len(cells):
+    if not numbers or len(numbers) < least * len(cells):
         return None
     decimal = marks.decimal()
     written = [plain_number(number, decimal) for number in numbers if decimal in (".", ",")]

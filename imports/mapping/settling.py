@@ -8,6 +8,7 @@ from catalog.field_values import Definition, clean
 from catalog.values import clean_price
 from imports.mapping.amounts import plain_number, split_amount
 from imports.mapping.dates import orders_of, read_date
+from imports.mapping.evidence import prices_in
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule
@@ -75,6 +76,8 @@ def _settle_price(
 ) -> tuple[ColumnRule, list[Question]]:
     evidence = table.evidence(place)
     price = evidence.price
+    if rank == Rank.OWN_NAME:  # it is the price, however few of its values are amounts
+        price = prices_in(table.values(place))
     name = table.header[place]
     where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
     if price is None:
@@ -109,7 +112,7 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
 
 
 def _marks_left_open(table: Table, place: int, where: str) -> str:
-    price = table.evidence(place).price
+    price = prices_in(table.values(place))
     if price is not None and not price.mixed and price.open_values:
         value = price.open_values[0]
         return (

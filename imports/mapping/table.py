@@ -96,7 +96,23 @@ class Table:
             if name.strip() and name not in OWN_COLUMNS:
                 for product_field, claim in self._claims_of(place, name):
                     found[product_field].append(claim)
+        if not found["name"]:
+            found["name"] = self._descriptions_that_may_be_names(found)
         return found
+
+    def _descriptions_that_may_be_names(self, found: Mapping[str, list[Claim]]) -> list[Claim]:
+        """In price lists, “Description” is what products are called.
+
+        A file with the fields' own names means what it says, and so does what was chosen before.
+        """
+        ranks = {claim.rank for claim in (*found["sku"], *found["description"])}
+        if ranks <= {Rank.OWN_NAME} or Rank.SUPPLIER in ranks:
+            return []
+        return [
+            Claim(claim.place, Rank.WEAK, "a longer text about it")
+            for claim in found["description"]
+            if claim.rank <= Rank.ALIAS and self.evidence(claim.place).looks_like_names
+        ]
 
     def _claims_of(self, place: int, name: str) -> list[tuple[str, Claim]]:
         key, bare = key_of(name), bare_key_of(name)

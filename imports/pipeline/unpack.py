@@ -63,10 +63,10 @@ def unpack_upload(job: ImportJob, file: BinaryIO) -> bool:
     return False
 
 
-def chosen(job: ImportJob) -> tuple[str, str]:
+def chosen(job: ImportJob) -> tuple[str, str | int]:
     """The member of an archive and the sheet of a workbook that are to be read."""
     rules = parse_rules(job.rules)
-    return rules.member, str(rules.sheet)
+    return rules.member, rules.sheet
 
 
 def choose_member(job: ImportJob, members: list[str]) -> NoReturn:

@@ -5,7 +5,7 @@ Only the beginning of a file is read, but for its encoding where that is to be f
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
@@ -23,7 +23,7 @@ from imports.mapping.table import OWN_COLUMNS
 from imports.mapping.values import compile_plan
 from imports.models import Format, ImportJob
 from imports.queries.formats import known, memory_of, most_alike, recognise
-from imports.readers.csv import Layout, UnreadableFile
+from imports.readers.csv import Layout
 from imports.readers.csv.dialect import Dialect, find_dialect
 from imports.readers.csv.sample import SampleRecord, read_sample
 from imports.readers.unpack import NeedsChoice, peek
@@ -140,14 +140,26 @@ def _dialect(file: BinaryIO, rules: Rules) -> Dialect:
         dialect = find_dialect(file, **{name: getattr(rules, name) for name in DIALECT})
     except LookupError as error:
         raise RulesError([f"encoding: “{rules.encoding}” is not one that is read."]) from error
-    for number, name in enumerate(dialect.header, start=1):
-        if len(name) > COLUMN_NAME_MAX_LENGTH:  # it is none, and the job keeps them all
-            raise UnreadableFile(
-                f"The name of column {number} has {len(name):,} characters, “{name[:40]} …”; at "
-                f"most {COLUMN_NAME_MAX_LENGTH:,} are allowed. Look whether the first line of the "
-                "file names its columns."
-            )
-    return dialect
+    return _with_short_names(dialect)
+
+
+def _with_short_names(dialect: Dialect) -> Dialect:
+    """With the beginnings of names that are too long to be any: the job keeps them all."""
+    long = [n for n, name in enumerate(dialect.header, 1) if len(name) > COLUMN_NAME_MAX_LENGTH]
+    if not long:
+        return dialect
+    name = dialect.header[long[0] - 1]
+    more = f" (and of {len(long) - 1} more)" if len(long) > 1 else ""
+    warning = (
+        f"The name of column {long[0]}{more} has {len(name):,} characters, “{name[:40]} …”: its "
+        f"first {COLUMN_NAME_MAX_LENGTH:,} are taken. Look whether line {dialect.header_line:,} "
+        "names the columns."
+    )
+    return replace(
+        dialect,
+        header=[name[:COLUMN_NAME_MAX_LENGTH].rstrip() for name in dialect.header],
+        warnings=[*dialect.warnings, warning],
+    )
 
 
 def _which(formats: list[Format]) -> Question:
@@ -223,7 +235,7 @@ def look_at_job(job: ImportJob, rules: Rules) -> Found:
         if needs_unpacking(job, rules):
             with job.file.open("rb") as handle:
                 source = cast(BinaryIO, handle.file)
-                table = peek(source, sheet=str(rules.sheet), member=rules.member, rows=600)
+                table = peek(source, sheet=rules.sheet, member=rules.member, rows=600)
             return look(job, io.BytesIO(table), rules)
         with job.readable.open("rb") as handle:
             return look(job, cast(BinaryIO, handle.file), rules)
@@ -239,10 +251,14 @@ def needs_unpacking(job: ImportJob, rules: Rules) -> bool:
     """Whether rules want another part of a packed file than the one that is unpacked."""
     if not job.unpacked:
         return False
-    taken = {name: job.unpacked.get(name, "") for name in ("sheet", "member")}
-    return not job.table or any(
-        str(getattr(rules, name)) not in (AUTO, value) for name, value in taken.items()
-    )
+    sheet, member = (job.unpacked.get(name, "") for name in ("sheet", "member"))
+    asked = sheet_name(job.unpacked.get("sheets", ()), rules.sheet)
+    return not job.table or asked not in (AUTO, sheet) or rules.member not in (AUTO, member)
+
+
+def sheet_name(sheets: Sequence[str], sheet: str | int) -> str | int:
+    """The name of a sheet that rules name by its number (from 1), if there is one."""
+    return sheets[sheet - 1] if isinstance(sheet, int) and sheet <= len(sheets) else sheet
 
 
 def _packing(job: ImportJob) -> dict[str, Any]:

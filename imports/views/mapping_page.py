@@ -18,6 +18,7 @@ from imports.mapping.rules import AUTO, folded
 from imports.mapping.words import ACTIVE_TABLES
 from imports.models import ImportJob, Supplier
 from imports.queries.formats import CHOICES, formats_by_supplier
+from imports.queries.mapping import sheet_name
 from imports.views.mapping_editor import Editor
 from imports.views.mapping_form import (
     CONDITIONS,
@@ -163,7 +164,7 @@ class Page:
         return json.dumps(
             {
                 "fields": fields,
-                "dialect": {name: self.rules.get(name, AUTO) for name in self._dialect_names()},
+                "dialect": {name: self._of_the_file(name) for name in self._dialect_names()},
                 "format": self._format_id(),
                 "where": {one.field: one.answer for one in self.asked},
                 "asked": [one.as_json() for one in self.asked],
@@ -231,6 +232,11 @@ class Page:
         names += ["sheet"] if self.shown.get("sheets") else []
         return [*names, "header_line", "delimiter", "quote", "encoding"]
 
+    def _of_the_file(self, name: str) -> Any:
+        """A rule of the file, a sheet by its name."""
+        value = self.rules.get(name, AUTO)
+        return sheet_name(self.shown.get("sheets", ()), value) if name == "sheet" else value
+
     def file_choices(self) -> list[dict[str, Any]]:
         labels = {
             "encoding": "Encoding",
@@ -245,7 +251,7 @@ class Page:
         for name in self._dialect_names():
             if packed and name in ("encoding", "delimiter", "quote"):
                 continue  # the table is ours: nothing to choose
-            value = self.rules.get(name, AUTO)
+            value = self._of_the_file(name)
             value = NONE if name == "quote" and value == "" else str(value)
             found.append(
                 {

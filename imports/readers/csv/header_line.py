@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imports.mapping.table import meaning
 from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
 
 _SEARCHED = 60  # records, from the first that is not blank on
@@ -60,16 +61,24 @@ def find_header(records: Sequence[Record]) -> Found:
     first = next((n for n in table if _has_kinds(records[n], kinds)), None)
     if first is None:  # nothing but text: a header is what files begin with
         return Found(table[0], table[0] + 1)
-    for n in reversed([n for n in table if n < first]):
-        if _may_be_header(records[n], full):
-            return Found(n, n + 1)
-    return Found(None, first)
+    above = [n for n in reversed(table) if n < first and _may_be_header(records[n], full)]
+    if not above:
+        return Found(None, first)
+    # A record that is unlike the others (a price “on request”) may stand between.
+    place = next((n for n in above if _names_sku(records[n])), above[0])
+    return Found(place, place + 1)
 
 
 def known_fields(record: Record) -> set[str]:
     """The product fields that a record names as a header would."""
     cells = [cell for cell in record.cells[:COLUMN_LIMIT] if len(cell) <= _NAME_LENGTH]
     return {name for cell in cells if (name := field_of(normalised(cell)))}
+
+
+def _names_sku(record: Record) -> bool:
+    """Whether a record names an SKU and another field, by what people call them anywhere."""
+    named = {meaning(cell) for cell in record.cells[:COLUMN_LIMIT] if len(cell) <= _NAME_LENGTH}
+    return "sku" in named and len(named - {""}) > 1
 
 
 def _fullness(records: Sequence[Record]) -> int:

@@ -76,7 +76,7 @@ class _Unpacking:
 
     source: int
     target: int
-    sheet: str
+    sheet: str | int
     member: str
     rows: int | None
 

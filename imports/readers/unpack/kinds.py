@@ -44,6 +44,7 @@ _FOREIGN = {
 _PAGE_STARTS = (
     *("<!doctype html", "<html", "<table", "<head", "<meta", "<body", "<style", "<div", "<center"),
 )
+_XML_OF_2003 = "urn:schemas-microsoft-com:office:spreadsheet"  # its tables are no page's
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
@@ -67,7 +68,7 @@ def foreign_name(head: bytes) -> str:
         return "a tar archive"
     text = _beginning(head)
     if text.startswith("<?xml") and not _is_page(text):
-        if "urn:schemas-microsoft-com:office:spreadsheet" in text:
+        if _XML_OF_2003 in text:
             return "a workbook in Excel’s XML of 2003"
         return "an XML file"
     return ""
@@ -75,7 +76,7 @@ def foreign_name(head: bytes) -> str:
 
 def _is_page(text: str) -> bool:
     if text.startswith("<?xml"):
-        return "<html" in text or "<table" in text
+        return "<html" in text or ("<table" in text and _XML_OF_2003 not in text)
     if text.startswith("<!--"):
         text = text.partition("-->")[2].lstrip()
     return text.startswith(_PAGE_STARTS)

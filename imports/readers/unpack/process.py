@@ -47,7 +47,7 @@ def unpack(
     source: BinaryIO,
     target: BinaryIO,
     *,
-    sheet: str = "auto",
+    sheet: str | int = "auto",
     member: str = "auto",
     rows: int | None = None,
     tell: Callable[[float], None] = lambda share: None,
@@ -55,9 +55,9 @@ def unpack(
     """Write the one table of a packed file to ``target``; both are files of the system.
 
     A workbook or a page becomes CSV in UTF-8 (of at most ``rows``), a text in an archive stays as
-    it is. About every second ``tell`` hears how much is done, from 0 to 1; what it raises ends the
-    child. Raises ``UnreadableFile``, ``NeedsChoice``, and ``OSError`` for what may go well the next
-    time: no room, a child that somebody killed.
+    it is. A ``sheet`` has a name, or a number from 1. About every second ``tell`` hears how much
+    is done, from 0 to 1; what it raises ends the child. Raises ``UnreadableFile``, ``NeedsChoice``,
+    and ``OSError`` for what may go well the next time: no room, a child that somebody killed.
     """
     source.flush()
     job: dict[str, Any] = {"source": source.fileno(), "target": target.fileno()}
@@ -88,7 +88,9 @@ def unpack(
     return _result(answer, child.returncode)
 
 
-def peek(source: BinaryIO, *, sheet: str = "auto", member: str = "auto", rows: int = 100) -> bytes:
+def peek(
+    source: BinaryIO, *, sheet: str | int = "auto", member: str = "auto", rows: int = 100
+) -> bytes:
     """The first rows of another sheet or member, as ``unpack`` would write them.
 
     Raises what ``unpack`` raises.

@@ -34,13 +34,14 @@ def convert(
     file: BinaryIO,
     out: limits.Sink,
     *,
-    sheet: str,
+    sheet: str | int,
     rows: int | None,
     unpacked_size: int,
     tell: Callable[[float], None],
     errors: Errors,
 ) -> Table:
-    """Write a sheet as UTF-8 CSV: the one of this name, with ``auto`` the first with a cell.
+    """Write a sheet as UTF-8 CSV: the one of this name or number (from 1), with ``auto`` the
+    first with a cell.
 
     At most the first ``rows``. ``unpacked_size`` is that of all parts of the workbook, in bytes;
     ``errors`` are the cells that would be blank. Raises ``UnreadableFile``.
@@ -71,14 +72,11 @@ def convert(
 
 
 def _choose(
-    book: calamine.CalamineWorkbook, table: Table, sheet: str, shown: list[str]
+    book: calamine.CalamineWorkbook, table: Table, sheet: str | int, shown: list[str]
 ) -> calamine.CalamineSheet:
     if sheet != "auto":
-        if sheet not in table.sheets:
-            listed = ", ".join(f"“{name}”" for name in table.sheets)
-            raise UnreadableFile(f"The workbook has no sheet “{sheet[:40]}”. It has: {listed}.")
-        table.sheet = sheet
-        return book.get_sheet_by_name(sheet)
+        table.sheet = _named(table, sheet)
+        return book.get_sheet_by_name(table.sheet)
     # Hidden sheets hold lists for drop-downs and the like: last, where no other has a cell.
     for name in sorted(table.sheets, key=lambda name: name not in shown):
         found = book.get_sheet_by_name(name)
@@ -89,6 +87,17 @@ def _choose(
         "The workbook is empty: none of its sheets has a cell with a value. Look whether it is "
         "the right file."
     )
+
+
+def _named(table: Table, sheet: str | int) -> str:
+    """The name of the sheet with this name or number. Raises ``UnreadableFile``."""
+    if isinstance(sheet, int) and 1 <= sheet <= len(table.sheets):
+        return table.sheets[sheet - 1]
+    if sheet in table.sheets:
+        return str(sheet)
+    asked = f"sheet {sheet:,}" if isinstance(sheet, int) else f"sheet “{sheet[:40]}”"
+    listed = ", ".join(f"“{name}”" for name in table.sheets)
+    raise UnreadableFile(f"The workbook has no {asked}. It has: {listed}.")
 
 
 def _others(

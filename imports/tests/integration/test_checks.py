@@ -41,6 +41,7 @@ UNUSUAL = {
     "the same in small letters": ("", "4e+12,Tea,1\n", "damaged by a spreadsheet"),
     "a number with a decimal": ("", "4711.0,Tea,1\n", "4711.0"),
     "a date": ("", "12-Feb,Screw,1\nMar-01,Screw,1\n", "12-Feb, Mar-01"),
+    "the date of a workbook": ("", "2026-12-02,Screw,1\n", "like a date, for example 2026-12-02"),
     "zeros that are lost": ("0017", "17,Bolt,10\n", "lost the leading zeros"),
     "another dash": ("AB-1", "AB–1,Lamp,10\n", "only in dashes"),
     "another dash in the catalogue": ("AB–1", "AB-1,Lamp,10\n", "only in dashes"),

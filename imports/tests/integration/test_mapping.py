@@ -610,3 +610,14 @@ def test_names_that_are_one_for_the_database_alone_are_taken(transactional_db: N
     second = make(name="Second")
     with pytest.raises(suppliers.Invalid, match="already"):
         suppliers.change_format(format_id=second.pk, user=None, name=kelvin)
+
+
+def test_a_column_name_of_any_length_is_cut_and_the_file_is_read(
+    imported: Callable[..., ImportJob], waiting: Callable[..., ImportJob]
+) -> None:
+    long = "<b>" + "x" * 10_000
+    job = imported(f"sku,name,price,{long},{long}\nA1,Lamp,5,,\n")
+    assert (job.status, job.created) == ("completed", 1), job.error
+    assert "The name of column 4 (and of 1 more) has 10,003 characters" in job.warnings[0]
+    shown = mapping_of(waiting(f"SKU;{long};Cost price\nA2;Lamp;5,00\n"))
+    assert shown["columns"][1]["name"] == long[:1000]

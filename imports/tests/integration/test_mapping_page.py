@@ -12,8 +12,10 @@ from django.test import Client
 
 from catalog.models import Product
 from conftest import Messages
+from imports.mapping.rules import parse_rules
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers
+from imports.tests.workbooks import TABLE, xlsx
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +87,18 @@ def go_on(page: Client, job: ImportJob, form: Form, **choices: str) -> Any:
 
 def text_of(form: Form) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", form.page)).split())
+
+
+def test_a_sheet_that_was_chosen_by_number_is_shown_by_its_name(
+    page: Client, waits: Callable[..., ImportJob], messages: Messages
+) -> None:
+    content = xlsx({"Cover": [["Our", "prices"]], "Prices": TABLE})
+    job = waits(content, rules=parse_rules({"sheet": 2}))
+    form = open_form(page, job)
+    assert form.fields["sheet"] == "Prices"
+    assert go_on(page, job, form).status_code == 302
+    messages.run_all()
+    assert Product.objects.count() == 2
 
 
 def test_a_file_is_shown_as_it_was_found_and_goes_on(

@@ -13,6 +13,7 @@ from django.utils import timezone
 from catalog.models import Product
 from conftest import Messages
 from imports.files.temp import clear_old_uploads
+from imports.mapping.rules import parse_rules
 from imports.models import ImportJob, uploads
 from imports.operations import jobs, retention
 from imports.pipeline import unpack
@@ -105,6 +106,13 @@ def test_the_warnings_of_unpacking_are_those_of_the_job(upload: Upload, messages
     sheets = {"Products": workbooks.TABLE, "Prices": workbooks.TABLE}
     job = finished(upload(xlsx(sheets)), messages)
     assert "“Prices”" in job.warnings[0]
+
+
+def test_a_sheet_is_chosen_by_its_number(upload: Upload, messages: Messages) -> None:
+    sheets = {"Cover": [["Our", "prices"]], "Prices": workbooks.TABLE}
+    job = finished(upload(xlsx(sheets), rules=parse_rules({"sheet": 2})), messages)
+    assert (job.status, job.created) == ("completed", 2), job.error
+    assert job.unpacked["sheet"] == "Prices"
 
 
 def test_an_archive_of_several_tables_fails_and_names_them(

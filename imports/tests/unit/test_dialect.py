@@ -205,6 +205,13 @@ def test_known_names_tell_a_header_that_shape_does_not() -> None:
     assert dialect_of("Price list, all of it\nsku,name\nA,Lamp\nB,Cup\n").header_line == 2
 
 
+def test_a_first_record_that_is_unlike_the_others_is_no_header() -> None:
+    found = dialect_of(
+        "Artikelnummer;Bezeichnung;Preis\nA-1;Lampe;auf Anfrage\nA-2;Tasse;5,00\nA-3;Topf;6,00\n"
+    )
+    assert (found.header_line, found.header[0]) == (1, "Artikelnummer")
+
+
 @pytest.mark.parametrize(
     "text", ["A-1,Lamp,5\nB-2,Cup,6\n", "4006381;Lampe;5,00\n4006382;Topf;6,00\n", "A-1|x|yes\n"]
 )

@@ -218,6 +218,8 @@ ASKED = [
     ("sku;name;enabled", ["A1;Lamp;perhaps"], ["unclear_active"]),
     # Which text is the name?
     ("sku;Kurztext;price", ["A1;Lampe;5.00"], ["unclear_name"]),
+    ("Item No.;Description;Price", ["A1;Desk lamp, red;5.00"], ["unclear_name"]),
+    ("Artikelnummer;Beschreibung;Preis", ["A1;Lampe;5,00", "A2;Topf;6,00"], ["unclear_name"]),
 ]
 
 
@@ -242,6 +244,9 @@ def test_what_names_and_values_leave_open_is_asked(
         ("sku;name;status", "A1;Lamp;"),
         ("sku;name;active", "A1;Lamp;perhaps"),  # each is refused by its line
         ("sku;name;price;Weight;Preisgruppe", "A1;Lamp;12.00;0.35;B"),
+        ("sku;description;price", "A1;Desk lamp, red;12.00"),  # its fields' own names
+        ("Artikelnummer;Langtext", "A1;" + "Eine Lampe für den Schreibtisch, " * 5),
+        ("Artikelnummer;Langtext", "A1;<b>Eine Lampe</b>"),
     ],
 )
 def test_what_makes_no_difference_is_not_asked(header: str, record: str) -> None:
@@ -269,6 +274,12 @@ def test_values_settle_how_they_are_read() -> None:
     active = next(rule for rule in matched.rules.columns if rule.field == "active")
     assert dict(active.values) == {"ja": "true", "nein": "false"}
     assert "decimal comma" in matched.notes[0]
+
+
+def test_amounts_are_read_however_few_of_a_price_column_are_any() -> None:
+    matched = found("sku;name;price", "A1;Lamp;12,50 €", "A2;Cup;on request", "A3;Pot;5,00 €/m")
+    assert matched.questions == []
+    assert (matched.rules.columns[2].decimal, matched.rules.columns[2].currency) == (",", "EUR")
 
 
 def test_plain_files_need_no_rule_and_hear_of_nothing() -> None:

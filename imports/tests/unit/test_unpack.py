@@ -112,8 +112,13 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
         (bytes(257) + b"ustar", "tar"),
         (b'<?xml version="1.0"?><feed/>', "XML"),
         (b'<?xml?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">', "2003"),
+        (
+            b'<?xml?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"><Worksheet>'
+            b"<Table><Row><Cell>",
+            "2003",
+        ),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_file_without_a_table_is_refused_by_its_name(content: bytes, word: str) -> None:
     assert word in foreign_name(content)
@@ -342,6 +347,13 @@ def test_a_sheet_is_taken_by_its_name_and_one_that_is_not_there_is_told() -> Non
     done, table = unpacked(content, sheet="B")
     assert (table, done.sheet, done.warnings) == (b"b\n", "B", ())
     assert "It has: “A”, “B”." in refusal(content, sheet="C")
+
+
+def test_a_sheet_is_taken_by_its_number_and_one_that_is_not_there_is_told() -> None:
+    content = xlsx({"2": [["a"]], "B": [["b"]], "Empty": []})
+    assert unpacked(content, sheet=2)[1] == b"b\n"
+    assert unpacked(content, sheet="2")[1] == b"a\n"
+    assert "no sheet 4. It has: “2”, “B”, “Empty”." in refusal(content, sheet=4)
 
 
 def test_hidden_columns_merged_cells_and_protected_sheets_are_read() -> None:
