@@ -193,6 +193,7 @@ def test_reading_goes_on_after_a_crash_with_what_was_above_and_what_was_counted(
     ]
     monkeypatch.setattr(lines, "BLOCK_SIZE", 200)
     monkeypatch.setattr(stage, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(stage, "PER_FETCH", 0)  # however long it took to have the file
     job = begin("Art;Name;Lager\n" + "".join(records), rules)
     tasks = 0
     while not stage.stage_records(job, seconds=0):  # each a worker that knows only the row
