@@ -125,6 +125,17 @@ def test_a_change_of_prices_that_makes_no_sense_is_refused(by: str, value: str) 
         price_change(by=by, value=value, round_to="0.01")
 
 
+def test_what_changed_nothing_is_not_shown_as_what_went_well(page: Client, user: User) -> None:
+    values = {"kind": ChangeSet.Kind.IMPORT, "status": ChangeSet.Status.COMPLETED, "actor": user}
+    empty = ChangeSet.objects.create(**values)
+    for path in ("/changes/", f"/changes/{empty.pk}/"):
+        shown = page.get(path).content.decode()
+        assert "Nothing changed" in shown
+        assert "pi-status-completed" not in shown
+    ChangeSet.objects.create(**values, created=1)
+    assert "pi-status-completed" in page.get("/changes/").content.decode()
+
+
 def test_the_changes_say_in_words_what_was_done(
     page: Client, messages: Messages, user: User, lamp: Product, make_user: Callable[..., User]
 ) -> None:
