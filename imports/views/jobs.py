@@ -51,7 +51,7 @@ OPEN_JOBS = 100  # that run or wait for somebody: as many as the navigation's ba
 @require_GET
 @may_see
 def home(request: HttpRequest) -> HttpResponse:
-    context = {**_home_context(request), "formats": _formats(request)}
+    context = {**_home_context(request), **_choices(request)}
     return render(request, "imports/home.html", context)
 
 
@@ -67,7 +67,7 @@ def _home_context(request: HttpRequest) -> dict[str, Any]:
     recent = [job for job in jobs if job.is_final]
     return {
         "title": "Home",
-        **_drop_context(),
+        "direct_above": _direct_above(),
         "glance": view,
         "running": running,
         "running_jobs": [job for job, _ in running if job.status not in awaiting][:3],
@@ -103,27 +103,24 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "imports/jobs.html",
         {
             "title": "Imports",
-            **_drop_context(),
-            "formats": _formats(request),
+            "direct_above": _direct_above(),
+            **_choices(request),
             "page": page,
             "jobs": _with_progress(tell_undone(page.object_list)),
         },
     )
 
 
-def _formats(request: HttpRequest) -> list[Any] | None:
-    """The formats to choose from beside the drop zone, once somebody asks for them."""
-    return formats_by_supplier() if "formats" in request.GET else None
+def _choices(request: HttpRequest) -> dict[str, Any]:
+    """Suppliers and formats to choose from beside the drop zone, once somebody asks for them."""
+    if "formats" not in request.GET:
+        return {}
+    return {"suppliers": suppliers_to_choose(), "formats": formats_by_supplier()}
 
 
-def _drop_context() -> dict[str, Any]:
-    """What the drop zone shows; ``direct_above`` is the size in bytes from which it sends a file
-    straight to the bucket, ``None`` for never.
-    """
-    return {
-        "direct_above": settings.UPLOADS_PART_SIZE if uploads.is_on() else None,
-        "suppliers": suppliers_to_choose(),
-    }
+def _direct_above() -> int | None:
+    """The size in bytes above which the drop zone sends a file straight to the bucket."""
+    return settings.UPLOADS_PART_SIZE if uploads.is_on() else None
 
 
 def _upload(request: HttpRequest) -> HttpResponse:
@@ -235,7 +232,8 @@ def drop(request: HttpRequest) -> HttpResponse:
     """The drop zone alone, for a file that was dropped on another page."""
     if not request.user.has_perm("imports.add_importjob"):
         raise PermissionDenied
-    return render(request, "imports/drop.html", {"title": "Import", **_drop_context()})
+    context = {"title": "Import", "direct_above": _direct_above()}
+    return render(request, "imports/drop.html", {**context, "suppliers": suppliers_to_choose()})
 
 
 @require_GET

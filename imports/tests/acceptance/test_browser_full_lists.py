@@ -69,9 +69,11 @@ def test_a_file_is_told_beside_the_drop_zone_to_be_a_suppliers_whole_list(
     page = open_page()
     page.set_viewport_size({"width": 360, "height": 900})
     page.goto("/")
+    page.get_by_role("link", name="Choose whose it is").click()
+    expect(page.get_by_label("A file of")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_label("A file of").select_option("Müller GmbH")
-    page.get_by_label("It is the supplier’s whole list").check()
+    page.get_by_label("It is its supplier’s whole list").check()
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
     expect(page.locator("#job-panel .pi-status").first).to_have_text("Completed")
