@@ -173,6 +173,9 @@ _WEAK = {
             unitario, precio por unidad, prezzo unitario, stukprijs, eenheidsprijs, prijs per
             stuk, cena jednostkowa, cena za sztukę, preço unitário, цена за единицу, цена за шт
         """,
+        "the price without or with its tax, or a weight": """
+            netto, brutto, net amount, gross amount, HT, TTC, hors taxe, hors taxes
+        """,
         "what it costs you": """
             cost, unit cost, cost price, cost per item, item cost, purchase price, buying price,
             buy price, wholesale price, dealer price, trade price, supplier price, landed cost,
@@ -235,6 +238,17 @@ PRICE_STEMS = (
     *("price", "preis", "prix", "precio", "prezzo", "prijs", "cena", "preco", "цена", "цены"),
     *("tarif", "vkp", "msrp"),
 )
+# Parts of such names that say that it is none: its group, its unit, its currency.
+NO_PRICES = (
+    *("group", "gruppe", "grupo", "gruppo", "grupa", "групп", "einheit", "unit", "unidad"),
+    *("code", "type", "currency", "wahrung", "devise", "moneda", "valuta", "waluta", "moeda"),
+    *("date", "datum", "fecha", "data", "дата"),
+)
+# Keys of the names of columns that say which currency a price is in.
+CURRENCY_COLUMNS = {
+    *("currency", "currencycode", "pricecurrency", "wahrung", "devise", "monnaie", "moneda"),
+    *("divisa", "valuta", "waluta", "moeda", "валюта"),
+}
 
 
 def _keys(names: str) -> list[str]:

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imports.mapping.aliases import INVERSE, STOCK, UNIT
+from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, key_of
+from imports.mapping.amounts import is_currency, token
 from imports.mapping.evidence import look_at
 from imports.mapping.model import OWN_PREFIX
 from imports.mapping.questions import Question
@@ -45,6 +46,7 @@ def choose(table: Table, name: str) -> Choice:
         _choose_strong(table, choice, best)
         if name == "price" and choice.claim is not None:
             _ask_for_rivals(table, choice, claims)
+            _ask_for_currencies(table, choice)
     elif name.startswith(OWN_PREFIX):
         pass  # what is only alike is suggested
     elif name == "sku":
@@ -94,6 +96,23 @@ def _ask_for_rivals(table: Table, choice: Choice, claims: list[Claim]) -> None:
     ]
     if rivals:
         _ask_which_price(table, choice, [choice.claim, *rivals])
+
+
+def _ask_for_currencies(table: Table, choice: Choice) -> None:
+    """Ask where a column beside the price says that its amounts are in several currencies."""
+    for place, name in enumerate(table.header):
+        if choice.claim is None or key_of(name) not in CURRENCY_COLUMNS:
+            continue
+        words = {value.strip() for value in table.values(place)} - {""}
+        if len(words) > 1 and all(is_currency(token(word)) for word in words):
+            choice.ask(
+                "unclear_price",
+                table.header[choice.claim.place],
+                f"{table.named(place)[0].upper()}{table.named(place)[1:]} says that the prices are "
+                f"in several currencies: {table.examples(place, 6)}. A price has none in the "
+                "catalogue: take the records of one currency only, or say that the price is read "
+                "all the same.",
+            )
 
 
 def _looks_different(table: Table, one: int, other: int) -> bool:

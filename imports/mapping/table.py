@@ -6,7 +6,7 @@ from enum import IntEnum
 from functools import cached_property
 
 from catalog.values import FIELDS
-from imports.mapping.aliases import PRICE_STEMS, STRONG, WEAK, bare_key_of, key_of
+from imports.mapping.aliases import NO_PRICES, PRICE_STEMS, STRONG, WEAK, bare_key_of, key_of
 from imports.mapping.evidence import Evidence, look_at
 from imports.mapping.own_names import OwnNames
 from imports.mapping.rules import folded
@@ -98,6 +98,8 @@ class Table:
                     found[product_field].append(claim)
         if not found["name"]:
             found["name"] = self._descriptions_that_may_be_names(found)
+        if not found["price"]:
+            found["price"] = self._numbers_that_are_called_prices()
         return found
 
     def _descriptions_that_may_be_names(self, found: Mapping[str, list[Claim]]) -> list[Claim]:
@@ -112,6 +114,16 @@ class Table:
             Claim(claim.place, Rank.WEAK, "a longer text about it")
             for claim in found["description"]
             if claim.rank <= Rank.ALIAS and self.evidence(claim.place).looks_like_names
+        ]
+
+    def _numbers_that_are_called_prices(self) -> list[Claim]:
+        """Whole numbers too, where no other column is called so: “Price (cents)”, “Preis 2026”."""
+        return [
+            Claim(place, Rank.WEAK, "another kind of price")
+            for place, bare in enumerate(map(bare_key_of, self.header))
+            if any(stem in bare for stem in PRICE_STEMS)
+            and not any(word in bare for word in NO_PRICES)
+            and self.evidence(place).price is not None
         ]
 
     def _claims_of(self, place: int, name: str) -> list[tuple[str, Claim]]:

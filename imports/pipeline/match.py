@@ -82,7 +82,9 @@ def ask(
     ``found`` has the rules to look at the file by.
     """
     if job.on_unclear == OnUnclear.FAIL:
-        raise UnreadableFile(" ".join(question.message for question in questions))
+        # Perhaps another sheet is meant: what was left out is among the warnings.
+        told = [question.message for question in questions]
+        raise UnreadableFile(" ".join([*told, *job.unpacked.get("warnings", ())]))
     asked = [asdict(question) for question in questions]
     raise Unclear(found={**found, "questions": asked}, **values)
 

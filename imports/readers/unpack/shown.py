@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 from imports.readers.csv import UnreadableFile
 from imports.readers.unpack import archives, limits, xls
@@ -109,14 +110,16 @@ def _xml_pieces(stream: IO[bytes], texts: Callable[[bytes], bytes]) -> Pieces:
 # --- .xlsx: ECMA-376, part 1, 18.3.1.4 ------------------------------------------------
 
 _XLSX_ERROR = re.compile(rb'(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)"e"')
-_ZEROS = re.compile(r"0{2,}")
+# A format of zeros and fixed signs: 00000, 00-0000, "ART-"0000; what stands behind ; is for others.
+_ZEROS = re.compile(r'(?:\[\$-[0-9A-Fa-f]+\])?((?:0|"[^";]*"|\\[^;]|[-() ])+)(?:;.*)?')
+_ZERO_OR_SIGN = re.compile(r'0|"([^"]*)"|\\(.)|([-() ])')
 _NOT_COMPUTED = re.compile(
     rb"<(?:\w+:)?f(?:\s[^<>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*(?:/>|></(?:\w+:)?v>)\s*)?"
     rb"</(?:\w+:)?c>"
 )
 
 
-def _xlsx_texts(text: bytes, padded: dict[bytes, int]) -> bytes:
+def _xlsx_texts(text: bytes, padded: dict[bytes, list[str]]) -> bytes:
     """Error cells as texts; numbers in styles that show leading zeros as what is shown."""
     if b't="e"' in text:
         text = _XLSX_ERROR.sub(rb'\1"str"', text)
@@ -134,15 +137,41 @@ def _xlsx_texts(text: bytes, padded: dict[bytes, int]) -> bytes:
         attributes = (before + behind).replace(b' t="n"', b"")
         if b" t=" in attributes:
             return match[0]  # the number of a shared text
-        zeros = digits.rjust(padded[style], b"0")
+        zeros = escape(_in_shape(digits.decode(), padded[style])).encode()
         start = b"<" + prefix + b"c" + attributes + b' t="str">'
         return start + formula + b"<" + value + b">" + zeros + b"</"
 
     return cell.sub(shown, text)
 
 
-def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, int]:
-    """The cell styles whose format is nothing but zeros, with how many there are."""
+def _in_shape(digits: str, shape: list[str]) -> str:
+    """A whole number as a format shows it; digits beyond its zeros stand before the first."""
+    zeros = shape.count("0")
+    left = digits.rjust(zeros, "0")
+    shown, beyond = "", len(left) - zeros + 1
+    for part in shape:
+        if part == "0":
+            shown, left, beyond = shown + left[:beyond], left[beyond:], 1
+        else:
+            shown += part[1:]
+    return shown
+
+
+def _shape_of(code: str) -> list[str]:
+    """A format's parts: ``0`` for a digit, and signs behind a mark of ours (``=ART-``).
+
+    Empty for a format that is no such shape: two digits at least.
+    """
+    found = _ZEROS.fullmatch(code)
+    parts = _ZERO_OR_SIGN.finditer(found[1]) if found else ()
+    shape = [
+        "0" if part[0] == "0" else "=" + "".join(filter(None, part.groups())) for part in parts
+    ]
+    return shape if shape.count("0") > 1 else []
+
+
+def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, list[str]]:
+    """The cell styles whose format is nothing but zeros and fixed signs, with its shape."""
     try:
         with archive.open("xl/styles.xml") as part:
             root = ElementTree.parse(part).getroot()  # noqa: S314 (expat bounds what entities grow to, and the process has a limit)
@@ -154,12 +183,8 @@ def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, int]:
         if node.tag.endswith("}numFmt")
     }
     formats = next((node for node in root if node.tag.endswith("}cellXfs")), ())
-    shown = [codes.get(style.get("numFmtId"), "") for style in formats]
-    return {
-        str(number).encode(): len(code)
-        for number, code in enumerate(shown)
-        if _ZEROS.fullmatch(code)
-    }
+    shapes = [_shape_of(codes.get(style.get("numFmtId"), "")) for style in formats]
+    return {str(number).encode(): shape for number, shape in enumerate(shapes) if shape}
 
 
 # --- .ods: what LibreOffice writes ----------------------------------------------------

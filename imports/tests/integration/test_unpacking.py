@@ -108,6 +108,16 @@ def test_the_warnings_of_unpacking_are_those_of_the_job(upload: Upload, messages
     assert "“Prices”" in job.warnings[0]
 
 
+def test_a_workbook_whose_first_sheet_is_no_table_fails_and_names_the_others(
+    upload: Upload, messages: Messages
+) -> None:
+    sheets = {"Cover": [["Our price list"], ["of May"]], "Prices": workbooks.TABLE}
+    job = finished(upload(xlsx(sheets)), messages)
+    assert job.status == "failed"
+    assert "The sheet “Cover” was read." in job.error
+    assert "“Prices”" in job.error
+
+
 def test_a_sheet_is_chosen_by_its_number(upload: Upload, messages: Messages) -> None:
     sheets = {"Cover": [["Our", "prices"]], "Prices": workbooks.TABLE}
     job = finished(upload(xlsx(sheets), rules=parse_rules({"sheet": 2})), messages)

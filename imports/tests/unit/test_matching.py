@@ -206,6 +206,9 @@ ASKED = [
     ("sku;name;UVP", ["A1;Lamp;5.00"], ["unclear_price"]),
     ("sku;name;Hinta;Unit price", ["A1;Lamp;12,00;24,00"], ["two_columns"]),
     ("sku;name;Preis", ["A1;Lamp;auf Anfrage"], ["unclear_price"]),
+    ("sku;name;price;Currency", ["A1;Lamp;5.00;EUR", "A2;Cup;6.00;USD"], ["unclear_price"]),
+    ("sku;name;Netto", ["A1;Lamp;5,00"], ["unclear_price"]),
+    ("sku;name;Price (cents)", ["A1;Lamp;1999"], ["unclear_price"]),
     # Which decimal mark?
     ("sku;name;price", ["A1;Lamp;1,234"], ["unclear_decimal"]),
     ("sku;name;price", ["A1;Lamp;1.234,56", "A2;Lamp;1,234.56"], ["unclear_decimal"]),
@@ -244,6 +247,8 @@ def test_what_names_and_values_leave_open_is_asked(
         ("sku;name;status", "A1;Lamp;"),
         ("sku;name;active", "A1;Lamp;perhaps"),  # each is refused by its line
         ("sku;name;price;Weight;Preisgruppe", "A1;Lamp;12.00;0.35;B"),
+        ("sku;name;price;Currency", "A1;Lamp;5.00;EUR"),
+        ("sku;name;Preisgruppe;Weight", "A1;Lamp;2;0.35"),
         ("sku;description;price", "A1;Desk lamp, red;12.00"),  # its fields' own names
         ("Artikelnummer;Langtext", "A1;" + "Eine Lampe für den Schreibtisch, " * 5),
         ("Artikelnummer;Langtext", "A1;<b>Eine Lampe</b>"),

@@ -244,6 +244,25 @@ def test_a_number_that_is_shown_with_leading_zeros_keeps_them() -> None:
     assert done.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("00-0000", "12-0034"),
+        ('"A&B-"0000000', "A&B-0120034"),
+        ("[$-407]000\\.000", "120.034"),
+        ("(00) 00", "(1200) 34"),
+        ("000000;-000000;0", "120034"),
+        ('0 "pcs"', "120034"),
+        ("#,##0.00", "120034"),
+    ],
+)
+def test_a_number_has_the_signs_that_its_format_puts_between_zeros(code: str, shown: str) -> None:
+    def fill(made: Any, sheet: Any) -> None:
+        sheet.write_number(0, 0, 120034, made.add_format({"num_format": code}))
+
+    assert rows(book(fill)) == [[shown]]
+
+
 def test_a_workbook_of_many_blocks_keeps_its_errors_and_zeros() -> None:
     def fill(made: Any, sheet: Any) -> None:
         zeros = made.add_format({"num_format": "00000"})
