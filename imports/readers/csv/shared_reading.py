@@ -34,8 +34,8 @@ HELP_SECONDS = 20.0  # of a helper's task: tasks stay short
 WAIT_SECONDS = 10.0  # for a segment that a helper has begun; then it is read here
 LOOK_SECONDS = 0.002
 LEFTOVER_SECONDS = 3600.0  # since a folder was made, whose reader was killed
-HELD = 2  # segments that are read while another is waited for, at most; in memory
-BACKLOG = 32  # segments that helpers are ahead, at most; on the disk
+HELD = 4  # segments that are read while another is waited for, at most; in memory
+BACKLOG = 128  # segments that helpers are ahead, at most; on the disk
 
 _PLAN, _PLACE = "plan", "place"
 
