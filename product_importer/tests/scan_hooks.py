@@ -57,9 +57,26 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             filters = body.get("filters", {})
             if isinstance(filters, dict) and not any(filters.values()):
                 body["filters"] = {**filters, "sku": "nobody's"}
+    _keep_what_others_need(case)
     number = str((case.path_parameters or {}).get("id", ""))
     if path.endswith("/events/") and number.isdigit() and int(number) < NOBODYS:
         case.path_parameters["id"] = ROWS["finished"]
+
+
+def _keep_what_others_need(case: Any) -> None:
+    """A 1 that the scan writes by itself may be a row, which another operation is to be tried on.
+
+    What the scan has made has higher numbers, and is its own.
+    """
+    number: Any = (case.path_parameters or {}).get("id")
+    if not str(number).isdigit() or int(number) >= NOBODYS or "{id}" not in case.operation.path:
+        return
+    _, _, _, folder, _, *act = case.operation.path.split("/")
+    done = "/".join([folder, act[0] or case.operation.method.upper()])
+    known = {row for key, rows in NUMBERS.items() if key.split("/")[0] == folder for row in rows}
+    rows = NUMBERS.get(done) or NUMBERS.get(folder, [])
+    if known and int(number) <= max(known) and int(number) not in rows:
+        case.path_parameters["id"] = NOBODYS + int(number)
 
 
 @schemathesis.hook

@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
-from django.test import Client
+from django.test import Client, RequestFactory
 
 import imports.views.jobs
 from product_importer.environment import BASE_DIR
@@ -102,6 +104,18 @@ def test_no_template_of_ours_has_anything_inline() -> None:
     assert [file.name for file in templates if inline.search(file.read_text())] == []
 
 
+def test_the_stylesheet_of_the_theme_has_the_colours_of_the_settings() -> None:
+    """Unfold writes them into its own pages; the API's pages, which it does not make, load them."""
+    site: Any = admin.site  # Unfold's, which reads the settings
+    request = RequestFactory().get("/")
+    theme = (BASE_DIR / "static/product_importer/theme.css").read_text()
+    expected = {"--border-radius": site._get_config("BORDER_RADIUS", request)}
+    for name, weights in site._get_colors("COLORS", request).items():
+        expected |= {f"--color-{name}-{weight}": value for weight, value in weights.items()}
+    assert len(expected) > 20
+    assert dict(re.findall(r"(--[\w-]+): (.*);", theme)) == expected
+
+
 # --- No page tells what only the log should ---------------------------------------------
 
 
@@ -121,7 +135,8 @@ def test_an_error_shows_no_debug_page(
     assert "a secret of the code" not in text
 
 
-def test_an_address_that_is_not_there_shows_no_list_of_those_that_are() -> None:
+@pytest.mark.django_db  # a connection that is open is given back
+def test_an_address_that_is_not_there_shows_no_list_of_those_that_are(static_files: None) -> None:
     text = Client().get("/nowhere/").content.decode()
     assert "There is nothing at this address" in text
     assert "URLconf" not in text
