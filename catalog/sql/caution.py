@@ -80,7 +80,6 @@ ALIKE = f"""
 """
 _LOOK_AT_LIKENESS = f"SELECT EXISTS ({ALIKE})"
 _STORED_ODD = f"SELECT EXISTS (SELECT FROM catalog_product WHERE {ODD.format(sku='sku')})"
-_PRICES = {"old": "stored.price", "new": "record.price"}
 # One pass over the products: those that no record is for come along, for what they are called,
 # and of a full list because it lacks them (which a supplier's stop rules ask).
 _LOOK_AT_VALUES = f"""
@@ -91,7 +90,7 @@ SELECT count(stored.price) FILTER (WHERE record.sku IS NOT NULL),
        count(*) FILTER (WHERE {ODD.format(sku="stored.sku")}),
        {{moved}}, {{missing}}, {{brought_in}},
        array_agg(ARRAY[record.line::text, lower(record.sku)])
-           FILTER (WHERE {TENFOLD.format(**_PRICES)})
+           FILTER (WHERE {TENFOLD.format(old="stored.price", new="record.price")})
 FROM {{table}} AS record RIGHT JOIN catalog_product AS stored
   ON lower(stored.sku) = lower(record.sku)
 """

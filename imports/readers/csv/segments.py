@@ -28,6 +28,11 @@ class Segment:
     line: int  # physical lines before it
     is_last: bool
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it is the rest of a file that could not be cut any more: not for one piece."""
+        return self.end - self.start > SEGMENT_BYTES
+
 
 @dataclass(frozen=True)
 class Piece:

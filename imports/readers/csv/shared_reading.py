@@ -19,7 +19,6 @@ from typing import BinaryIO
 from imports.readers.csv.header import Layout
 from imports.readers.csv.records import Checkpoint
 from imports.readers.csv.segments import (
-    SEGMENT_BYTES,
     Piece,
     Segment,
     is_cuttable,
@@ -110,8 +109,8 @@ def help_reading(name: str) -> int:
 
 def _is_wanted(folder: Path, segment: Segment, deadline: float) -> bool:
     """Whether a helper is to go on with a segment, once it is not too far ahead."""
-    if segment.end - segment.start > SEGMENT_BYTES:
-        return False  # what cannot be cut
+    if segment.is_too_large:
+        return False
     while time.monotonic() < deadline:
         if segment.number - int((folder / _PLACE).read_text() or 0) < BACKLOG:
             return True
@@ -174,9 +173,7 @@ class _Folder:
 
     def _take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
         (self.folder / _PLACE).write_text(str(segment.number))
-        claimed = _claim(self.folder, segment)
-        if claimed is not None:
-            claimed.close()
+        if self._claim(segment):
             return None
         with open(self.folder / str(segment.number), "r+b") as file:
             if not self._wait(file, coming):
@@ -202,11 +199,16 @@ class _Folder:
         if len(self.held) >= HELD:
             return False
         segment = coming()
-        if segment is None or segment.end - segment.start > SEGMENT_BYTES:
+        if segment is None or segment.is_too_large:
             return False
+        if self._claim(segment):  # else it is a helper's: perhaps the next one is free
+            self.held[segment.number] = read_segment(self.file, self.layout, segment)
+        return True
+
+    def _claim(self, segment: Segment) -> bool:
+        """Whether it is to be read here: nobody else has begun with it."""
         claimed = _claim(self.folder, segment)
         if claimed is None:
-            return True  # a helper's: perhaps the next one is free
+            return False
         claimed.close()
-        self.held[segment.number] = read_segment(self.file, self.layout, segment)
         return True

@@ -25,8 +25,7 @@ FILE = "sku,name,price\n" + "".join(
 
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for module in (segments, shared_reading):
-        monkeypatch.setattr(module, "SEGMENT_BYTES", 1_500)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 1_500)
     monkeypatch.setattr(shared_reading, "LEAST_BYTES", 10_000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
@@ -39,6 +38,15 @@ def outcome(job: ImportJob) -> dict[str, Any]:
         "warnings": [w for w in job.warnings if "very file" not in w],
         "errors": [*job.errors.order_by("line").values_list("line", "code", "message", "record")],
     }
+
+
+def read_alone(upload: Callable[..., ImportJob], monkeypatch: pytest.MonkeyPatch) -> ImportJob:
+    """A job whose file was read by nobody but its importer."""
+    job = upload(FILE)
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_reading, "LEAST_BYTES", 1 << 30)
+        jobs.advance_import(job.pk)
+    return job
 
 
 def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -61,10 +69,7 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_helpers_change_nothing_but_who_reads(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = upload(FILE)
-    with monkeypatch.context() as patch:
-        patch.setattr(shared_reading, "LEAST_BYTES", 1 << 30)
-        jobs.advance_import(alone.pk)
+    alone = read_alone(upload, monkeypatch)
     done = helped(monkeypatch)
     job = upload(FILE)
     jobs.advance_import(job.pk)
@@ -120,10 +125,7 @@ def test_a_reading_that_is_cancelled_leaves_no_folder(
 def test_reading_goes_on_where_a_killed_worker_stood(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = upload(FILE)
-    with monkeypatch.context() as patch:
-        patch.setattr(shared_reading, "LEAST_BYTES", 1 << 30)
-        jobs.advance_import(alone.pk)
+    alone = read_alone(upload, monkeypatch)
     job = upload(FILE)
     monkeypatch.setattr(stage, "SLICE_SECONDS", 0.0)
     monkeypatch.setattr(stage, "PER_FETCH", 0)  # however long it took to have the file

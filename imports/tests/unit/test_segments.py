@@ -169,8 +169,7 @@ def test_a_file_that_misleads_is_read_once_more_and_no_oftener(
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
     """A file of 23 segments, of which one holds a record that goes on behind it."""
-    for module in (cutting, sharing):
-        monkeypatch.setattr(module, "SEGMENT_BYTES", 1_000)
+    monkeypatch.setattr(cutting, "SEGMENT_BYTES", 1_000)
     monkeypatch.setattr(sharing, "LEAST_BYTES", 10_000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     body = ["A,Lamp,1.00\n"] * 1_800
