@@ -45,8 +45,13 @@ WHERE (benchmark_floor.sku, benchmark_floor.name, benchmark_floor.description,
 """
 
 
+COPY = "COPY benchmark_staging (sku, name, description, price, active) FROM STDIN (FORMAT csv)"
+
+
 class Floor:
     """Holds the good rows of a file, ready for COPY, so that only the database is timed."""
+
+    table, staging, copy, upsert = TABLE, STAGING, COPY, UPSERT
 
     def __init__(self, url: str, path: Path) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
@@ -56,11 +61,11 @@ class Floor:
             self.good.open("w", encoding="utf-8", newline="") as target,
         ):
             reader = csv.reader(source)
-            csv.writer(target).writerows(_good(reader))
+            csv.writer(target).writerows(self.good_rows(reader))
 
     def fresh(self) -> float:
         """Seconds for a first import into an empty table."""
-        self.connection.execute(TABLE)
+        self.connection.execute(self.table)
         return self.again()
 
     def again(self) -> float:
@@ -68,15 +73,11 @@ class Floor:
         self.connection.execute("CHECKPOINT")
         started = time.perf_counter()
         with self.connection.transaction():
-            self.connection.execute(STAGING)
-            statement = (
-                "COPY benchmark_staging (sku, name, description, price, active) "
-                "FROM STDIN (FORMAT csv)"
-            )
-            with self.connection.cursor().copy(statement) as copy, self.good.open("rb") as file:
+            self.connection.execute(self.staging)
+            with self.connection.cursor().copy(self.copy) as copy, self.good.open("rb") as file:
                 while block := file.read(1 << 18):
                     copy.write(block)
-            self.connection.execute(UPSERT)
+            self.connection.execute(self.upsert)
         return time.perf_counter() - started
 
     def close(self) -> None:
@@ -84,7 +85,8 @@ class Floor:
         self.connection.close()
         self.good.unlink()
 
-
-def _good(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    next(rows)
-    return (row for row in rows if len(row) == 5 and "," not in row[3] and row[4] != "maybe")
+    @staticmethod
+    def good_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        """The rows that nothing is wrong with, as ``write_supplier_file`` spoils some."""
+        next(rows)
+        return (row for row in rows if len(row) == 5 and "," not in row[3] and row[4] != "maybe")

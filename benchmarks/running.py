@@ -22,6 +22,8 @@ TRUNCATE catalog_product, catalog_change, catalog_changeset, catalog_removedprod
     webhooks_event, django_celery_results_taskresult, catalog_broughtback,
     catalog_searchindex, catalog_searchentry, catalog_sortentry RESTART IDENTITY CASCADE
 """
+# The fields of the catalogue went with the change sets; their indexes would meet the next ones.
+FIELD_INDEXES = "SELECT relname FROM pg_class WHERE relname LIKE 'catalog\\_own\\_field\\_%'"
 
 SEARCH_INDEX_BEHIND = """
 SELECT (SELECT count(*) FROM catalog_product WHERE id > product)
@@ -130,10 +132,13 @@ def clear(stack: Stack) -> None:
     for left in reversed(range(5)):
         try:
             sql(stack, CLEAR)
-            return
+            break
         except psycopg.errors.DeadlockDetected:
             if not left:
                 raise
+    with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
+        for (name,) in connection.execute(FIELD_INDEXES).fetchall():
+            connection.execute(f'DROP INDEX "{name}"')
 
 
 def wait_for_search_index(stack: Stack) -> float:
