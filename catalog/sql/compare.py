@@ -12,11 +12,11 @@ from django.db.backends.utils import CursorWrapper
 from catalog.sql.caution import ALIKE, DATE, DECIMAL, SCIENTIFIC, TENFOLD, ZEROS_LOST
 from catalog.sql.upsert import (
     CHANGED_FIELDS,
-    OWN_BEFORE,
     OWN_CHANGED,
     Judged,
     has_own,
     judged_rows,
+    own_before,
     wanted_rows,
 )
 
@@ -52,12 +52,14 @@ FLAG_DATE = 16  # the SKU is new and looks like 12-Feb: what a spreadsheet makes
 FLAG_ALIKE = 32  # the SKU is new and differs from a stored one in what cannot be seen
 FLAG_WIPED = 64  # the price is taken away
 
-# Of own fields the keys that change, before and after.
-_OWN_ROWS = f""",
-        CASE WHEN product_id IS NOT NULL
-             THEN {OWN_BEFORE.format(old="old_own_fields", new="own_fields")} END AS old_own_fields,
-        CASE WHEN product_id IS NULL THEN own_fields
-             ELSE {OWN_BEFORE.format(old="own_fields", new="old_own_fields")} END AS own_fields"""
+
+def _own_rows(fields: Collection[str]) -> str:
+    """Of own fields the keys that change, before and after."""
+    before = own_before(fields, old="old_own_fields", new="own_fields")
+    after = own_before(fields, old="own_fields", new="old_own_fields")
+    return f""",
+        CASE WHEN product_id IS NOT NULL THEN {before} END AS old_own_fields,
+        CASE WHEN product_id IS NULL THEN own_fields ELSE {after} END AS own_fields"""
 
 
 def _rows(fields: Collection[str], judged: Judged) -> str:
@@ -85,7 +87,7 @@ def _rows(fields: Collection[str], judged: Judged) -> str:
         CASE WHEN price IS DISTINCT FROM old_price THEN price END AS price,
         CASE WHEN active IS DISTINCT FROM old_active THEN old_active END AS old_active,
         CASE WHEN active IS DISTINCT FROM old_active THEN active END AS active
-        {_OWN_ROWS if own else ""}
+        {_own_rows(fields) if own else ""}
     FROM {judged.rows}
     WHERE (product_id IS NOT NULL OR (%(may_create)s AND name IS NOT NULL)){judged.free}
 """

@@ -30,8 +30,8 @@ class Upserted:
     unchanged: int
     skipped: int
     superseded: int
-    nameless: list[tuple[int, list[str]]] = field(default_factory=list)  # line, cells
-    taken: list[tuple[int, list[str], str, str]] = field(default_factory=list)  # and key, value
+    nameless: list[tuple[int, str]] = field(default_factory=list)  # line, record
+    taken: list[tuple[int, str, str, str]] = field(default_factory=list)  # and key, value
 
     @property
     def rows(self) -> int:
@@ -77,7 +77,7 @@ WITH source AS MATERIALIZED (
         stored.description AS old_description, stored.price AS old_price,
         stored.active AS old_active, stored.changed_in_id AS old_changed_in,
         stored.updated_at AS old_updated_at
-    FROM source LEFT JOIN stored ON lower(stored.sku) = source.key
+    FROM source LEFT JOIN stored ON lower(stored.sku) = source.key{merged}
     WHERE source.next_line IS NULL
       AND (stored.id IS NULL
            OR (%(may_update)s
@@ -94,14 +94,16 @@ CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
         + CASE WHEN old_active IS DISTINCT FROM active THEN 16 ELSE 0 END"""
 OWN_CHANGED = " + CASE WHEN old_own_fields IS DISTINCT FROM own_fields THEN 32 ELSE 0 END"
 
-# A file's values of own fields, key by key over the stored ones: null takes a value away.
-_OWN = """NULLIF(jsonb_strip_nulls(
-            COALESCE(stored.own_fields, '{}') || COALESCE(source.own_fields, '{}')), '{}')"""
-# The values before of the keys that change, with null where there was none.
-OWN_BEFORE = """CASE WHEN {old} IS DISTINCT FROM {new} THEN (
-            SELECT jsonb_object_agg(key, COALESCE({old} -> key, 'null'))
-            FROM jsonb_object_keys(COALESCE({old}, '{{}}') || COALESCE({new}, '{{}}')) AS key
-            WHERE {old} -> key IS DISTINCT FROM {new} -> key) END"""
+# A file's values of own fields, key by key over the stored ones: null takes a value away. The two
+# plain cases come first, for what the third costs (docs/decisions/0065-the-cost-of-own-fields.md).
+# OFFSET keeps PostgreSQL from computing it wherever it is named.
+_MERGED = """
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN stored.own_fields IS NULL THEN NULLIF(jsonb_strip_nulls(source.own_fields), '{}')
+        WHEN source.own_fields IS NULL OR stored.own_fields = source.own_fields
+            THEN stored.own_fields
+        ELSE NULLIF(jsonb_strip_nulls(stored.own_fields || source.own_fields), '{}')
+    END AS own_fields OFFSET 0) AS merged"""
 
 # Rows whose value of a unique field is taken. By a scalar query for each row, which has one plan;
 # the unique index is partial (catalog.sql.fields), so the condition is said as it is there.
@@ -206,6 +208,19 @@ def has_own(fields: Collection[str]) -> bool:
     return any(name.startswith(OWN_PREFIX) for name in fields)
 
 
+def own_before(fields: Collection[str], *, old: str, new: str) -> str:
+    """The values of ``old`` of the keys that change, with null where there was none, as SQL.
+
+    ``fields`` are those of the file: no other key can change.
+    """
+    keys = [name.removeprefix(OWN_PREFIX) for name in fields if name.startswith(OWN_PREFIX)]
+    listed = ", ".join(sql.Literal(key).as_string() for key in sorted(keys))
+    return f"""CASE WHEN {old} IS DISTINCT FROM {new} THEN (
+            SELECT jsonb_object_agg(key, COALESCE({old} -> key, 'null'))
+            FROM unnest(ARRAY[{listed}]) AS key
+            WHERE {old} -> key IS DISTINCT FROM {new} -> key) END"""
+
+
 def wanted_rows(
     *, source: str, fields: Collection[str], may_keep: bool = False, more: str = ""
 ) -> str:
@@ -225,11 +240,12 @@ def wanted_rows(
     return _WANTED.format(
         source=source,
         more=f"{more}," if more else "",
-        own_columns=f"\n        {_OWN} AS own_fields, stored.own_fields AS old_own_fields,"
+        own_columns="\n        merged.own_fields, stored.own_fields AS old_own_fields,"
         if own
         else "",
+        merged=_MERGED if own else "",
         own_old=", stored.own_fields" if own else "",
-        own=f",\n                   {_OWN}" if own else "",
+        own=", merged.own_fields" if own else "",
         **values,
     )
 
@@ -284,7 +300,7 @@ def _statement(
         own=", own_fields" if own else "",
         old_own=", old_own_fields" if own else "",
         own_set=", own_fields = EXCLUDED.own_fields" if own else "",
-        own_before=f",\n        {OWN_BEFORE.format(old='old_own_fields', new='own_fields')}"
+        own_before=f",\n        {own_before(fields, old='old_own_fields', new='own_fields')}"
         if own
         else "",
     )
@@ -308,7 +324,7 @@ def upsert(
     """Write a range of SKUs into the catalogue, and the values before into the change set.
 
     ``source`` is a query with the columns ``key`` (``lower(sku)``), ``line``, ``next_line`` (of
-    the same key; NULL in the one row of a key that counts), ``record`` (JSON or NULL) and
+    the same key; NULL in the one row of a key that counts), ``record`` (text or NULL) and
     ``sku, name, description, price, active``, and ``own_fields`` (JSON: values by key) if
     ``fields``, the columns that the file has, holds own ones (``fields.KEY``). All of its keys lie
     in ``first_key <= key < end_key``. ``more`` is one more named query that may read ``source``.
@@ -345,8 +361,8 @@ def upsert(
         unchanged=unchanged,
         skipped=skipped,
         superseded=superseded,
-        nameless=[(line, cells) for line, cells in nameless],
-        taken=sorted((line, cells, key, value) for line, cells, key, value in taken),
+        nameless=[(line, record) for line, record in nameless],
+        taken=sorted((line, record, key, value) for line, record, key, value in taken),
     )
 
 

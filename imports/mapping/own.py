@@ -13,7 +13,14 @@ from typing import Any
 from catalog import field_values
 from catalog.field_values import Definition
 from imports.mapping.amounts import is_currency, plain_number, split_amount
-from imports.mapping.cells import CellProblem, Refused, check_no_error, says_nothing, unguarded
+from imports.mapping.cells import (
+    NO_TEXTS,
+    CellProblem,
+    Refused,
+    check_no_error,
+    says_nothing,
+    unguarded,
+)
 from imports.mapping.dates import read_date
 from imports.mapping.html_text import text_of
 from imports.mapping.model import (
@@ -27,6 +34,7 @@ from imports.mapping.model import (
     folded,
     own_key,
 )
+from imports.mapping.quick_own import NO_WAY, QuickWay, quick_way
 
 NUMBERS = ("integer", "decimal", "money")
 LISTS = ("choice", "choices")
@@ -40,47 +48,79 @@ class _Kept(Exception):
     """The stored value stays."""
 
 
+@dataclass(frozen=True)
+class Taker:
+    """How one own field is read: ``take`` gives the JSON of its value from a record's cells.
+
+    ``column`` is -1 where no single one has it. ``quick`` takes most of its cells at one look.
+    """
+
+    key: str
+    column: int
+    take: Callable[[list[str]], str]
+    quick: QuickWay = NO_WAY
+
+    def part(self, cells: list[str], cell: str) -> str:
+        """The key with its value, or nothing where the stored value stays. Raises ValueError."""
+        if (value := self.quick.value(cell)) is not None:
+            return f'"{self.key}": {value}'
+        try:
+            return f'"{self.key}": {self.take(cells)}'
+        except _Kept:
+            return ""
+
+
 @dataclass
 class OwnPlan:
-    """How the own fields of a file are read: ``takers`` give a value's JSON text by key.
+    """How the own fields of a file are read.
 
     ``may_be_refused``: the catalogue may refuse a record for one of them, or find no product by it.
     """
 
-    takers: list[tuple[str, int, Callable[[list[str]], str]]]
+    takers: list[Taker]
     may_be_refused: bool = False
-    _known: list[tuple[str, int, Callable[[list[str]], str], dict[str, str]]] = field(init=False)
+    _ways: list[tuple[int, Callable[[str], object], str, str, Taker, dict[str, str]]] = field(
+        init=False
+    )
 
     def __post_init__(self) -> None:
-        self._known = [(f'"{key}": ', column, take, {}) for key, column, take in self.takers]
+        self._ways = []
+        for taker in self.takers:
+            quick = taker.quick
+            start = f'"{taker.key}": {quick.quote}'
+            self._ways.append((taker.column, quick.is_plain, start, quick.quote, taker, {}))
 
     def quick(self, cells: list[str]) -> str | None:
         """The values of a record whose cells are all in order; else ``clean`` has to look."""
         parts = []
         try:
-            for start, column, take, known in self._known:
+            for column, is_plain, start, quote, taker, known in self._ways:
                 cell = cells[column] if column >= 0 else ""
                 text = known.get(cell)
                 if text is None:
-                    text = start + take(cells)
+                    if cell not in NO_TEXTS and is_plain(cell):
+                        text = f"{start}{cell}{quote}"
+                    else:
+                        text = taker.part(cells, cell)
                     if column >= 0 and len(known) < _REMEMBERED and len(cell) < _LONGEST:
                         known[cell] = text
-                parts.append(text)
-        except (ValueError, _Kept):
+                if text:
+                    parts.append(text)
+        except ValueError:
             return None
-        return "{" + ", ".join(parts) + "}"
+        return f"{{{', '.join(parts)}}}"
 
     def clean(self, cells: list[str]) -> tuple[str, list[CellProblem]]:
         """The values of a record, and every cell that is wrong."""
         parts, problems = [], []
-        for key, column, take in self.takers:
+        for taker in self.takers:
             try:
-                parts.append(f'"{key}": {take(cells)}')
+                parts.append(f'"{taker.key}": {taker.take(cells)}')
             except _Kept:
                 continue
             except ValueError as error:
                 code = error.code if isinstance(error, Refused) else "invalid_field"
-                problems.append(CellProblem(max(column, 0), code, str(error)))
+                problems.append(CellProblem(max(taker.column, 0), code, str(error)))
         return "{" + ", ".join(parts) + "}", problems
 
 
@@ -109,12 +149,14 @@ def own_plan(
         if not problems:
             places = columns[rule.field]
             column = places[0] if len(places) == 1 else -1
-            takers.append((definition.key, column, _taker(rules, rule, places, definition)))
+            quick = quick_way(rule, definition) if column >= 0 else NO_WAY
+            take = _taker(rules, rule, places, definition)
+            takers.append(Taker(definition.key, column, take, quick))
     if problems:
         raise RulesError(problems)
     if not takers:
         return None
-    unique = any(definitions[key].unique for key, _, _ in takers)
+    unique = any(definitions[taker.key].unique for taker in takers)
     return OwnPlan(takers, may_be_refused=unique or bool(own_key(rules)))
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from django.db import connection, transaction
@@ -20,6 +21,7 @@ from imports.pipeline.compare import comparison, source_of, unmatched_of
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.missing import apply_missing, note_supplier
 from imports.pipeline.stage import is_outdated, stage_again
+from imports.readers.csv import Layout, cells_of
 from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
 from product_importer.common import counters
@@ -211,13 +213,16 @@ def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
 
 
 def _keep_refused(
-    job: ImportJob, result: Upserted, unmatched_rows: list[tuple[int, list[str], str, str]]
+    job: ImportJob, result: Upserted, unmatched_rows: list[tuple[int, str, str, str]]
 ) -> list[int] | None:
     """Keep the refused records of a chunk; return the lines of those there was no room for."""
     if not result.nameless and not result.taken and not unmatched_rows:
         return None
     has_column = "name" in job.layout["fields"]
-    problems = [nameless(line, cells, has_column=has_column) for line, cells in result.nameless]
+    cells = partial(cells_of, layout=Layout(**job.layout))
+    problems = [
+        nameless(line, cells(record), has_column=has_column) for line, record in result.nameless
+    ]
     labels = {one["key"]: one["label"] for one in job.layout.get("own", ())}
 
     def told(key: str, value: str) -> dict[str, str]:
@@ -225,12 +230,13 @@ def _keep_refused(
         column = job.layout["header"][place] if place >= 0 else ""
         return {"label": labels[key], "value": value, "column": column}
 
-    for line, cells, key, value in result.taken:
-        problems.append(taken(line, cells, **told(key, value)))
-    for line, cells, value, reason in unmatched_rows:
+    for line, record, key, value in result.taken:
+        problems.append(taken(line, cells(record), **told(key, value)))
+    for line, record, value, reason in unmatched_rows:
         why, _, skus = reason.partition(":")
         key = job.found_by
-        problems.append(unmatched(line, cells, **told(key, value), why=why, skus=skus))
+        refused = unmatched(line, cells(record), **told(key, value), why=why, skus=skus)
+        problems.append(refused)
     problems.sort(key=lambda problem: problem.line)
     width = len(job.layout["header"])
     with connection.cursor() as cursor:

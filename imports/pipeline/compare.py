@@ -130,7 +130,7 @@ def source_of(job: ImportJob) -> str:
 
 def unmatched_of(
     cursor: CursorWrapper, job: ImportJob, chunk: ImportChunk
-) -> list[tuple[int, list[str], str, str]]:
+) -> list[tuple[int, str, str, str]]:
     """The records of a chunk that no product is found for, where products are found by a key."""
     if not job.found_by:
         return []

@@ -68,7 +68,7 @@ class Found:
         plan = compile_plan(rules, dialect.header, self.own)
         layout = dialect.layout(plan.fields, self.matched.notes)
         if plan.own is not None:
-            used = [self.own[key] for key, _, _ in plan.own.takers]
+            used = [self.own[taker.key] for taker in plan.own.takers]
             layout = replace(layout, own=[asdict(one) for one in used])
         is_bare = plan.is_plain and plan.own is None
         return layout if is_bare else replace(layout, rules=rules_as_json(rules))

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
@@ -10,8 +9,8 @@ from django.db.models import Q
 from django.http import StreamingHttpResponse
 
 from imports.models import ImportJob, RowError
-from imports.readers.csv import Layout, Problem, read_batches
-from imports.readers.csv.cells import guarded, nameless, taken
+from imports.readers.csv import Layout, Problem, cells_of, read_batches
+from imports.readers.csv.cells import guarded, nameless, taken, unescaped
 from imports.readers.csv.header import ERROR_COLUMN, LINE_COLUMN
 from product_importer.common.downloads import download
 
@@ -80,14 +79,15 @@ def _read_again(job: ImportJob, file: BinaryIO) -> Iterator[Problem | None]:
     """The refused records as the file has them, in the memory of a bit per line."""
     applied = _refused_while_applying(job)
     place = -2 if job.has_own else -1  # of the record in a row
-    for batch in read_batches(file, Layout(**job.layout)):
+    layout = Layout(**job.layout)
+    for batch in read_batches(file, layout):
         problems = batch.problems
         if applied:
             for row in batch.rows:
                 line = int(row.partition("\t")[0])
                 if line >> 3 < len(applied) and applied[line >> 3] >> (line & 7) & 1:
-                    record = row.split("\t")[place].replace("\\\\", "\\")  # as COPY reads it
-                    problems.append(_refused(job, line, json.loads(record)))
+                    record = unescaped(row.split("\t")[place])
+                    problems.append(_refused(job, line, cells_of(record, layout)))
             problems.sort(key=lambda problem: problem.line)
         yield from problems
         yield None

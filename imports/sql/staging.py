@@ -43,7 +43,7 @@ def create_staging(
             price numeric(12, 2),
             active boolean,
             {kept}
-            record json{own}
+            record text{own}
         ) WITH (autovacuum_enabled = false)
         """
     )
@@ -273,8 +273,8 @@ def is_matched(cursor: CursorWrapper, job_id: int) -> bool:
 
 def unmatched_rows(
     cursor: CursorWrapper, job_id: int, key: str, first_key: str, end_key: str | None
-) -> list[tuple[int, list[str], str, str]]:
-    """The records of a chunk that no product is found for: line, cells, value, ``unmatched``."""
+) -> list[tuple[int, str, str, str]]:
+    """The records of a chunk that no product is found for: line, record, value, ``unmatched``."""
     cursor.execute(
         f"""
         SELECT line, record, own_fields ->> %(key)s, unmatched FROM {staging_table(job_id)}

@@ -11,7 +11,7 @@ records      lines -> records -> rows and problems, from a checkpoint on
 from imports.readers.csv.cells import Problem
 from imports.readers.csv.dialect import Dialect, find_dialect, inspect
 from imports.readers.csv.header import Layout, UnreadableFile
-from imports.readers.csv.records import Batch, Checkpoint, read_batches
+from imports.readers.csv.records import Batch, Checkpoint, cells_of, read_batches
 
 __all__ = [
     "Batch",
@@ -20,6 +20,7 @@ __all__ = [
     "Layout",
     "Problem",
     "UnreadableFile",
+    "cells_of",
     "find_dialect",
     "inspect",
     "read_batches",

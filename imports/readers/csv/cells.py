@@ -1,17 +1,21 @@
 """One record's cells: the row for the catalogue, or what is wrong with them."""
 
+import re
 from dataclasses import dataclass
 
 from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
 __all__ = ["CellProblem", "Problem", "Row", "clean_cells", "encode_rows", "guarded", "nameless"]
-__all__ += ["row_of", "showable", "taken", "unguarded", "unmatched"]
+__all__ += ["row_of", "showable", "taken", "unescaped", "unguarded", "unmatched"]
+
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
+_escape = re.compile(r"\\(.)")
 
 # One row for staging, as a line of PostgreSQL's COPY text format without its end: line, sku,
-# name, description, price, active ("t", "f"), record; where a record may keep stored values, which
-# ones it keeps (``Plan.may_keep``) stands before ``record``. Blank and absent values are empty;
-# which columns the file has, the layout tells.
+# name, description, price, active ("t", "f"), record (as ``records.cells_of`` reads it); where a
+# record may keep stored values, which ones it keeps (``Plan.may_keep``) stands before ``record``.
+# Blank and absent values are empty; which columns the file has, the layout tells.
 Row = str
 
 
@@ -46,6 +50,11 @@ def row_of(*values: str) -> Row:
             for value in values
         )
     return row
+
+
+def unescaped(value: str) -> str:
+    """A value of a row, as COPY reads it."""
+    return _escape.sub(lambda found: _ESCAPES.get(found[1], found[1]), value)
 
 
 def encode_rows(rows: list[Row]) -> bytes:

@@ -49,6 +49,8 @@ _PLAIN_ACTIVE = {
 }
 _NO_FLAG = "?"
 
+_AS_READ = "="  # before a record that is kept as its line; one that is kept as JSON begins with [
+
 WARNINGS_AT_MOST = 20
 TOO_FEW_FIELDS = "too_few_fields"
 
@@ -67,6 +69,21 @@ def _plain_sku_but(layout: Layout) -> Callable[[str], object]:
 
 def _unpadded(cells: list[str]) -> list[str]:
     return [cell.strip(" ") for cell in cells]
+
+
+def cells_of(record: str | list[str], layout: Layout) -> list[str]:
+    """The cells of a record that was kept in case that the catalogue refuses it.
+
+    A release before kept each as a list.
+    """
+    if isinstance(record, list):
+        return record
+    if not record.startswith(_AS_READ):
+        cells: list[str] = json.loads(record)
+        return cells
+    writing, width = layout.writing, len(layout.header)
+    (read,) = writing.reader([record.removeprefix(_AS_READ)])
+    return [*(_unpadded(read) if writing.padded else read), *[""] * width][:width]
 
 
 class _NeedsMore(enum.Enum):
@@ -282,6 +299,7 @@ class _Parser:
         has_name = "name" in plan.fields
         unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
         plain_rows = has_name and not (self.escapes or plan.escapes)
+        lines_of = self.lines
         keeps_record = not has_name or (own is not None and own.may_be_refused)
         first_line = self.line + position + 1
         start = 0
@@ -335,14 +353,15 @@ class _Parser:
                     is_quick = (values := own.quick(cells)) is not None
                 if is_quick:
                     line = first_line + start
+                    record = (
+                        _AS_READ + lines_of[position + start].rstrip("\r\n") if keeps_record else ""
+                    )
                     if own is not None:
-                        record = json.dumps(cells[:width]) if keeps_record else ""
                         five = (sku, name, description, price, flag)
                         take_row(row_of(str(line), *five, record, values or ""))
                     elif plain_rows:  # a single line without these needs no escaping
                         take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
                     else:
-                        record = "" if has_name else json.dumps(cells[:width])
                         take_row(row_of(str(line), sku, name, description, price, flag, record))
                 else:
                     del cells[width:]

@@ -1,11 +1,15 @@
 """What rules make of the columns of own fields."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.field_values import Definition
+from imports.mapping.own import OwnPlan
 from imports.mapping.rules import RulesError, parse_rules
 from imports.mapping.values import Cleaned, compile_plan
 
@@ -57,3 +61,137 @@ def test_a_value_that_the_field_does_not_take_is_named_with_the_rules(
 ) -> None:
     with pytest.raises(RulesError, match="“many” is not a whole number"):
         clean("", rule, blank)
+
+
+# --- The quick way --------------------------------------------------------------------
+
+DEFINITIONS = {
+    "text": BRAND,
+    "unique text": Definition("mpn", "MPN", "text", unique=True),
+    "integer": STOCK,
+    "decimal": Definition("weight", "Weight", "decimal", scale=3),
+    "no decimals": Definition("pieces", "Pieces", "decimal", scale=0),
+    "money": Definition("cost", "Cost", "money"),
+    "boolean": Definition("fair", "Fair", "boolean"),
+    "date": Definition("listed", "Listed", "date"),
+    "choice": Definition("colour", "Colour", "choice", ("Red", "Blue")),
+    "choices": Definition("sizes", "Sizes", "choices", ("S", "M")),
+    "link": Definition("page", "Page", "link"),
+    "gtin": Definition("gtin", "GTIN", "gtin"),
+}
+PLAIN = {
+    "text": "Lamps > Größe 7",
+    "unique text": "M-4711",
+    "integer": "12",
+    "decimal": "1.250",
+    "no decimals": "7",
+    "money": "19.90",
+    "boolean": "yes",
+    "date": "2026-03-02",
+    "choice": "red",
+    "choices": "M|S",
+    "link": "https://example.com/images/7.jpg?x=1",
+    "gtin": "4006381333931",
+}
+CELLS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            *("", " ", "NULL", "null", "n/a", "N/A", "#N/A", "#REF!", "-", "nan", "0", "00", "-0"),
+            *(
+                "0000000",
+                "00000000000000",
+                "1" * 16,
+                "+5",
+                "-5",
+                "1.5",
+                "1,5",
+                "1.250,5",
+                ".5",
+                "5.",
+            ),
+            *(
+                "'=A",
+                "''A",
+                "'A",
+                "=1",
+                "A\u00a0",
+                "\u00a0A",
+                "a\\b",
+                'a"b',
+                "a\tb",
+                "\ufeffA",
+                "’A",
+            ),
+            *(
+                "http://",
+                "https://a",
+                "HTTP://A/b",
+                "https://a/\u00e9",
+                "https://a:1/",
+                "https://-",
+            ),
+            *("https://a/" + "x" * 1990, "x" * 1001, "\U0001f4a1" * 700, "x" * 1000),
+            *("96385074", "4006381333932", "036000291452", "36000291452", "4006381333931 "),
+            *("yes", "Red", "S;M", "31.02.2026", "02.03.2026", "1e5", "1E400", "\u0661\u0662", "²"),
+        ]
+    ),
+    st.from_regex(r"-?[0-9]{0,16}[.,]?[0-9]{0,4}", fullmatch=True),
+    st.from_regex(r"[0-9]{6,15}", fullmatch=True),
+)
+
+
+def plan_of(kind: str, **rule: Any) -> OwnPlan:
+    definition = DEFINITIONS[kind]
+    named = {"column": "X", "field": f"fields.{definition.key}", **rule}
+    rules = parse_rules({"columns": [SKU, named], "blank": {named["field"]: "clear"}})
+    own = compile_plan(rules, ["SKU", "X"], {definition.key: definition}).own
+    assert own is not None
+    return own
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+@pytest.mark.parametrize("rule", [{}, {"decimal": ","}, {"values": {"x": ""}}], ids=str)
+@given(cells=st.lists(CELLS, min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_is_taken_quickly_is_what_a_closer_look_makes_of_it(
+    kind: str, rule: dict[str, Any], cells: list[str]
+) -> None:
+    if "decimal" in rule and DEFINITIONS[kind].type not in ("integer", "decimal", "money"):
+        rule = {}
+    if rule.get("values") and DEFINITIONS[kind].type in ("choice", "choices"):
+        rule = {"values": {"x": "Red" if kind == "choice" else "S"}}
+    plan = plan_of(kind, **rule)
+    for cell in [*cells, *cells]:  # the second time from memory
+        quick = plan.quick(["A", cell])
+        looked_at, problems = plan.clean(["A", cell])
+        if quick is None:
+            assert problems
+        else:
+            assert not problems
+            assert json.loads(quick) == json.loads(looked_at)
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_most_cells_need_no_closer_look(kind: str) -> None:
+    plan = plan_of(kind)
+    (taker,) = plan.takers
+    looked_at = []
+
+    def take(cells: list[str]) -> str:
+        looked_at.append(cells)
+        return taker.take(cells)
+
+    watched = OwnPlan([replace(taker, take=take)])
+    for _ in range(3):
+        assert watched.quick(["A", PLAIN[kind]]) is not None
+    remembered = kind in ("boolean", "date", "choice", "choices")
+    assert len(looked_at) == int(remembered)
+
+
+def test_a_blank_that_keeps_what_is_stored_is_remembered() -> None:
+    rules = {"columns": [SKU, {"column": "X", "field": "fields.brand"}]}
+    rules["blank"] = {"fields.brand": "keep"}  # type: ignore[assignment]
+    own = compile_plan(parse_rules(rules), ["SKU", "X"], {"brand": BRAND}).own
+    assert own is not None
+    assert [own.quick(["A", cell]) for cell in ("", "", "B")] == ["{}", "{}", '{"brand": "B"}']

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imports.readers.csv import Checkpoint, UnreadableFile, inspect, lines, read_batches
+from imports.readers.csv import (
+    Checkpoint,
+    UnreadableFile,
+    cells_of,
+    inspect,
+    lines,
+    read_batches,
+)
+from imports.readers.csv.cells import unescaped
 
 HEADER = "sku,name,description,price,active\n"
 
@@ -158,6 +166,49 @@ def test_whatever_is_well_formed_is_read_as_it_was_written(
         (f"S-{number}", "" if record[1].isspace() else record[1])
         for number, record in enumerate(records)
     ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    table,
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+def test_a_record_that_the_catalogue_may_refuse_is_kept_as_it_was_read(
+    records: list[list[str]], delimiter: str, end: str, quoting: int
+) -> None:
+    """No column is a name: only the catalogue can tell whether a product is new."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=delimiter, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerow(["sku", "note", "description", "other"])
+    written = [[f"S-{number}", *record] for number, record in enumerate(records)]
+    if quoting == csv.QUOTE_MINIMAL:  # the module's writer quotes its own line end alone
+        written = [[re.sub("[\r\n]", "", cell) for cell in record] for record in written]
+    writer.writerows(written)
+    layout = inspect(io.BytesIO(buffer.getvalue().encode()))
+    rows, problems = read(buffer.getvalue().encode())
+    assert problems == []
+    kept = [unescaped(row.split("\t")[-1]) for row in rows]
+    assert [cells_of(record, layout) for record in kept] == written
+
+
+@pytest.mark.parametrize(
+    ("content", "cells"),
+    [
+        ("sku;price\nA ; 1.00\nB; 2.00\n", ["A", "1.00"]),
+        ("sku,price\n'A',1.00\n'B',2.00\n'C',3.00\n", ["A", "1.00"]),
+        ('sku,note,price\n"A" , "x, y" , "1.00"\n"B" , "z" , "2.00"\n', ["A", "x, y", "1.00"]),
+        ('"sku,note,price"\n"A,x\\y,1.00"\n"B,z,2.00"\n', ["A", "x\\y", "1.00"]),
+        ("sku,note,price\nA,x,1.00,,\nB,y,2.00,,\n", ["A", "x", "1.00"]),
+    ],
+)
+def test_it_is_kept_as_any_dialect_writes_it(content: str, cells: list[str]) -> None:
+    layout = inspect(io.BytesIO(content.encode()))
+    rows, problems = read(content.encode())
+    assert problems == []
+    kept = cells_of(unescaped(rows[0].split("\t")[-1]), layout)
+    assert [cell.strip() for cell in kept] == cells
 
 
 @settings(max_examples=300, deadline=None)
