@@ -90,8 +90,7 @@ def _settle_price(
     if rule.decimal is None:
         if price.decimal == "?":
             return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
-        if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
-            rule = replace(rule, decimal=price.decimal)
+        rule = _with_marks(table, rule, place, price.decimal)
     return rule, []
 
 
@@ -118,9 +117,29 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
         where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
         name = table.header[place]
         return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
-    if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
-        rule = replace(rule, decimal=price.decimal)
-    return rule, []
+    return _with_marks(table, rule, place, price.decimal), []
+
+
+def _with_marks(table: Table, rule: ColumnRule, place: int, mark: str) -> ColumnRule:
+    """With the marks that the values do not read without."""
+    values = table.values(place)
+    if mark in (".", ",") and _needs_mark(values, mark):
+        return replace(rule, decimal=mark)
+    sign = _group_in(values) if not mark else ""
+    # Of whole numbers alone: what mark goes with such groups elsewhere.
+    return replace(rule, decimal="," if sign == " " else ".", group=sign) if sign else rule
+
+
+def _group_in(values: Sequence[str]) -> str:
+    """The sign, a blank or an apostrophe, between the thousands of whole numbers."""
+    for sign in (" ", "'"):
+        for value in values:
+            amount = split_amount(value)
+            if amount is None or amount.number.isdecimal():
+                continue
+            if plain_number(amount.number, "." if sign == "'" else ",", sign) is not None:
+                return sign
+    return ""
 
 
 def _marks_left_open(table: Table, place: int, where: str) -> str:
