@@ -60,15 +60,15 @@ _STRONG = {
         Art. Nr., ArtNr, Art-Nummer, Artikel-Nummer, Artikelcode, Produktnummer, Produkt-Nr,
         Produktcode, Bestellnummer, Bestell-Nr., Best.-Nr., Materialnummer, Material-Nr,
         Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer, référence,
-        réf, ref., référence produit, référence article, code article, code produit, UGS, numéro d'article, n° article, no article, référence interne,
-        código, código de producto, código producto, código artículo, código de artículo,
-        referencia, ref. producto, código sku, número de artículo, clave, clave producto, codice,
-        codice articolo, codice prodotto, cod. articolo, cod. art., codice sku, riferimento,
-        numero articolo, artikelnummer, artikelcode, productcode, productnummer, bestelnummer,
-        art. nr, kod, kod produktu, kod towaru, numer katalogowy, nr katalogowy, symbol, indeks,
-        numer artykułu, kod artykułu, nr artykułu, código do produto, código do artigo,
-        referência, cód., cod. produto, ref. do produto, артикул, код товара, артикул товара, код
-        артикула, номенклатурный номер
+        réf, ref., référence produit, référence article, code article, code produit, UGS, numéro
+        d'article, n° article, no article, référence interne, código, código de producto, código
+        producto, código artículo, código de artículo, referencia, ref. producto, código sku,
+        número de artículo, clave, clave producto, codice, codice articolo, codice prodotto, cod.
+        articolo, cod. art., codice sku, riferimento, numero articolo, artikelnummer, artikelcode,
+        productcode, productnummer, bestelnummer, art. nr, kod, kod produktu, kod towaru, numer
+        katalogowy, nr katalogowy, symbol, indeks, numer artykułu, kod artykułu, nr artykułu,
+        código do produto, código do artigo, referência, cód., cod. produto, ref. do produto,
+        артикул, код товара, артикул товара, код артикула, номенклатурный номер
     """,
     "name": """
         name, title, product name, product title, item name, item title, article name, post title,
@@ -221,19 +221,20 @@ _WEAK = {
         """,
         "whether it is sold no longer": """
             discontinued, is discontinued, inactive, disabled, is disabled, hidden, is hidden,
-            deleted, is deleted, archived, obsolete, blocked, is archived, end of life, eol, deactivated,
-            Auslauf, Auslaufartikel, inaktiv, deaktiviert, gesperrt, gelöscht, ausgelistet,
-            ausgelaufen, abgekündigt, discontinué, arrêté, inactif, désactivé, supprimé, archivé,
-            descatalogado, inactivo, desactivado, bloqueado, fuori produzione, inattivo,
-            disattivato, uitlopend, inactief, uit assortiment, wycofany, nieaktywny, zablokowany,
-            descontinuado, inativo, desativado, снят с производства, неактивен, скрыт, удален
+            deleted, is deleted, archived, obsolete, blocked, is archived, end of life, eol,
+            deactivated, Auslauf, Auslaufartikel, inaktiv, deaktiviert, gesperrt, gelöscht,
+            ausgelistet, ausgelaufen, abgekündigt, discontinué, arrêté, inactif, désactivé,
+            supprimé, archivé, descatalogado, inactivo, desactivado, bloqueado, fuori produzione,
+            inattivo, disattivato, uitlopend, inactief, uit assortiment, wycofany, nieaktywny,
+            zablokowany, descontinuado, inativo, desativado, снят с производства, неактивен,
+            скрыт, удален
         """,
         "whether it is in stock": """
-            availability, available, is available, in stock, stock status, is in stock, stock availability,
-            Verfügbarkeit, verfügbar, lieferbar, Lieferstatus, Bestandsstatus, disponibilité,
-            disponible, en stock, disponibilidad, disponibilità, disponibile, beschikbaar,
-            beschikbaarheid, leverbaar, op voorraad, dostępność, dostępny, disponibilidade,
-            disponível, наличие, доступность, в наличии
+            availability, available, is available, in stock, stock status, is in stock, stock
+            availability, Verfügbarkeit, verfügbar, lieferbar, Lieferstatus, Bestandsstatus,
+            disponibilité, disponible, en stock, disponibilidad, disponibilità, disponibile,
+            beschikbaar, beschikbaarheid, leverbaar, op voorraad, dostępność, dostępny,
+            disponibilidade, disponível, наличие, доступность, в наличии
         """,
     },
 }

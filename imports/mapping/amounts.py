@@ -68,7 +68,7 @@ _SIGNS = {
 CURRENCIES = {code: frozenset((code.casefold(), *text.split())) for code, text in _SIGNS.items()}
 _KNOWN = frozenset().union(*CURRENCIES.values())
 # Units that stand for many: an amount for so many is none for one.
-_MANY = frozenset("tsd tausend hundert mille thousand hundred cent mil тыс тысячу сто".split())
+_MANY = {"tsd", "tausend", "hundert", "mille", "thousand", "hundred", "cent", "mil", "тыс", "сто"}
 
 LONGEST = 60  # characters of an amount, however it is written
 BLANKS = " \u00a0\u2007\u2009\u202f"

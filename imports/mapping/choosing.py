@@ -206,11 +206,14 @@ def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
     more = len(table.header) - NAMED
     perhaps = [claim for claim in claims if table.filled(claim.place)]
     blank = [claim for claim in claims if claim not in perhaps and claim.rank <= Rank.ALIAS]
-    speaks = "".join(
-        f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
-        f"{table.examples(claim.place)}: it may be it{claim.else_ and f', or {claim.else_}'}."
-        for claim in perhaps[:3]
-    ) or " Where products have no numbers, the column of their names may be the SKU as well."
+    speaks = (
+        "".join(
+            f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
+            f"{table.examples(claim.place)}: it may be it{claim.else_ and f', or {claim.else_}'}."
+            for claim in perhaps[:3]
+        )
+        or " Where products have no numbers, the column of their names may be the SKU as well."
+    )
     if table.is_headless:
         cells = ", ".join(f"“{cell.strip()[:40]}”" for cell in table.records[0][:NAMED])
         choice.ask(

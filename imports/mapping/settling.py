@@ -8,7 +8,7 @@ from catalog.field_values import Definition, clean
 from catalog.values import FIELDS, clean_price
 from imports.mapping.amounts import plain_number, split_amount
 from imports.mapping.dates import orders_of, read_date
-from imports.mapping.evidence import prices_in
+from imports.mapping.evidence import Mark, prices_in
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules
@@ -120,7 +120,7 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
     return _with_marks(table, rule, place, price.decimal), []
 
 
-def _with_marks(table: Table, rule: ColumnRule, place: int, mark: str) -> ColumnRule:
+def _with_marks(table: Table, rule: ColumnRule, place: int, mark: Mark) -> ColumnRule:
     """With the marks that the values do not read without."""
     values = table.values(place)
     if mark in (".", ",") and _needs_mark(values, mark):
@@ -209,9 +209,7 @@ LINES_NAMED = 5  # in a sentence
 SHARE = 0.1  # of the records, from which on those without a name are of a kind
 
 
-def ask_for_further_lines(
-    table: Table, rules: Rules, fields: Mapping[int, str]
-) -> list[Question]:
+def ask_for_further_lines(table: Table, rules: Rules, fields: Mapping[int, str]) -> list[Question]:
     """Ask what the name is of records that seem to be further lines of the product above.
 
     Of a product with variants, many programs write the name into its first line only. Those lines

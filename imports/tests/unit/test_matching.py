@@ -320,7 +320,12 @@ def test_a_unit_that_is_behind_all_prices_belongs_to_their_currency() -> None:
 
 @pytest.mark.parametrize(
     ("one", "decimal", "group"),
-    [("1 260 ₽", ",", " "), ("12\u00a0500", ",", " "), ("1'260 CHF", ".", "'"), ("1260", None, None)],
+    [
+        ("1 260 ₽", ",", " "),
+        ("12\u00a0500", ",", " "),
+        ("1'260 CHF", ".", "'"),
+        ("1260", None, None),
+    ],
 )
 def test_whole_numbers_in_groups_are_read(one: str, decimal: str | None, group: str | None) -> None:
     matched = found("sku;name;price", f"A1;Lamp;{one}", "A2;Cup;330")
