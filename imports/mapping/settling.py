@@ -232,15 +232,16 @@ def ask_for_further_lines(table: Table, rules: Rules, fields: Mapping[int, str])
     if len(others) < 2 or of.get("price") in once:
         return []
     skus = ", ".join(f"“{_cell(one, of['sku'])[:40]}”" for one in lines[:LINES_NAMED])
+    skus += " and more" if len(lines) > LINES_NAMED else ""
     columns = " and ".join(table.named(place) for place in others[:2])
     return [
         Question(
             "blank_names",
             table.header[of["name"]],
-            f"{len(lines):,} of the first {len(records):,} records have no name, such as {skus}. "
-            f"They have nothing in {columns} either, so they may be further lines of the product "
-            "above them. Say whether their name is filled in from the record above, or what else "
-            "becomes of them.",
+            f"Of the first {len(records):,} records, {len(lines):,} have an SKU and no name: "
+            f"{skus}. Nothing stands in {columns} either, so these may be further lines of the product "
+            "above. Say whether the name is filled in from the record above, or what else becomes "
+            "of such records.",
         )
     ]
 
