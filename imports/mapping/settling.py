@@ -239,9 +239,9 @@ def ask_for_further_lines(table: Table, rules: Rules, fields: Mapping[int, str])
             "blank_names",
             table.header[of["name"]],
             f"Of the first {len(records):,} records, {len(lines):,} have an SKU and no name: "
-            f"{skus}. Nothing stands in {columns} either, so these may be further lines of the product "
-            "above. Say whether the name is filled in from the record above, or what else becomes "
-            "of such records.",
+            f"{skus}. Nothing stands in {columns} either, so these may be further lines of the "
+            "product above. Say whether the name is filled in from the record above, or what else "
+            "becomes of such records.",
         )
     ]
 
