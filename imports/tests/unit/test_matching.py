@@ -229,7 +229,7 @@ ASKED = [
     ("sku;name;discontinued", ["A1;Lamp;0", "A2;Lamp;1"], ["unclear_active"]),
     ("sku;name;Status;Visible", ["A1;Lamp;active;yes"], ["unclear_active", "unclear_active"]),
     ("sku;name;enabled", ["A1;Lamp;perhaps"], ["unclear_active"]),
-    # Numbers with something beside each that nobody knows
+    # Numbers with something behind each that nobody knows
     ("sku;name;price", ["A1;Lamp;5 Dukaten", "A2;Cup;6 Dukaten"], ["unclear_price"]),
     ("sku;name;Preis", ["A1;Lamp;5 €/Tsd", "A2;Cup;6 €/Tsd"], ["unclear_price"]),
     # Columns with nothing in them
