@@ -310,6 +310,12 @@ def test_amounts_are_read_however_few_of_a_price_column_are_any() -> None:
     assert (matched.rules.columns[2].decimal, matched.rules.columns[2].currency) == (",", "EUR")
 
 
+@pytest.mark.parametrize("price", ["free {}", "0{}-Feb", "{}/12"])
+def test_prices_that_are_no_amounts_at_all_are_refused_by_their_lines(price: str) -> None:
+    records = [f"A{n};Lamp;{price.format(n)}" for n in (1, 2)]
+    assert codes(found("sku;name;price", *records)) == []
+
+
 def test_a_unit_that_is_behind_all_prices_belongs_to_their_currency() -> None:
     matched = found("sku;name;price", "A1;Lamp;1 260 ₽ /шт", "A2;Cup;330 руб. за шт.")
     assert matched.questions == []
