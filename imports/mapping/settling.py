@@ -98,7 +98,7 @@ def ask_for_unread_price(table: Table, place: int) -> list[Question]:
     """Ask where a column of prices has numbers, with something behind each that nobody knows."""
     values = [value.strip() for value in table.values(place) if value.strip()]
     numbers = sum(value[:1].isdecimal() and split_amount(value) is not None for value in values)
-    if len(values) < 2 or 2 * numbers < len(values) or prices_in(values) is not None:
+    if len(values) < 2 or 2 * numbers <= len(values) or prices_in(values) is not None:
         return []
     name = table.header[place]
     where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
