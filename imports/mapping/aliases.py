@@ -22,6 +22,7 @@ _ASIDE = re.compile(
     r")\s*[)\]}>]",
     re.I,
 )
+_LANGUAGE = re.compile(rf"[\s_.-](?:{_LANGUAGES})$", re.I)
 _TAIL = re.compile(
     rf"(?:[\s_./-]+(?:in[\s_]+)?|(?<=\w)(?=[€$£]))(?:{_CURRENCIES}|(?:{_LANGUAGES})[_-][a-z]{{2}}"
     r"(?:-(?:ecommerce|print|mobile))?)\.?$",
@@ -41,27 +42,33 @@ def bare_key_of(name: str) -> str:
     return key_of(_TAIL.sub("", text)) or key_of(name)
 
 
+def in_any_language(name: str) -> str:
+    """The bare key of a name that ends in a language alone (``name_de``); blank for another."""
+    bare = _LANGUAGE.sub("", name.strip())
+    return bare_key_of(bare) if bare and bare != name.strip() else ""
+
+
 _STRONG = {
     "sku": """
         sku, product sku, item sku, sku code, stock keeping unit, variant sku, seller sku,
         merchant sku, sku number, sku no, sku id, product code, item code, article code, item
-        number, item no, item nr, item num, item#, product number, product no, product nr, article
+        number, item no, item nr, item num, product number, product no, product nr, article
         number, article no, article nr, part number, part no, part nr, stock code, stock number,
         catalog number, catalogue number, cat no, product reference, item reference, reference,
-        reference number, ref no, seller-sku, item_sku, product_sku, vendor code, Artikelnummer,
-        Artikel-Nr., Artikelnr, Artikel Nr, Art.-Nr., Art. Nr., ArtNr, Art-Nummer, Artikel-Nummer,
-        Artikelcode, Produktnummer, Produkt-Nr, Produktcode, Bestellnummer, Bestell-Nr.,
-        Best.-Nr., Materialnummer, Material-Nr, Teilenummer, Sachnummer, ordernumber, Artikel-ID,
-        Lieferantenartikelnummer, référence, réf, ref., référence produit, référence article, code
-        article, code produit, UGS, numéro d'article, n° article, no article, référence interne,
-        código, código de producto, código producto, código artículo, código de artículo,
-        referencia, ref. producto, código sku, número de artículo, clave, clave producto, codice,
-        codice articolo, codice prodotto, cod. articolo, cod. art., codice sku, riferimento,
-        numero articolo, artikelnummer, artikelcode, productcode, productnummer, bestelnummer,
-        art. nr, kod, kod produktu, kod towaru, numer katalogowy, nr katalogowy, symbol, indeks,
-        numer artykułu, kod artykułu, nr artykułu, código do produto, código do artigo,
-        referência, cód., cod. produto, ref. do produto, артикул, код товара, артикул товара, код
-        артикула, номенклатурный номер
+        reference number, ref no, internal reference, default code, seller-sku, item_sku,
+        product_sku, vendor code, Artikelnummer, Artikel-Nr., Artikelnr, Artikel Nr, Art.-Nr.,
+        Art. Nr., ArtNr, Art-Nummer, Artikel-Nummer, Artikelcode, Produktnummer, Produkt-Nr,
+        Produktcode, Bestellnummer, Bestell-Nr., Best.-Nr., Materialnummer, Material-Nr,
+        Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer, référence,
+        réf, ref., référence produit, référence article, code article, code produit, UGS, numéro
+        d'article, n° article, no article, référence interne, código, código de producto, código
+        producto, código artículo, código de artículo, referencia, ref. producto, código sku,
+        número de artículo, clave, clave producto, codice, codice articolo, codice prodotto, cod.
+        articolo, cod. art., codice sku, riferimento, numero articolo, artikelnummer, artikelcode,
+        productcode, productnummer, bestelnummer, art. nr, kod, kod produktu, kod towaru, numer
+        katalogowy, nr katalogowy, symbol, indeks, numer artykułu, kod artykułu, nr artykułu,
+        código do produto, código do artigo, referência, cód., cod. produto, ref. do produto,
+        артикул, код товара, артикул товара, код артикула, номенклатурный номер
     """,
     "name": """
         name, title, product name, product title, item name, item title, article name, post title,
@@ -75,7 +82,7 @@ _STRONG = {
         artikelnaam, titel, product naam, benaming, productomschrijving kort, nazwa, nazwa
         produktu, nazwa towaru, tytuł, nazwa artykułu, nome do produto, nome do artigo, título do
         produto, designação, название, наименование, название товара, наименование товара, имя
-        товара, номенклатура
+        товара, номенклатура, имя
     """,
     "description": """
         description, product description, long description, desc, full description, body, body
@@ -110,7 +117,8 @@ _STRONG = {
         netto prijs, winkelprijs, catalogusprijs, normale prijs, standaardprijs, cena, cena
         sprzedaży, cena brutto, cena netto, cena detaliczna, cena katalogowa, cena podstawowa,
         cena regularna, preço, preço de venda, preço normal, preço sem IVA, preço com IVA, valor,
-        цена, цена продажи, розничная цена, цена розничная, цена товара, стоимость, прайс
+        цена, цена продажи, розничная цена, цена розничная, цена товара, стоимость, прайс, базовая
+        цена
     """,
     "active": """
         active, is active, is_active, enabled, is enabled, product active, active status, aktiv,
@@ -213,19 +221,20 @@ _WEAK = {
         """,
         "whether it is sold no longer": """
             discontinued, is discontinued, inactive, disabled, is disabled, hidden, is hidden,
-            deleted, is deleted, archived, obsolete, blocked, end of life, eol, deactivated,
-            Auslauf, Auslaufartikel, inaktiv, deaktiviert, gesperrt, gelöscht, ausgelistet,
-            ausgelaufen, abgekündigt, discontinué, arrêté, inactif, désactivé, supprimé, archivé,
-            descatalogado, inactivo, desactivado, bloqueado, fuori produzione, inattivo,
-            disattivato, uitlopend, inactief, uit assortiment, wycofany, nieaktywny, zablokowany,
-            descontinuado, inativo, desativado, снят с производства, неактивен, скрыт, удален
+            deleted, is deleted, archived, obsolete, blocked, is archived, end of life, eol,
+            deactivated, Auslauf, Auslaufartikel, inaktiv, deaktiviert, gesperrt, gelöscht,
+            ausgelistet, ausgelaufen, abgekündigt, discontinué, arrêté, inactif, désactivé,
+            supprimé, archivé, descatalogado, inactivo, desactivado, bloqueado, fuori produzione,
+            inattivo, disattivato, uitlopend, inactief, uit assortiment, wycofany, nieaktywny,
+            zablokowany, descontinuado, inativo, desativado, снят с производства, неактивен,
+            скрыт, удален
         """,
         "whether it is in stock": """
-            availability, available, in stock, stock status, is in stock, stock availability,
-            Verfügbarkeit, verfügbar, lieferbar, Lieferstatus, Bestandsstatus, disponibilité,
-            disponible, en stock, disponibilidad, disponibilità, disponibile, beschikbaar,
-            beschikbaarheid, leverbaar, op voorraad, dostępność, dostępny, disponibilidade,
-            disponível, наличие, доступность, в наличии
+            availability, available, is available, in stock, stock status, is in stock, stock
+            availability, Verfügbarkeit, verfügbar, lieferbar, Lieferstatus, Bestandsstatus,
+            disponibilité, disponible, en stock, disponibilidad, disponibilità, disponibile,
+            beschikbaar, beschikbaarheid, leverbaar, op voorraad, dostępność, dostępny,
+            disponibilidade, disponível, наличие, доступность, в наличии
         """,
     },
 }

@@ -52,23 +52,41 @@ _SIGNS = {
     "MAD": "dh",
     "GEL": "₾",
     "AZN": "₼",
+    "XOF": "fcfa cfa",
+    "XAF": "fcfa cfa",
+    "BYN": "",
+    "EGP": "",
+    "IDR": "rp",
+    "MYR": "rm",
+    "PKR": "",
+    "PEN": "",
+    "RSD": "",
+    "TND": "",
+    "UYU": "",
+    "VES": "",
 }
 CURRENCIES = {code: frozenset((code.casefold(), *text.split())) for code, text in _SIGNS.items()}
 _KNOWN = frozenset().union(*CURRENCIES.values())
+# Units that stand for many: an amount for so many is none for one.
+_MANY = {"tsd", "tausend", "hundert", "mille", "thousand", "hundred", "cent", "mil", "тыс", "сто"}
 
 LONGEST = 60  # characters of an amount, however it is written
 BLANKS = " \u00a0\u2007\u2009\u202f"
 _amount = re.compile(
     rf"([^0-9+\-–−]{{0,12}}?)[{BLANKS}]*"
     rf"((?:(?<![^\W\d_])[.,])?[0-9](?:[0-9.,'’{BLANKS}]*[0-9])?)"
-    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,12}})"
+    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,20}})"
 ).fullmatch
+_per = re.compile(rf"[{BLANKS}]*(?:/|(?<!\w)(?:per|pro|je|par|por|za|за)(?=[{BLANKS}]))", re.I)
 _currency_dots = re.compile(rf"[.{BLANKS}]")
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number with its marks as written, and the currency beside it (normalised, or blank)."""
+    """A number with its marks as written, and the currency beside it (normalised, or blank).
+
+    A unit stays behind the currency: ``€/stk``, also for “€ pro Stk.”.
+    """
 
     number: str
     currency: str
@@ -76,7 +94,7 @@ class Amount:
 
 def token(text: str) -> str:
     """A currency's sign or code as it is compared: no case, no dots, no blanks."""
-    return _currency_dots.sub("", text.strip()).casefold()
+    return _currency_dots.sub("", _per.sub("/", text.strip(), count=1)).casefold()
 
 
 def split_amount(text: str) -> Amount | None:
@@ -86,27 +104,43 @@ def split_amount(text: str) -> Amount | None:
     if found is None:
         return None
     before, after = token(found[1]), token(found[3])
+    if before and after[:1] == "/":  # € 5.00 / piece
+        before, after = "", before + after
     if before and after and before != after:
         return None
     return Amount(found[2], before or after)
 
 
 def is_currency(word: str) -> bool:
-    """Whether a token is a currency that is known."""
-    return word in _KNOWN
+    """Whether a token is a currency that is known, perhaps with a unit behind it."""
+    sign, per, unit = word.partition("/")
+    return sign in _KNOWN and (not per or (unit.isalpha() and unit not in _MANY))
 
 
 @cache
 def currency_tokens(currency: str) -> frozenset[str]:
-    """The tokens that mean a rule's currency: of ``EUR`` also ``€``; of a sign only itself."""
-    return CURRENCIES.get(currency.strip().upper(), frozenset()) | {token(currency)}
+    """The tokens that mean a rule's currency: of ``EUR`` also ``€``; of a sign only itself.
+
+    With a unit (``EUR/Stk``), the same with it.
+    """
+    sign, per, unit = token(currency).partition("/")
+    signs = CURRENCIES.get(sign.upper(), frozenset()) | {sign}
+    return frozenset(f"{one}/{unit}" for one in signs) if per else signs
 
 
 def common_currency(tokens: set[str]) -> str | None:
     """The one currency that all of these tokens mean; ``None`` if there is none.
 
-    A sign that several currencies have stays that sign where no code tells which is meant.
+    A sign that several currencies have stays that sign where no code tells which is meant. A unit
+    that is behind all of them stays behind it; what is for a unit among others does not count.
     """
+    bare = {one for one in tokens if "/" not in one}
+    if bare and bare != tokens:
+        return common_currency(bare)
+    if not bare:
+        units = {one.partition("/")[2] for one in tokens}
+        common = common_currency({one.partition("/")[0] for one in tokens})
+        return f"{common}/{units.pop()}" if common and len(units) == 1 else None
     if len(tokens) == 1:
         only = next(iter(tokens))
         codes = [code for code, signs in CURRENCIES.items() if only in signs]

@@ -42,7 +42,9 @@ def choose(table: Table, name: str) -> Choice:
     claims = sorted(table.claims[name], key=lambda claim: claim.rank)
     best = [claim for claim in claims if claim.rank == claims[0].rank] if claims else []
     choice = Choice(name)
-    if best and best[0].rank <= Rank.ALIAS:
+    if name == "sku" and best and best[0].rank <= Rank.ALIAS and _is_blank(table, best):
+        ask_for_sku(table, choice, claims)
+    elif best and best[0].rank <= Rank.ALIAS:
         _choose_strong(table, choice, best)
         if name == "price" and choice.claim is not None:
             _ask_for_rivals(table, choice, claims)
@@ -58,6 +60,11 @@ def choose(table: Table, name: str) -> Choice:
     elif name == "name" and best:
         _ask_for_name(table, choice, [claim for claim in claims if table.filled(claim.place)])
     return choice
+
+
+def _is_blank(table: Table, claims: Sequence[Claim]) -> bool:
+    """Whether columns of several records have nothing in them."""
+    return len(table.records) > 1 and not any(table.filled(claim.place) for claim in claims)
 
 
 def _choose_strong(table: Table, choice: Choice, best: list[Claim]) -> None:
@@ -198,10 +205,14 @@ def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
     found = ", ".join(f"“{name.strip()[:40]}”" for name in table.header[:NAMED])
     more = len(table.header) - NAMED
     perhaps = [claim for claim in claims if table.filled(claim.place)]
-    speaks = "".join(
-        f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
-        f"{table.examples(claim.place)}: it may be it, or {claim.else_}."
-        for claim in perhaps[:3]
+    blank = [claim for claim in claims if claim not in perhaps and claim.rank <= Rank.ALIAS]
+    speaks = (
+        "".join(
+            f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
+            f"{table.examples(claim.place)}: it may be it{claim.else_ and f', or {claim.else_}'}."
+            for claim in perhaps[:3]
+        )
+        or " Where products have no numbers, the column of their names may be the SKU as well."
     )
     if table.is_headless:
         cells = ", ".join(f"“{cell.strip()[:40]}”" for cell in table.records[0][:NAMED])
@@ -213,11 +224,16 @@ def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
             "names on top, one of them “sku”.",
         )
         return
+    lacks = "The file has no SKU column. Choose the one that has it, or name it “sku” in the file."
+    if blank:
+        lacks = (
+            f"The file has no SKUs: nothing stands in {table.named(blank[0].place)}. Choose the "
+            "column that tells the products apart, or fill in the SKUs."
+        )
     choice.ask(
         "no_sku",
         table.header[perhaps[0].place] if perhaps else "",
-        "The file has no SKU column. Choose the one that has it, or name it “sku” in the file. "
-        f"Columns found: {found}{f' and {more} more' if more > 0 else ''}.{speaks}",
+        f"{lacks} Columns found: {found}{f' and {more} more' if more > 0 else ''}.{speaks}",
     )
 
 

@@ -75,6 +75,7 @@ def read_as(
         rules, asked = _ask_for_gone(known, fitted, header, added)
     asked += _ask_for_new(known, header, added)
     if known.lenient:
+        rules = _without_blank_skus(rules, header, records)
         rules = _with_own(header, records, replace(known, rules=rules), memory)
     matched = follow(header, records, rules, memory)
     notes = [f"Read as {known.title}.", *unfit]
@@ -85,6 +86,23 @@ def read_as(
     if gone or added:
         notes.append(_changes(header, gone, added))
     return replace(matched, questions=[*asked, *matched.questions], notes=[*notes, *matched.notes])
+
+
+def _without_blank_skus(
+    rules: Rules, header: Sequence[str], records: Sequence[Sequence[str]]
+) -> Rules:
+    """Of a shop without SKUs: which column has them is asked, and none is left out for its own."""
+    resolved = resolve_columns(rules, list(header))
+    places = resolved.fields.get("sku", ())
+    said = (record[p].strip() for record in records for p in places if p < len(record))
+    if len(records) < 2 or any(said):
+        return rules
+    conditions = zip(rules.only_if, resolved.conditions, strict=True)
+    return replace(
+        rules,
+        columns=tuple(rule for rule in rules.columns if rule.field != "sku"),
+        only_if=tuple(condition for condition, place in conditions if place not in places),
+    )
 
 
 def _with_own(

@@ -15,7 +15,7 @@ from imports.mapping.aliases import bare_key_of, key_of
 from imports.mapping.choosing import Choice, ask_for_sku, because_of, choose
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules, own_key, resolve_columns
-from imports.mapping.settling import settle
+from imports.mapping.settling import ask_for_further_lines, ask_for_unread_price, settle
 from imports.mapping.table import Memory, Rank, Table, reference
 from imports.mapping.telling import Column, columns_of, notes_of
 
@@ -67,9 +67,12 @@ def _find(table: Table, rules: Rules) -> Matched:
             rule, asked = settle(table, rule, place, choice.claim.rank)
             chosen.append(rule)
             choice.questions += asked
+            if choice.field == "price" and choice.claim.rank == Rank.OWN_NAME and not asked:
+                choice.questions += ask_for_unread_price(table, place)
         questions += choice.questions
     matched = replace(rules, columns=tuple(chosen))
     fields = {c.claim.place: c.field for c in choices if c.claim is not None}
+    questions += ask_for_further_lines(table, matched, fields)
     own = all(c.claim is None or c.claim.rank == Rank.OWN_NAME for c in choices)
     return Matched(
         rules=matched,
@@ -123,6 +126,7 @@ def follow(
         ask_for_sku(table, choice, table.claims["sku"])
         questions = [*choice.questions, *questions]
     matched = replace(rules, columns=tuple(settled))
+    questions += ask_for_further_lines(table, matched, fields)
     because = dict.fromkeys(fields, "It was chosen.")
     return Matched(
         rules=matched,

@@ -62,6 +62,7 @@ __all__ = [
 COLUMN_LIMIT = 500
 TABLE_LIMIT = 10_000  # entries of a table of values, or of a condition
 TEXT_LIMIT = 10_000  # characters of a column's name, a separator, a word in a table
+CURRENCY_LIMIT = 30  # characters, with a unit
 FACTOR_LIMIT = 1_000_000
 FACTOR_PLACES = 10  # decimals of a factor
 PROBLEMS_LIMIT = 50  # that are told of one set of rules
@@ -302,7 +303,7 @@ class _Reader:
         if value is None:
             return None
         text = self.text(place, value).strip()
-        if not 1 <= len(text) <= 10 or any(c.isdigit() or c in "+-,'" for c in text):
+        if not 1 <= len(text) <= CURRENCY_LIMIT or any(c.isdigit() or c in "+-,'" for c in text):
             self.wrong(place, "It has to be a currency's code or sign, like “EUR” or “€”.")
         return text
 

@@ -1,17 +1,17 @@
 """What a column's values settle about the rule that it is read by, and what they leave open."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from catalog.field_values import Definition, clean
-from catalog.values import clean_price
+from catalog.values import FIELDS, clean_price
 from imports.mapping.amounts import plain_number, split_amount
 from imports.mapping.dates import orders_of, read_date
-from imports.mapping.evidence import prices_in
+from imports.mapping.evidence import Mark, prices_in
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
-from imports.mapping.rules import ColumnRule
+from imports.mapping.rules import ColumnRule, Rules
 from imports.mapping.table import Rank, Table
 
 
@@ -90,9 +90,20 @@ def _settle_price(
     if rule.decimal is None:
         if price.decimal == "?":
             return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
-        if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
-            rule = replace(rule, decimal=price.decimal)
+        rule = _with_marks(table, rule, place, price.decimal)
     return rule, []
+
+
+def ask_for_unread_price(table: Table, place: int) -> list[Question]:
+    """Ask where a column of prices has numbers, with something behind each that nobody knows."""
+    values = [value.strip() for value in table.values(place) if value.strip()]
+    numbers = sum(value[:1].isdecimal() and split_amount(value) is not None for value in values)
+    if len(values) < 2 or 2 * numbers <= len(values) or prices_in(values) is not None:
+        return []
+    name = table.header[place]
+    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
+    return [Question("unclear_price", name, message)]
 
 
 def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule, list[Question]]:
@@ -106,9 +117,29 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
         where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
         name = table.header[place]
         return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
-    if price.decimal in (".", ",") and _needs_mark(table.values(place), price.decimal):
-        rule = replace(rule, decimal=price.decimal)
-    return rule, []
+    return _with_marks(table, rule, place, price.decimal), []
+
+
+def _with_marks(table: Table, rule: ColumnRule, place: int, mark: Mark) -> ColumnRule:
+    """With the marks that the values do not read without."""
+    values = table.values(place)
+    if mark in (".", ",") and _needs_mark(values, mark):
+        return replace(rule, decimal=mark)
+    sign = _group_in(values) if not mark else ""
+    # Of whole numbers alone: what mark goes with such groups elsewhere.
+    return replace(rule, decimal="," if sign == " " else ".", group=sign) if sign else rule
+
+
+def _group_in(values: Sequence[str]) -> str:
+    """The sign, a blank or an apostrophe, between the thousands of whole numbers."""
+    for sign in (" ", "'"):
+        for value in values:
+            amount = split_amount(value)
+            if amount is None or amount.number.isdecimal():
+                continue
+            if plain_number(amount.number, "." if sign == "'" else ",", sign) is not None:
+                return sign
+    return ""
 
 
 def _marks_left_open(table: Table, place: int, where: str) -> str:
@@ -172,3 +203,48 @@ def _settle_active(
         "means for “active”."
     )
     return rule, [Question("unclear_active", table.header[place], message)]
+
+
+LINES_NAMED = 5  # in a sentence
+SHARE = 0.1  # of the records, from which on those without a name are of a kind
+
+
+def ask_for_further_lines(table: Table, rules: Rules, fields: Mapping[int, str]) -> list[Question]:
+    """Ask what the name is of records that seem to be further lines of the product above.
+
+    Of a product with variants, many programs write the name into its first line only. Those lines
+    have an SKU, a price where there is a column of it, and at least two other columns blank that
+    the lines with a name fill.
+    """
+    of = {name: place for place, name in fields.items()}
+    rule = next((one for one in rules.columns if one.field == "name"), None)
+    asked = rule is not None and not rule.fill_down and "name" not in rules.blank
+    if rule is None or not asked or rules.only_if or "sku" not in of or "name" not in of:
+        return []
+    records = [record for record in table.records if _cell(record, of["sku"])]
+    named = [record for record in records if _cell(record, of["name"])]
+    lines = [record for record in records if not _cell(record, of["name"])]
+    if not lines or not _cell(records[0], of["name"]) or len(lines) < SHARE * len(records):
+        return []
+    blank = [p for p in range(len(table.header)) if not any(_cell(one, p) for one in lines)]
+    once = [p for p in blank if 2 * sum(bool(_cell(one, p)) for one in named) >= len(named)]
+    others = [place for place in once if fields.get(place) not in FIELDS]
+    if len(others) < 2 or of.get("price") in once:
+        return []
+    skus = ", ".join(f"“{_cell(one, of['sku'])[:40]}”" for one in lines[:LINES_NAMED])
+    skus += " and more" if len(lines) > LINES_NAMED else ""
+    columns = " and ".join(table.named(place) for place in others[:2])
+    return [
+        Question(
+            "blank_names",
+            table.header[of["name"]],
+            f"Of the first {len(records):,} records, {len(lines):,} have an SKU and no name: "
+            f"{skus}. Nothing stands in {columns} either, so these may be further lines of the "
+            "product above. Say whether the name is filled in from the record above, or what else "
+            "becomes of such records.",
+        )
+    ]
+
+
+def _cell(record: Sequence[str], place: int) -> str:
+    return record[place].strip() if place < len(record) else ""

@@ -6,7 +6,15 @@ from enum import IntEnum
 from functools import cached_property
 
 from catalog.values import FIELDS
-from imports.mapping.aliases import NO_PRICES, PRICE_STEMS, STRONG, WEAK, bare_key_of, key_of
+from imports.mapping.aliases import (
+    NO_PRICES,
+    PRICE_STEMS,
+    STRONG,
+    WEAK,
+    bare_key_of,
+    in_any_language,
+    key_of,
+)
 from imports.mapping.evidence import Evidence, look_at
 from imports.mapping.own_names import OwnNames
 from imports.mapping.rules import folded
@@ -96,11 +104,19 @@ class Table:
             if name.strip() and name not in OWN_COLUMNS:
                 for product_field, claim in self._claims_of(place, name):
                     found[product_field].append(claim)
-        if not found["name"]:
-            found["name"] = self._descriptions_that_may_be_names(found)
+        found["name"] = self._names_with_values(found)
         if not found["price"]:
             found["price"] = self._numbers_that_are_called_prices()
         return found
+
+    def _names_with_values(self, found: Mapping[str, list[Claim]]) -> list[Claim]:
+        """A column of names that has nothing in it gives way to what else may be the name."""
+        if not found["name"]:
+            return self._descriptions_that_may_be_names(found)
+        filled = [claim for claim in found["name"] if self.filled(claim.place)]
+        if len(self.records) < 2 or any(claim.rank <= Rank.ALIAS for claim in filled):
+            return found["name"]
+        return [*self._descriptions_that_may_be_names(found), *filled] or found["name"]
 
     def _descriptions_that_may_be_names(self, found: Mapping[str, list[Claim]]) -> list[Claim]:
         """In price lists, “Description” is what products are called.
@@ -137,7 +153,7 @@ class Table:
             return [(chosen, Claim(place, Rank.SUPPLIER))]
         if named := self.memory.own.usually_named(name):
             return [(named, Claim(place, Rank.ALIAS))]
-        if meant := STRONG.get(key) or STRONG.get(bare):
+        if meant := meaning(name):
             return [(meant, Claim(place, Rank.ALIAS))]
         found = []
         chosen = self.memory.catalogue.get(key)
@@ -168,4 +184,7 @@ def reference(header: Sequence[str], place: int) -> str | int:
 def meaning(name: str) -> str:
     """The field that a column's name surely means; blank if it means none."""
     bare = bare_key_of(name)
-    return bare if bare in FIELDS else STRONG.get(key_of(name)) or STRONG.get(bare, "")
+    if bare in FIELDS:
+        return bare
+    keys = (key_of(name), bare, in_any_language(name), key_of(name.replace("#", " number ")))
+    return next((STRONG[key] for key in keys if key in STRONG), "")

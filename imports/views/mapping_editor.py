@@ -65,7 +65,8 @@ class Editor:
             return [("", f"{BLANKS['refuse']}: products are found by it")]
         needed = self.own is not None and self.own.required
         usual = "refuse" if needed else DEFAULT_BLANK.get(self.name, "clear")
-        others = [word for word in BLANK_CHOICES.get(self.name, OWN_BLANKS) if word != usual]
+        words = BLANK_CHOICES.get(self.name, OWN_BLANKS)
+        others = [word for word in words if word != usual or word == self.blank]
         return [("", f"{BLANKS[str(usual)]} (as usual)"), *((w, BLANKS[w]) for w in others)]
 
     @property

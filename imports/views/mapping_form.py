@@ -35,6 +35,7 @@ WORDS = 40  # of a table that are rows of their own; more are lines of a text
 WRITTEN = {"price": ("decimal", "group", "currency"), "active": ("values",)}
 WRITTEN_OWN = ("decimal", "group", "currency", "date", "values")
 NONE = "none"  # no column has this field
+SAME = ("sku", "name")  # fields that may be read from a column that another field has as well
 NEW = "new"  # a field is to be made of this column
 
 
@@ -172,17 +173,21 @@ class Posted:
             shown = before.get(name, [])
             new = [n for n in now[name] if n not in shown]
             now[name] = new[-1:] or [n for n in shown if n in now[name]]
-            self._answer(name, now)
+            answered = self._answer(name, now)
+            same = whole_number(self.text(f"same-{name}")) if name in SAME else None
+            if same and not new and not answered and same not in now[name]:
+                now[name].insert(0, same)
             joined = whole_number(self.text(f"join-{name}"))
             if joined and now[name] and joined not in now[name]:
                 now = {one: [n for n in places if n != joined] for one, places in now.items()}
                 now[name].append(joined)
         return now
 
-    def _answer(self, name: str, now: dict[str, list[int]]) -> None:
+    def _answer(self, name: str, now: dict[str, list[int]]) -> bool:
+        """Put a field where its question was just answered; whether it was."""
         answer = self.text(f"where-{name}")
         if answer == self._part("where").get(name, ""):
-            return
+            return False
         number = whole_number(answer)
         if number is not None:
             for places in now.values():
@@ -191,6 +196,7 @@ class Posted:
             now[name] = [number]
         elif answer == NONE:
             now[name] = []
+        return bool(answer)
 
     # --- Rules ------------------------------------------------------------------------
 
@@ -244,7 +250,7 @@ class Posted:
             if (value := self.text(f"{key}-{name}")).strip():
                 rule[key] = value if key in ("prefix", "group") else value.strip()
         for key in ("fill_down", "clean_html"):
-            if self.text(f"{key}-{name}"):
+            if self.text(f"{key}-{name}") or self.text(f"lines-{name}") == key:
                 rule[key] = True
         within = whole_number(self.text(f"within-{name}"))
         if within and "fill_down" in rule:
@@ -264,7 +270,10 @@ class Posted:
         return {"fill_down": True, "within": within} if set(places) <= set(once) else {}
 
     def _blank(self, name: str) -> Any:
-        return self._outcome(f"blank-{name}") if self.places[name] else None
+        if not self.places[name]:
+            return None
+        lines = self.text(f"lines-{name}")  # what becomes of a product's further lines
+        return lines if lines in ("keep", "refuse") else self._outcome(f"blank-{name}")
 
     def _outcome(self, key: str) -> Any:
         chosen = self.text(key)

@@ -24,6 +24,7 @@ from imports.views.mapping_form import (
     CONDITIONS,
     NEW,
     NONE,
+    SAME,
     WORDS,
     Asked,
     Posted,
@@ -142,6 +143,7 @@ class Page:
             "columns": self.columns(fields),
             "column_names": self._names(),
             "constants": self.constants(fields),
+            "same": self.same(fields),
             "conditions": conditions,
             "records": rows,
             "read_fields": [self.labels.get(name, name) for name in self._read()],
@@ -425,6 +427,25 @@ class Page:
             for n in names
             if n != "sku" and not fields.get(n)
         ]
+
+    def same(self, fields: dict[str, list[int]]) -> list[dict[str, Any]]:
+        """The fields that have no column of their own, and whose column they share if any."""
+        of = {number: name for name, places in fields.items() for number in places}
+        asked = {one.field for one in self.asked}
+        found = []
+        for name in SAME if self.header else ():
+            first = next(iter(fields.get(name, ())), 0)
+            if of.get(first) != name:
+                found.append(
+                    {
+                        "name": name,
+                        "label": self.labels[name],
+                        "value": first,
+                        "editor": self.editor(name) if first else None,
+                        "asked": name in asked,
+                    }
+                )
+        return found
 
     def conditions(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = [

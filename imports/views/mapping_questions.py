@@ -20,6 +20,8 @@ def field_of(question: Mapping[str, Any], shown: Mapping[str, Any], job: ImportJ
     code, column = question["code"], question["column"]
     if code in WHICH:
         return WHICH[code]
+    if code == "blank_names":
+        return "name"
     columns = [one for one in shown.get("columns", ()) if one["name"] == column]
     if code in ("unclear_decimal", "unclear_date"):
         return next((one["field"] for one in columns if one["field"]), "price")

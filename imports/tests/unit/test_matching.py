@@ -57,6 +57,16 @@ CLEAR = [
         "Item number;Title;Long description;Retail price;Enabled",
     ),
     (
+        "Item #;Name.en;Price / EUR",
+        "A1;Lamp;5.00",
+        "Item #;Name.en;;Price / EUR;",
+    ),
+    (
+        "Internal Reference;Name;Sales Price",
+        "A1;Lamp;5.00",
+        "Internal Reference;Name;;Sales Price;",
+    ),
+    (
         "Part No.;Product title;Selling Price",
         "A1;Lamp;5.00",
         "Part No.;Product title;;Selling Price;",
@@ -219,6 +229,17 @@ ASKED = [
     ("sku;name;discontinued", ["A1;Lamp;0", "A2;Lamp;1"], ["unclear_active"]),
     ("sku;name;Status;Visible", ["A1;Lamp;active;yes"], ["unclear_active", "unclear_active"]),
     ("sku;name;enabled", ["A1;Lamp;perhaps"], ["unclear_active"]),
+    # Numbers with something behind each that nobody knows
+    ("sku;name;price", ["A1;Lamp;5 Dukaten", "A2;Cup;6 Dukaten"], ["unclear_price"]),
+    ("sku;name;Preis", ["A1;Lamp;5 €/Tsd", "A2;Cup;6 €/Tsd"], ["unclear_price"]),
+    # Columns with nothing in them
+    ("sku;name;price", [";Lamp;5.00", ";Cup;6.00"], ["no_sku"]),
+    ("Artikelnummer;id;name", [";1;Lamp", ";2;Cup"], ["no_sku"]),
+    ("Código;nome;Descrição", ["A1;;Abajur", "A2;;Cadeira"], ["unclear_name"]),
+    # A word that is a number, or what products are called
+    ("item;precio", ["Silla;5.00", "Mesa;6.00"], ["no_sku", "unclear_name"]),
+    # Two languages
+    ("sku;name_de;name-fr;price", ["A1;Lampe;lampe;5.00"], ["two_columns"]),
     # Which text is the name?
     ("sku;Kurztext;price", ["A1;Lampe;5.00"], ["unclear_name"]),
     ("Item No.;Description;Price", ["A1;Desk lamp, red;5.00"], ["unclear_name"]),
@@ -247,6 +268,8 @@ def test_what_names_and_values_leave_open_is_asked(
         ("sku;name;status", "A1;Lamp;"),
         ("sku;name;active", "A1;Lamp;perhaps"),  # each is refused by its line
         ("sku;name;price;Weight;Preisgruppe", "A1;Lamp;12.00;0.35;B"),
+        ("sku;name;price", ";Lamp;12.00"),  # the one record that there is
+        ("sku;name;name_de;price", "A1;Lamp;Lampe;5.00"),  # the own name goes before
         ("sku;name;price;Currency", "A1;Lamp;5.00;EUR"),
         ("sku;name;Preisgruppe;Weight", "A1;Lamp;2;0.35"),
         ("sku;description;price", "A1;Desk lamp, red;12.00"),  # its fields' own names
@@ -285,6 +308,70 @@ def test_amounts_are_read_however_few_of_a_price_column_are_any() -> None:
     matched = found("sku;name;price", "A1;Lamp;12,50 €", "A2;Cup;on request", "A3;Pot;5,00 €/m")
     assert matched.questions == []
     assert (matched.rules.columns[2].decimal, matched.rules.columns[2].currency) == (",", "EUR")
+
+
+@pytest.mark.parametrize("price", ["free {}", "0{}-Feb", "{}/12"])
+def test_prices_that_are_no_amounts_at_all_are_refused_by_their_lines(price: str) -> None:
+    records = [f"A{n};Lamp;{price.format(n)}" for n in (1, 2)]
+    assert codes(found("sku;name;price", *records)) == []
+
+
+def test_a_unit_that_is_behind_all_prices_belongs_to_their_currency() -> None:
+    matched = found("sku;name;price", "A1;Lamp;1 260 ₽ /шт", "A2;Cup;330 руб. за шт.")
+    assert matched.questions == []
+    assert matched.rules.columns[2].currency == "RUB/шт"
+    (note,) = matched.notes
+    assert "in RUB/шт" in note
+
+
+@pytest.mark.parametrize(
+    ("one", "decimal", "group"),
+    [
+        ("1 260 ₽", ",", " "),
+        ("12\u00a0500", ",", " "),
+        ("1'260 CHF", ".", "'"),
+        ("1260", None, None),
+    ],
+)
+def test_whole_numbers_in_groups_are_read(one: str, decimal: str | None, group: str | None) -> None:
+    matched = found("sku;name;price", f"A1;Lamp;{one}", "A2;Cup;330")
+    rule = matched.rules.columns[2]
+    assert (codes(matched), rule.decimal, rule.group) == ([], decimal, group)
+
+
+VARIANTS = "slug;name;images;sku;price"
+
+
+def test_further_lines_of_a_product_are_asked_about_and_not_refused_in_silence() -> None:
+    lines = ("lamp;Lamp;l.jpg;L-1;5.00", ";;;L-2;6.00", "cup;Cup;c.jpg;C-1;7.00")
+    (question,) = found(VARIANTS, *lines).questions
+    assert (question.code, question.column) == ("blank_names", "name")
+    assert "“L-2”" in question.message
+    assert "column 1 (“slug”)" in question.message
+    columns = [{"column": name, "field": name} for name in ("sku", "name", "price")]
+    assert codes(found(VARIANTS, *lines, columns=columns)) == ["blank_names"]
+    filled = [columns[0], {**columns[1], "fill_down": True}, columns[2]]
+    for answer in ({"columns": filled}, {"columns": columns, "blank": {"name": "keep"}}):
+        assert codes(found(VARIANTS, *lines, **answer)) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "lines"),
+    [
+        # Nothing that only the lines with a name have
+        ("sku;name;description;price", ("L-1;Lamp;Steel;5.00", "L-2;;;6.00")),
+        # A record that lacks its price as well has been damaged
+        (VARIANTS, ("lamp;Lamp;l.jpg;L-1;5.00", ";;;L-2;", "cup;Cup;c.jpg;C-1;7.00")),
+        # Nothing stands above the first one
+        (VARIANTS, (";;;L-2;6.00", "lamp;Lamp;l.jpg;L-1;5.00")),
+        # One among many
+        (VARIANTS, (*(f"l{n};Lamp;l.jpg;L-{n};5.00" for n in range(30)), ";;;M-1;6.00")),
+    ],
+)
+def test_other_records_without_a_name_are_refused_by_their_lines(
+    header: str, lines: tuple[str, ...]
+) -> None:
+    assert codes(found(header, *lines)) == []
 
 
 def test_plain_files_need_no_rule_and_hear_of_nothing() -> None:
@@ -461,3 +548,19 @@ def test_ready_made_formats_know_the_columns_of_their_templates(name: str) -> No
     matched = read_as(known, header, [[""] * len(header)], Memory())
     assert codes(matched) == []
     assert {**fields(matched), **expected} == fields(matched)
+
+
+def test_of_a_shop_without_skus_the_column_that_has_them_is_asked_and_nothing_left_out() -> None:
+    ready = next(one for one in READY_MADE if one.name == "Shopify")
+    known = KnownFormat("Shopify", parse_rules(ready.rules), ready.columns, lenient=True)
+    header = ["Handle", "Title", "Variant SKU", "Variant Price", "Status"]
+    records = [["lamp", "Lamp", "", "5.00", "active"], ["cup", "Cup", "", "6.00", "draft"]]
+    matched = read_as(known, header, records, Memory())
+    (question,) = matched.questions
+    assert question.code == "no_sku"
+    assert "nothing stands in column 3 (“Variant SKU”)" in question.message
+    assert "“lamp”" in question.message
+    assert matched.rules.only_if == ()
+    records[0][2] = "L-1"
+    matched = read_as(known, header, records, Memory())
+    assert (codes(matched), len(matched.rules.only_if)) == ([], 1)

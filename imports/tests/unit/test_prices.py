@@ -103,6 +103,17 @@ def test_another_currency_is_refused_and_named(text: str, currency: str) -> None
         read(text, currency=currency)
 
 
+@pytest.mark.parametrize("text", ["5.99 €/Stk", "5.99 € / Stk.", "5.99 EUR pro Stk", "€ 5.99/Stk"])
+def test_a_currency_with_its_unit_is_taken_off(text: str) -> None:
+    assert read(text, currency="EUR/Stk") == "5.99"
+
+
+@pytest.mark.parametrize("text", ["5.99 €/kg", "5.99 €", "5.99 €/100", "5.99 €/100 Stk"])
+def test_an_amount_for_another_unit_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        read(text, currency="EUR/Stk")
+
+
 def test_a_sign_without_a_rule_is_refused_with_its_cause() -> None:
     with pytest.raises(ValueError, match="currency"):
         read("$5.99")
@@ -225,6 +236,9 @@ def test_one_currency_is_found_for_signs_and_codes_that_mean_the_same() -> None:
     assert common_currency({"$", "usd"}) == "USD"
     assert common_currency({"$", "cad"}) == "CAD"
     assert common_currency({"€", "$"}) is None
+    assert common_currency({"€/stk", "eur/stk"}) == "EUR/stk"
+    assert common_currency({"€/stk", "€/kg"}) is None
+    assert common_currency({"€/stk", "€"}) == "EUR"
 
 
 def test_zeros_at_the_end_are_no_decimals() -> None:
