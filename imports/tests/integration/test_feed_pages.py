@@ -161,7 +161,7 @@ def test_a_feed_shows_its_runs_and_what_they_changed(page: Client, feed: Feed) -
     assert f'<a href="/imports/{waiting.job_id}/">Look at it</a>' in shown
     assert "very-secret" not in shown
     assert "daily at 06:30" in shown
-    assert f'href="/feeds/{feed.pk}/">price list</a>' in text(
+    assert f'href="/feeds/{feed.pk}/"><bdi>price list</bdi></a>' in text(
         page.get(f"/imports/{applied.job_id}/")
     )
 
@@ -227,3 +227,8 @@ def test_a_supplier_shows_its_feeds(page: Client, feed: Feed) -> None:
     assert f'href="/feeds/{feed.pk}/"' in shown
     assert f'href="/feeds/new/?supplier={feed.supplier_id}"' in shown
     assert "1 feed" in text(page.get(f"/suppliers/{feed.supplier_id}/delete/"))
+
+
+def test_a_strip_of_a_single_run_is_told_as_one(page: Client, feed: Feed) -> None:
+    run_of(feed, "unchanged")
+    assert "The last run: 1 nothing new" in text(page.get("/feeds/"))
