@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from catalog.models import Product
 from conftest import PASSWORD, clicks_in_docs, wait_for
@@ -118,7 +118,7 @@ def test_a_drop_on_another_page_offers_to_import(
     assert Product.objects.filter(sku="A-1").exists()
 
 
-SMALL = {"name": "kept.csv", "mimeType": "text/csv", "buffer": b"sku,name\nK-1,Lamp\n"}
+SMALL: FilePayload = {"name": "kept.csv", "mimeType": "text/csv", "buffer": b"sku,name\nK-1,Lamp\n"}
 
 
 def log_in_again(page: Page) -> None:
