@@ -3,6 +3,7 @@
 import importlib
 import io
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ from imports.models import ImportJob
 from imports.operations.jobs import start_import
 from product_importer.accounts.tokens import make_token
 from product_importer.common import enqueue
+from product_importer.environment import BASE_DIR
 from product_importer.local import prepared
 from product_importer.local.browser import find_chromium
 from product_importer.local.processes import free_port, wait_until
@@ -352,6 +354,13 @@ def run_import(site: Stack, upload: Callable[..., ImportJob]) -> Callable[..., I
         return finished(upload(content, **{"checks": "warn", **values}))
 
     return run
+
+
+def clicks_in_docs(task: str) -> int:
+    """How many clicks docs/catalogue.md says that a task takes: the tests that count hold it."""
+    table = (BASE_DIR / "docs" / "catalogue.md").read_text()
+    (clicks,) = re.findall(rf"^\| {re.escape(task)} \| (\d+) \|", table, re.MULTILINE)
+    return int(clicks)
 
 
 class Messages:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.template.loader import render_to_string
 from django.utils.functional import cached_property
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -114,11 +115,15 @@ class HistorySerializer(serializers.Serializer[Any]):
         return {c.field: [shown(c.before), shown(c.after)] for c in entry.changes}
 
 
-class UnfilteredRenderer(BrowsableRenderer):
-    """No field of a form of filters lists the catalogue."""
+class ProductRenderer(BrowsableRenderer):
+    """The list's form has a field for each filter that is described; none lists the catalogue."""
 
-    def get_filter_form(self, *args: Any, **options: Any) -> None:
-        return None
+    def get_filter_form(self, data: Any, view: Any, request: Request) -> str | None:
+        if view.action != "list":
+            return None
+        asked = request.query_params
+        fields = [(one.name, one.description, asked.get(one.name, "")) for one in PRODUCT_FILTERS]
+        return render_to_string("rest_framework/product_filters.html", {"fields": fields})
 
 
 @extend_schema_view(
@@ -161,7 +166,7 @@ class ProductViewSet(BulkActions, ExportActions, viewsets.ModelViewSet[Product])
     serializer_class = ProductSerializer
     pagination_class = ProductPagination
     filter_backends = []
-    renderer_classes = [JSONRenderer, UnfilteredRenderer]
+    renderer_classes = [JSONRenderer, ProductRenderer]
     lookup_value_regex = ROW_NUMBER
     permission_classes = [HasPermission]
     permissions_of = {

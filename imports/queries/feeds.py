@@ -55,7 +55,8 @@ class FeedRow:
         for run in self.runs:
             counts[run.outcome_label] = counts.get(run.outcome_label, 0) + 1
         said = ", ".join(f"{count} {label.lower()}" for label, count in counts.items())
-        return f"The last {len(self.runs)} runs: {said}" if self.runs else "No run yet"
+        runs = "run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+        return f"The last {runs}: {said}" if self.runs else "No run yet"
 
 
 def with_runs(feeds: Iterable[Feed], *, count: int = STRIP) -> list[FeedRow]:

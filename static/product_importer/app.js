@@ -32,13 +32,45 @@
       say("", 100);
       label.append(link);
     };
+    /* Holds the file until the person has logged in elsewhere, and says so. */
+    const pause = (href) => new Promise((resolve) => {
+      say("you were logged out meanwhile. Nothing was imported; the file is kept here. ");
+      const link = document.createElement("a");
+      link.href = href;
+      link.target = "_blank";
+      link.textContent = "Log in in another tab";
+      const again = document.createElement("button");
+      again.type = "button";
+      again.className = "pi-button";
+      again.textContent = "Go on with the upload";
+      again.addEventListener("click", () => {
+        label.className = "";
+        label.removeAttribute("role");
+        again.remove();
+        say("waiting");
+        resolve();
+      });
+      label.className = "pi-alert pi-alert-warning";
+      label.setAttribute("role", "alert");
+      label.append(link, ", then go on.");
+      item.append(again);
+    });
     say("waiting");
     item.scrollIntoView({ block: "nearest" });
-    return { item, say, fail, done };
+    return { item, say, fail, done, pause };
   }
 
   /* Both ways to upload give the job; an error whose message is for the user has a `told`. */
   const told = (message) => Object.assign(new Error(message), { told: true });
+
+  /* A log-in elsewhere begins another session, with another token: the form takes it over. */
+  async function takeToken(form) {
+    const answer = await fetch(document.getElementById("pi-running").dataset.dropUrl);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = fresh.querySelector(".pi-drop [name=csrfmiddlewaretoken]")?.value;
+    if (token) form.querySelector("[name=csrfmiddlewaretoken]").value = token;
+    return Boolean(token);
+  }
 
   function postForm(form, file, view) {
     return new Promise((resolve, reject) => {
@@ -58,6 +90,7 @@
         let answer = {};
         try { answer = JSON.parse(request.responseText); } catch { /* an error page of a proxy */ }
         if (request.status === 202) resolve(answer);
+        else if (request.status === 401 || answer.detail?.startsWith("CSRF ")) reject({ loggedOut: true });
         else reject(told(answer.detail || `the server answered ${request.status}. Nothing was imported; try again.`));
       });
       request.addEventListener("error", () => reject(told("the connection was lost. Nothing was imported; try again.")));
@@ -68,7 +101,7 @@
     });
   }
 
-  async function upload(form, file, view) {
+  async function upload(form, file, view, renewed = false) {
     const direct = form.dataset.directUrl && file.size > Number(form.dataset.directAbove);
     try {
       const job = await (direct ? window.piDirectUpload : postForm)(form, file, view);
@@ -76,6 +109,14 @@
       view.done(href);
       return href;
     } catch (error) {
+      if (error.loggedOut) {
+        /* Who has logged in again in another tab needs not be asked; a second time it is told. */
+        while (renewed || !(await takeToken(form).catch(() => false))) {
+          renewed = false;
+          await view.pause(form.dataset.jobsUrl);
+        }
+        return upload(form, file, view, true);
+      }
       if (!error.told) throw error;
       view.fail(error.message);
       return null;

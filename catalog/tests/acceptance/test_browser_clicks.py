@@ -10,6 +10,7 @@ from playwright.sync_api import Dialog, Locator, Page, expect
 from catalog.models import ChangeSet, Product
 from catalog.operations.products import create_product, update_product
 from catalog.operations.undo import start_undo
+from conftest import clicks_in_docs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,7 +57,7 @@ def test_a_price_is_found_and_changed_with_two_clicks(open_page: Callable[..., P
     person.type("49,90")
     person.press("Enter")
     expect(page.get_by_role("cell", name="49.90")).to_be_visible()
-    assert person.clicks == 2
+    assert person.clicks == clicks_in_docs("a price of one product found and changed") == 2
     assert str(Product.objects.get(sku="BO-00021").price) == "49.90"
     message = page.get_by_role("status").filter(has_text="BO-00021 was saved")
     message.get_by_role("button", name="Undo").click()  # the list is as it was
@@ -97,7 +98,7 @@ def test_who_changed_a_product_is_two_clicks_away_deleted_ones_too(
     history = page.get_by_role("region", name="History")
     expect(history.get_by_role("listitem").first).to_contain_text("by theo")
     expect(history.get_by_role("listitem").first).to_contain_text("9.00")
-    assert person.clicks == 2
+    assert person.clicks == clicks_in_docs("who changed a product, a deleted one too") == 2
     # An earlier state comes back; then the product goes, and comes back too.
     history.get_by_role("button", name="Restore the state of version 1").click()
     expect(page.get_by_label("Price")).to_have_value("7.50")

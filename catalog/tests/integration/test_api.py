@@ -1,6 +1,7 @@
 """The API of the catalogue: finding, editing and clearing products."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from catalog.api.product_openapi import PRODUCT_FILTERS
 from catalog.models import Change, ChangeSet, Product, RemovedProduct
 from catalog.operations import bulk
 from catalog.queries.pagination import ORDERINGS
@@ -310,6 +312,20 @@ def test_the_browsable_page_lists_no_catalogue_in_its_forms(
         assert answer.status_code == 200
         assert answer.content.count(b"<option") < 10  # of content types
         assert len(answer.content) < 100_000
+
+
+def test_the_browsable_list_has_a_form_of_its_filters(
+    program: APIClient, some: list[Product], static_files: None
+) -> None:
+    page = program.get(URL, {"q": "a&b"}, headers={"accept": "text/html"}).content.decode()
+    form = page[page.index("<summary>Filters</summary>") :]
+    names = re.findall(r'<input id="filter-(\w+)"', form)
+    assert names == [one.name for one in PRODUCT_FILTERS]
+    assert 'name="q" value="a&amp;b"' in form
+    blank = program.get(URL, dict.fromkeys(names, ""))  # as the form sends what is not filled in
+    assert (blank.status_code, blank.json()["count"]) == (200, len(some))
+    one = program.get(f"{URL}{some[0].pk}/", headers={"accept": "text/html"}).content.decode()
+    assert "<summary>Filters</summary>" not in one
 
 
 # --- Many products --------------------------------------------------------------------

@@ -227,3 +227,8 @@ def test_a_supplier_shows_its_feeds(page: Client, feed: Feed) -> None:
     assert f'href="/feeds/{feed.pk}/"' in shown
     assert f'href="/feeds/new/?supplier={feed.supplier_id}"' in shown
     assert "1 feed" in text(page.get(f"/suppliers/{feed.supplier_id}/delete/"))
+
+
+def test_a_strip_of_a_single_run_is_told_as_one(page: Client, feed: Feed) -> None:
+    run_of(feed, "unchanged")
+    assert "The last run: 1 nothing new" in text(page.get("/feeds/"))

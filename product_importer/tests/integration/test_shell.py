@@ -60,6 +60,29 @@ def test_what_people_named_stands_in_the_top_bar_as_they_wrote_it(
     assert "Suppliers" in bar  # what the program names begins large
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/products/",
+        "/products/?q=nothing",
+        "/imports/",
+        "/changes/",
+        "/suppliers/",
+        "/feeds/",
+        "/webhooks/",
+        "/fields/",
+        "/notices/",
+        "/notices/chats/",
+        "/tokens/",
+    ],
+)
+def test_an_empty_page_has_a_picture_that_is_not_read_out(page: Client, path: str) -> None:
+    shown = page.get(path).content.decode()
+    pictures = re.findall(r"<svg class=\"pi-picture\"[^>]*>", shown)
+    assert len(pictures) == 1
+    assert 'aria-hidden="true"' in pictures[0]
+
+
 def test_who_has_no_role_reads_who_can_give_one(
     client: Client, make_user: Callable[..., User]
 ) -> None:
