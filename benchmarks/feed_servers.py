@@ -82,7 +82,7 @@ def _send(path: Path, faults: _Faults, handler: Handler) -> None:
     if span and handler.headers.get("If-Range") == etag:
         start, status = int(span.removeprefix("bytes=").rstrip("-")), 206
         more["content_range"] = f"bytes {start}-{size - 1}/{size}"
-    handler.answer(status, content_length=str(size - start), **more)
+    handler.answer(status, b"", content_length=str(size - start), **more)
     left = faults.place(size)
     with path.open("rb") as file:
         file.seek(start)
