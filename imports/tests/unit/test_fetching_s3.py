@@ -180,6 +180,7 @@ def test_a_listing_without_end_is_left_with_a_sentence(
         (301, "PermanentRedirect", "eu-west-1", "region_wrong"),
         (400, "AuthorizationHeaderMalformed", "eu-west-1", "region_wrong"),
         (403, "RequestTimeTooSkewed", "", "clock_wrong"),
+        (400, "ExpiredToken", "", "wrong_password"),
     ],
 )
 def test_each_refusal_has_its_sentence(
