@@ -7,6 +7,7 @@ comes back with its old number. A product that somebody changed since stays as i
 listed, with who changed it. An undo keeps the values before as well, so it can be undone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ from product_importer.common.enqueue import send_after_commit
 from product_importer.common.errors import NotPossible
 from webhooks.models import Event
 from webhooks.operations.events import record_changed_products, record_event
+
+# Of apps above: a sentence why somebody may not undo a change set by now, or nothing.
+REFUSALS: "list[Callable[[ChangeSet, User | None], str]]" = []
 
 
 class NotUndoable(NotPossible):
@@ -127,6 +131,9 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
     change_set = locked.get(pk=change_set_id)
     if reason := why_not(change_set):
         raise NotUndoable(reason)
+    for refusal in REFUSALS:
+        if reason := refusal(change_set, actor):
+            raise NotUndoable(reason)
     undo = change_set.undos.first()  # the newest
     if undo and undo.status == ChangeSet.Status.FAILED and undo_of(undo) is None:
         if not products.reopen_change_set(undo.pk, actor=actor):

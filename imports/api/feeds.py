@@ -21,7 +21,7 @@ from imports.queries.feeds import listed_feeds, listed_runs, tell_jobs, with_run
 from imports.schedule import MAX_LENGTH, ZONE_MAX_LENGTH
 from product_importer.common.actor import actor_of
 from product_importer.common.address_guard import MAX_LENGTH as URL_MAX_LENGTH
-from product_importer.common.api import JSONBoolean, JSONText, WholeNumber
+from product_importer.common.api import ErrorSerializer, JSONBoolean, JSONText, WholeNumber
 from product_importer.common.parsing import whole_number
 from product_importer.common.viewsets import JSONViewSet
 
@@ -234,14 +234,19 @@ class FeedViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Feed]):
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
         given = FeedSerializer(data=request.data, partial=partial)
         given.is_valid(raise_exception=True)
-        feed = operations.update_feed(feed_id=self.get_object().pk, **given.validated_data)
+        changes = given.validated_data
+        feed_id = self.get_object().pk
+        feed = operations.update_feed(feed_id=feed_id, user=actor_of(request), **changes)
         return _answer(feed)
 
     @extend_schema(summary="Change some fields of a feed", responses=FeedSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         return self.update(request, pk, partial=True)
 
-    @extend_schema(summary="Delete a feed with its runs; its imports stay")
+    @extend_schema(
+        summary="Delete a feed with its runs; its imports stay",
+        responses={204: None, 409: ErrorSerializer},
+    )
     def destroy(self, request: Request, pk: str) -> Response:
         operations.delete_feed(feed_id=self.get_object().pk)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -17,6 +17,7 @@ class Clock:
         self._alive = alive
         self._deadline = time.monotonic() + limits.seconds
         self._beat = time.monotonic() + BEAT_SECONDS
+        self._list_by: float | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -25,6 +26,13 @@ class Clock:
         self._came = 0
         self._wire = 0
         self._connect_by = self._since + self.limits.connect_seconds
+
+    def begin_listing(self) -> None:
+        """The names of a folder come from now on."""
+        self._list_by = time.monotonic() + self.limits.listing_seconds
+
+    def end_listing(self) -> None:
+        self._list_by = None
 
     def connecting(self) -> float:
         """Seconds left to connect. Raises ``FetchFailed`` when there are none."""
@@ -42,6 +50,7 @@ class Clock:
         """How long to wait for bytes before looking at the clock again, in seconds."""
         now = time.monotonic()
         ends = min(self._deadline, self._since + self.limits.slow_seconds, now + BEAT_SECONDS)
+        ends = min(ends, self._list_by or ends)
         return max(0.001, ends - now)
 
     def count(self, count: int) -> None:
@@ -64,6 +73,13 @@ class Clock:
                 "time_limit",
                 f"The file did not arrive within {_time(self.limits.seconds)}. Ask for a faster "
                 "server or a smaller file.",
+                temporary=True,
+            )
+        if self._list_by is not None and now >= self._list_by:
+            raise FetchFailed(
+                "listing_too_long",
+                f"The folder’s names did not end within {_time(self.limits.listing_seconds)}. Give "
+                "the address of a folder with fewer, or of the file itself.",
                 temporary=True,
             )
         if now >= self._beat:

@@ -28,7 +28,7 @@ _TAKES: dict[str, Take] = {
 }
 WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for
 # Another try right away would meet the same.
-_LATER = frozenset({"too_slow", "time_limit", "not_found", "empty", "no_file"})
+_LATER = frozenset({"too_slow", "time_limit", "not_found", "empty", "no_file", "listing_too_long"})
 
 
 def fetch(
@@ -98,6 +98,7 @@ def _persist(source: Source, known: Known, transfer: Transfer) -> bool:
     clock = transfer.clock
     take = _take(source)
     for attempt in range(1, clock.limits.tries + 1):
+        clock.end_listing()  # which the try before may have broken off
         try:
             return take(source, known, transfer)
         except NotWritten as error:

@@ -60,6 +60,7 @@ class Listing:
 
     def __init__(self, transfer: Transfer) -> None:
         self._transfer = transfer
+        transfer.clock.begin_listing()
         self._entries: list[Entry] = []
         self._seen = self._left_out = 0
 
@@ -89,6 +90,7 @@ class Listing:
 
     def newest(self, pattern: str) -> Entry:
         """The newest file whose name fits (as in a shell). Raises ``FetchFailed``."""
+        self._transfer.clock.end_listing()
         entries = self._entries
         entries.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
         self._transfer.entries, self._transfer.left_out = tuple(entries), self._left_out

@@ -105,6 +105,7 @@ def _list_with_dates(ftp: Connection, listing: Listing) -> None:
         told = dict(fact.lower().partition("=")[::2] for fact in facts.split(";") if fact)
         if not space or "type" not in told:
             # What follows a line break in the name before, which is none to show then.
+            listing.count()
             last = last and Entry(last.name + "\n")
             continue
         if last:

@@ -134,6 +134,7 @@ class Limits:
     wait_seconds: float = 2.0  # before the second try; doubled for each further one
     settle_seconds: float = 2.0  # before a file that was changed just now is looked at again
     names: int = 100_000  # of a folder
+    listing_seconds: float = 300.0  # in which a folder's names have to be there
     head: int = 256 * 1024  # that ``look`` returns
     allowed: tuple[Network, ...] = ()  # networks that may be called although not public
     ca_file: str | None = None  # authorities beside the public ones

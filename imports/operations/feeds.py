@@ -13,7 +13,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from imports.fetching.fetch import _TAKES
-from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun, Format, Supplier
+from imports.models import (
+    CREDENTIAL_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    Feed,
+    FeedRun,
+    Format,
+    ImportJob,
+    Supplier,
+)
 from imports.operations.feed_runs import cipher
 from imports.operations.feed_schedule import next_run_of, wake_fetcher
 from imports.operations.suppliers import Invalid, clean_name
@@ -27,6 +35,7 @@ MAX_HEADERS = 20
 DISABLED_BY_HAND = "Switched off by hand."
 # The address, and what belongs to it: with another one, nothing is known of what was there.
 SOURCE = ("url", "username", "pattern")
+OWNERS = (*SOURCE, "full_list")  # whoever changes one of these owns the feed
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 # What a fetch says itself.
 _OWN_HEADERS = {
@@ -60,16 +69,17 @@ def create_feed(*, supplier_id: int, user: User | None, **values: Any) -> Feed:
 
 
 @transaction.atomic
-def update_feed(*, feed_id: int, **values: Any) -> Feed:
+def update_feed(*, feed_id: int, user: User | None = None, **values: Any) -> Feed:
     """Change a feed. What it is fetching by another address is left.
 
+    It belongs to whoever says last what is fetched, or that it is a whole list: ``user`` then.
     Raises ``Invalid``, also for another server without its password, key and headers written
     again: whoever may change an address is not to be sent what another server was told.
     """
     feed = _locked(feed_id)
     if values.pop("supplier_id", feed.supplier_id) != feed.supplier_id:
         raise Invalid({"supplier": ("invalid", "A feed stays its supplier's.")})
-    before = {name: getattr(feed, name) for name in (*SOURCE, "schedule", "time_zone", "enabled")}
+    before = {name: getattr(feed, name) for name in (*OWNERS, "schedule", "time_zone", "enabled")}
     errors: _Errors = {}
     if "url" in values and _server(str(values["url"])) != _server(feed.url):
         errors = {
@@ -83,6 +93,8 @@ def update_feed(*, feed_id: int, **values: Any) -> Feed:
         if _server(feed.url) != _server(before["url"]):
             feed.host_key = ""
         stop_runs(feed, "The feed was changed while it was fetched: nothing was imported.")
+    if user and (values.get("headers") or any(getattr(feed, n) != before[n] for n in OWNERS)):
+        feed.created_by = user
     if feed.enabled and not before["enabled"]:
         feed.disabled_reason = ""
     if before["enabled"] and not feed.enabled:
@@ -98,8 +110,28 @@ def update_feed(*, feed_id: int, **values: Any) -> Feed:
 
 @transaction.atomic
 def delete_feed(*, feed_id: int) -> None:
-    """With its runs; what it is fetching is left. Its imports stay."""
-    _locked(feed_id).delete()
+    """With its runs; what it is fetching is left. Its imports stay.
+
+    Raises ``NotNow`` while it tells of an import who may not apply it.
+    """
+    feed = _locked(feed_id)
+    if feed.supplier.second_person and _may_be_applied_yet(feed):
+        raise NotNow(
+            f"Imports of {feed.supplier} are applied by a second person, and one of this feed is "
+            "not applied yet that somebody else had fetched. Apply it, or switch the feed off "
+            "in place of deleting it."
+        )
+    feed.delete()
+
+
+def _may_be_applied_yet(feed: Feed) -> bool:
+    """Whether there is an import that would be its owner's to apply if the feed were forgotten.
+
+    One that was discarded, or failed, can be gone on with as long as its file is kept.
+    """
+    open_ones = ImportJob.objects.filter(feed=feed).exclude(status=ImportJob.Status.COMPLETED)
+    others = open_ones.exclude(created_by=feed.created_by_id)
+    return others.exclude(file="", status__in=ImportJob.FINAL).exists()
 
 
 @transaction.atomic

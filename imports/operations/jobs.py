@@ -31,6 +31,7 @@ from catalog.operations import search_index, undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Feed, Format, ImportJob, Supplier
+from imports.models.job_fields import JobFields
 from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
 from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
@@ -273,13 +274,32 @@ def needs_second_person(job: ImportJob, user: Any) -> str:
     """Why ``user`` cannot apply a review, by what its supplier is set to; mostly nothing."""
     if job.supplier is None or not job.supplier.second_person:
         return ""
-    whose = {job.created_by_id, job.feed.created_by_id if job.feed else None}
-    if user is not None and user.pk not in whose:
+    if user is not None and user.pk not in _whose(job):
         return ""
     return (
         f"Imports of {job.supplier} are applied by a second person: somebody else than who "
         "uploaded the file, or made its feed, has to look at it and apply it."
     )
+
+
+def _whose(job: JobFields) -> set[int | None]:
+    """Whose file it is: who uploaded it, or owns its feed; of mended records also the file's."""
+    whose = {job.created_by_id, job.feed.created_by_id if job.feed else None}
+    return whose | _whose(job.mends) if job.mends else whose
+
+
+def _may_not_redo(change_set: ChangeSet, user: User | None) -> str:
+    """Why ``user`` may not undo an undo, which applies an import again that a second person did."""
+    undos = 0
+    while change_set.undo_of is not None:
+        change_set, undos = change_set.undo_of, undos + 1
+    if undos % 2 == 0:  # it takes back what the import did
+        return ""
+    job = ImportJob.objects.filter(change_set=change_set, approved_at__isnull=False).first()
+    return needs_second_person(job, user) if job else ""
+
+
+undo.REFUSALS.append(_may_not_redo)
 
 
 @transaction.atomic

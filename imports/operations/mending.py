@@ -105,6 +105,10 @@ def import_mended(*, job_id: int, user: User | None) -> ImportJob:
     if not mended:
         raise jobs.Refused("No record is mended that is not imported yet.")
     name = job.file_name if job.mends_id else f"mended {job.file_name}"
+    # The records stay their supplier's, also where they are read by the format of another one.
+    kept = job.format
+    if kept and job.supplier and kept.supplier_id not in (None, job.supplier_id):
+        kept = None
     new = jobs.start_import(
         file=ContentFile(_file(job, mended), name="mended.csv"),
         file_name=name,
@@ -113,7 +117,8 @@ def import_mended(*, job_id: int, user: User | None) -> ImportJob:
         checks=job.checks,
         mends=job,
         rules=_rules(job),
-        format=job.format,
+        format=kept,
+        supplier=job.supplier,
     )
     RowError.objects.filter(pk__in=[error.pk for error in mended]).update(mended_in=new.pk)
     return new

@@ -7,11 +7,13 @@ looked at, and compared where that look sees more than half of what is too much
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.db.models import QuerySet
 
 from catalog.sql.caution import Seen, Usual
 from catalog.sql.missing import sets_of
 from imports.mapping.aliases import key_of
 from imports.models import ImportJob, Supplier
+from imports.models.job_fields import JobFields
 from imports.pipeline import missing
 from imports.queries.outcomes import tell_undone
 from imports.sql import review
@@ -63,7 +65,8 @@ def reasons_before(job: ImportJob) -> list[str]:
     supplier = job.supplier
     if supplier is None:
         return []
-    found = [sentence] if (sentence := _too_old(job, supplier)) else []
+    told = (_overtaken(job, supplier), _too_old(job, supplier))
+    found = [sentence for sentence in told if sentence]
     if _over(job.rejected, supplier.stop_refused, job.total_records):
         found.append(_refused(job.rejected, job.total_records, supplier))
     last = last_import(job)
@@ -76,8 +79,8 @@ def reasons_before(job: ImportJob) -> list[str]:
             f"{job.total_records:,}, and {last.total_records:,} in {last.file_name[:100]}. Usual "
             f"are at most {supplier.stop_fewer} % fewer."
         )
-    if supplier.stop_columns and (told := _columns_changed(last, job)):
-        found.append(told)
+    if supplier.stop_columns and (changed := _columns_changed(last, job)):
+        found.append(changed)
     return found
 
 
@@ -90,6 +93,38 @@ def _too_old(job: ImportJob, supplier: Supplier) -> str:
     return (
         f"The file is {days:,} days old: it was last changed on "
         f"{job.file_modified_at:%Y-%m-%d}. Usual are at most {supplier.stop_age:,} days."
+    )
+
+
+def _overtaken(job: ImportJob, supplier: Supplier) -> str:
+    """Why a job would put back what was before: a newer file of its kind is imported already.
+
+    Of the same feed, or without one of the same name: a supplier may have several files.
+    """
+    if supplier.stop_age is None:
+        return ""
+    file: JobFields = job
+    while file.mends is not None:  # its records are as old as the file that they are from
+        file = file.mends
+    others = ImportJob.objects.filter(
+        supplier=supplier, status=ImportJob.Status.COMPLETED, mends=None, feed=file.feed_id
+    ).exclude(pk=file.pk)
+    if file.feed_id is None:
+        others = others.filter(file_name=file.file_name)
+    last = _standing(others)
+    if last is None:
+        return ""
+    if last.pk > file.pk:
+        return (
+            f"A newer file was imported since this one came: {last.file_name[:100]}, of "
+            f"{last.created_at:%Y-%m-%d %H:%M} UTC. This one would put back what was before."
+        )
+    was, now = last.file_modified_at, file.file_modified_at
+    if was is None or now is None or now >= was:
+        return ""
+    return (
+        f"The file is older than the last one: it was last changed on {now:%Y-%m-%d %H:%M} UTC, "
+        f"and {last.file_name[:100]}, which is imported, on {was:%Y-%m-%d %H:%M} UTC."
     )
 
 
@@ -188,8 +223,13 @@ def last_import(job: ImportJob) -> ImportJob | None:
     ).exclude(pk=job.pk)
     if job.format_id is not None:
         before = before.filter(format=job.format_id)
-    shown = before.defer("rules", "found", "checkpoint", "shown", "differing_skus")
-    for one in tell_undone(shown[:LOOKED_BACK]):
+    return _standing(before)
+
+
+def _standing(jobs: "QuerySet[ImportJob]") -> ImportJob | None:
+    """The newest of these that was not undone, and has imported something."""
+    shown = jobs.defer("rules", "found", "checkpoint", "shown", "differing_skus")
+    for one in tell_undone(shown.order_by("-pk")[:LOOKED_BACK]):
         if one.undone_by is None and not one.imported_nothing:
             return one
     return None

@@ -121,7 +121,7 @@ def feed_edit(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         return _form(request, _values(feed), feed=feed)
     try:
-        operations.update_feed(feed_id=pk, **_typed(request))
+        operations.update_feed(feed_id=pk, user=actor_of(request), **_typed(request))
     except Invalid as error:
         return _form(request, _echo(request), feed=feed, errors=error)
     messages.success(request, "Saved. The next fetch goes by it.")
@@ -268,7 +268,11 @@ def feed_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """The question, and the act."""
     feed = _feed(pk)
     if request.method == "POST":
-        operations.delete_feed(feed_id=pk)
+        try:
+            operations.delete_feed(feed_id=pk)
+        except operations.NotNow as refused:
+            messages.error(request, str(refused))
+            return redirect("feed-detail", pk)
         messages.success(request, f"“{feed.name}” was deleted. Its imports stay.")
         return redirect("feed-list")
     context = {"title": f"Delete {feed.name}?", "feed": feed, "run_count": feed.runs.count()}

@@ -7,9 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from catalog.operations import undo
 from conftest import Messages
 from imports.models import ImportJob, Supplier
-from imports.operations import jobs, suppliers
+from imports.operations import feeds, jobs, suppliers
+from imports.operations.mending import import_mended, save_cells
 from imports.tests.supplier_files import HEADER, make_format, records
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,6 +99,108 @@ def test_the_api_answers_403_and_the_page_has_no_button(
     assert answer.status_code == 409
     assert "second person" in answer.content.decode()
     assert ben.post(f"/api/v1/imports/{waiting.pk}/apply/").status_code == 202
+
+
+def apply_as(
+    job: ImportJob, user: User, messages: Messages, other: User | None = None
+) -> ImportJob:
+    """Apply as ``user``, who is refused if there is an ``other``, who is not."""
+    if other:
+        with pytest.raises(jobs.SecondPerson):
+            jobs.apply_import(job_id=job.pk, user=user)
+    jobs.apply_import(job_id=job.pk, user=other or user)
+    messages.run_all()
+    job.refresh_from_db()
+    assert job.status == "completed", job.error
+    return job
+
+
+def test_who_uploaded_it_cannot_redo_it_once_it_was_taken_back(
+    waiting: ImportJob, people: dict[str, User], messages: Messages
+) -> None:
+    anna, ben = people["anna"], people["ben"]
+    applied = apply_as(waiting, anna, messages, other=ben).change_set
+    assert applied
+    # Taking it back is anybody's, in whatever order; to do it again is not.
+    taken_back = undo.start_undo(change_set_id=applied.pk, actor=anna)
+    messages.run_all()
+    with pytest.raises(undo.NotUndoable, match="applied by a second person"):
+        undo.start_undo(change_set_id=taken_back.pk, actor=anna)
+    answer = client_of(anna).post(f"/api/v1/change-sets/{taken_back.pk}/undo/")
+    assert answer.status_code == 409
+    again = undo.start_undo(change_set_id=taken_back.pk, actor=ben)
+    messages.run_all()
+    undo.start_undo(change_set_id=again.pk, actor=anna)
+
+
+def test_what_goes_on_after_a_cancel_waits_again(
+    waiting: ImportJob, people: dict[str, User], messages: Messages
+) -> None:
+    jobs.cancel_import(job_id=waiting.pk, user=people["ben"])
+    jobs.retry_import(job_id=waiting.pk, user=people["anna"])
+    messages.run_all()
+    waiting.refresh_from_db()
+    assert waiting.status == "awaiting_review"
+    apply_as(waiting, people["anna"], messages, other=people["ben"])
+
+
+def test_mended_records_stay_their_suppliers_and_his_who_uploaded_them(
+    upload: Callable[..., ImportJob], messages: Messages, people: dict[str, User],
+    make_user: Callable[..., User],
+) -> None:  # fmt: skip
+    """Also where the file is read by another supplier's format, and somebody else mends it."""
+    make_format("Huber")
+    usual = {"stop_age": None, "stop_refused": None, "second_person": True}
+    strict = suppliers.create_supplier(name="Mueller", user=None)
+    suppliers.change_settings(supplier_id=strict.pk, user=None, **usual)
+    content = HEADER + records(10) + "N-1,Thing,no price\n"
+    job = upload(content, user=people["anna"], supplier=strict)
+    messages.run_all()
+    save_cells(job_id=job.pk, cells={(job.errors.get().pk, 2): "5"})
+    mended = import_mended(job_id=job.pk, user=people["ben"])
+    assert mended.supplier == strict
+    messages.run_all()
+    for name in ("anna", "ben"):
+        assert jobs.needs_second_person(mended, people[name])
+    assert not jobs.needs_second_person(mended, make_user("carl", "manager"))
+
+
+def test_a_feed_is_owned_by_who_says_what_it_fetches(people: dict[str, User]) -> None:
+    owner, other = people["ben"], people["anna"]
+    supplier = suppliers.create_supplier(name="Mueller", user=None)
+    values = {"name": "list", "url": "https://example.com/a.csv", "schedule": "every hour"}
+    feed = feeds.create_feed(supplier_id=supplier.pk, user=owner, **values)
+    path, kind = f"/api/v1/feeds/{feed.pk}/", "application/json"
+    client = client_of(other)
+    assert client.patch(path, {"schedule": "every 2 hours"}, content_type=kind).status_code == 200
+    feed.refresh_from_db()
+    assert feed.created_by == owner
+    change = {"url": "https://example.com/b.csv"}
+    assert client.patch(path, change, content_type=kind).status_code == 200
+    feed.refresh_from_db()
+    assert feed.created_by == other
+
+
+def test_a_feed_is_not_deleted_to_forget_whose_it_was(
+    waiting: ImportJob, people: dict[str, User], messages: Messages, static_files: None
+) -> None:
+    assert waiting.supplier_id
+    values = {"name": "list", "url": "https://example.com/a.csv", "schedule": "every hour"}
+    feed = feeds.create_feed(supplier_id=waiting.supplier_id, user=people["anna"], **values)
+    ImportJob.objects.filter(pk=waiting.pk).update(feed=feed, created_by=people["ben"])
+    anna = client_of(people["anna"])
+    answer = anna.delete(f"/api/v1/feeds/{feed.pk}/")
+    assert answer.status_code == 409
+    assert "not applied yet" in answer.json()["detail"]
+    page = anna.post(f"/feeds/{feed.pk}/delete/", follow=True)
+    assert "not applied yet" in page.content.decode()
+    jobs.cancel_import(job_id=waiting.pk, user=people["ben"])
+    assert anna.delete(f"/api/v1/feeds/{feed.pk}/").status_code == 409
+    jobs.retry_import(job_id=waiting.pk, user=people["ben"])
+    messages.run_all()
+    carl = User.objects.create_user("carl")
+    apply_as(waiting, people["anna"], messages, other=carl)
+    assert anna.delete(f"/api/v1/feeds/{feed.pk}/").status_code == 204
 
 
 def test_who_uploads_cannot_take_the_setting_away(

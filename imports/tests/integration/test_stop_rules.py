@@ -171,6 +171,51 @@ def test_a_file_that_is_older_than_expected_waits(run: Importing, days: int, sta
     assert (status == "completed") == ("4 days old" not in str(job.warnings))
 
 
+def test_a_file_that_is_older_than_the_one_before_waits(run: Importing) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30})
+    yesterday = timezone.now() - timedelta(days=1)
+    assert run(HEADER + BEFORE, format=a_format, file_modified_at=yesterday).status == "completed"
+    hour = timedelta(hours=1)
+    older = run(HEADER + BEFORE, format=a_format, file_modified_at=yesterday - hour)
+    assert older.status == "awaiting_review"
+    assert "The file is older than the last one" in older.warnings[0]
+    newer = run(HEADER + BEFORE, format=a_format, file_modified_at=yesterday + hour)
+    assert newer.status == "completed", newer.warnings
+
+
+def test_another_file_of_the_supplier_may_be_older(run: Importing) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30})
+    now = timezone.now()
+    run(HEADER + BEFORE, format=a_format, file_modified_at=now)
+    other = {"file_name": "other.csv", "file_modified_at": now - timedelta(days=1)}
+    assert run(HEADER + BEFORE, format=a_format, **other).status == "completed"
+
+
+def test_what_goes_on_after_a_newer_file_waits(run: Importing, messages: Messages) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30})
+    old = run(HEADER + BEFORE, format=a_format, review=True)
+    jobs.cancel_import(job_id=old.pk, user=None)
+    ImportJob.objects.filter(pk=old.pk).update(review=False)
+    run(HEADER + changed_price(2, 40, 101), format=a_format)
+    jobs.retry_import(job_id=old.pk, user=None)
+    messages.run_all()
+    old.refresh_from_db()
+    assert old.status == "awaiting_review"
+    assert "A newer file was imported since" in old.warnings[0]
+
+
+def test_records_mended_after_a_newer_file_wait(run: Importing, messages: Messages) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30})
+    old = run(HEADER + BEFORE + "N-1,Thing,no price\n", format=a_format)
+    run(HEADER + BEFORE + "N-1,Thing,7\n", format=a_format)
+    save_cells(job_id=old.pk, cells={(old.errors.get().pk, 2): "5"})
+    mended = import_mended(job_id=old.pk, user=None)
+    messages.run_all()
+    mended.refresh_from_db()
+    assert mended.status == "awaiting_review"
+    assert "A newer file was imported since" in mended.warnings[0]
+
+
 def test_a_first_import_has_nothing_to_be_compared_with(run: Importing) -> None:
     a_format = make_format("Mueller", usual={"stop_created": 0, "stop_fewer": 0})
     assert run(HEADER + BEFORE, format=a_format).status == "completed"

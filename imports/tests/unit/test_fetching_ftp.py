@@ -290,6 +290,17 @@ def test_a_folder_of_a_hundred_thousand_names_is_read_and_one_more_is_refused(
     assert failure(f"{ftp.url}/").code == "too_many_names"
 
 
+def test_a_listing_without_end_is_left_with_a_sentence(
+    ftp: FtpServer, folder: Path, failure: Callable[..., FetchFailed]
+) -> None:
+    put(folder, "list.csv")
+    failed = failure(f"{ftp.url}/", listing_seconds=0)
+    assert (failed.code, failed.temporary) == ("listing_too_long", True)
+    assert "names did not end" in failed.message
+    ftp.listing = b"what is no name\r\n" * 100_001
+    assert failure(f"{ftp.url}/").code == "too_many_names"
+
+
 @pytest.mark.parametrize(
     ("replies", "code", "temporary"),
     [

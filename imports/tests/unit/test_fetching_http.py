@@ -4,17 +4,21 @@ import errno
 import gzip
 import io
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from imports.fetching import sheets
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
-from imports.tests.servers import FAST, Authority, Handler, WebServer, new_in
+from imports.tests.servers import FAST, Authority, Handler, WebServer, new_in, web_server
 from product_importer.common import address_guard
 
 LIST = b"sku,name,price\n" + b"".join(b"A%06d,Lamp,9.90\n" % n for n in range(100_000))
@@ -194,6 +198,20 @@ def test_a_certificate_of_nobody_is_refused(web: WebServer) -> None:
         fetch(Source(web.put("/a", LIST)), Known(), io.BytesIO(), limits=Limits(**FAST))
     assert raised.value.code == "tls_failed"
     assert "certificate is not valid" in raised.value.message
+
+
+def test_a_certificate_that_has_expired_is_refused(tmp_path: Path) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    ended = {"not_before": long_ago, "not_after": long_ago + timedelta(days=90)}
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", **ended).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    limits = Limits(**FAST, ca_file=str(tmp_path / "ca.pem"))
+    with web_server(context) as web, pytest.raises(FetchFailed) as raised:
+        fetch(Source(web.put("/a", LIST)), Known(), io.BytesIO(), limits=limits)
+    assert (raised.value.code, raised.value.temporary) == ("tls_failed", False)
+    assert "expired" in raised.value.message
 
 
 PAGE = b"<!DOCTYPE html><html><head><title>%s</title></head><body>%s</body></html>"

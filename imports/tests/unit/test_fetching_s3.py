@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,6 +154,23 @@ def test_a_folder_is_listed_page_by_page_and_odd_names_are_left_out(
     assert found.left_out == 2
 
 
+def test_a_listing_without_end_is_left_with_a_sentence(
+    web: WebServer, get: Get, authority: Authority
+) -> None:
+    pages = itertools.count()
+
+    def listing(handler: Handler) -> None:
+        token = f"<NextContinuationToken>{next(pages)}</NextContinuationToken>"
+        handler.answer(200, f"<ListBucketResult>{token}</ListBucketResult>".encode())
+
+    web.on("/lists/", listing)
+    source = Source(f"s3://lists/in/?endpoint={web.url}", "key", "secret")
+    with pytest.raises(FetchFailed) as raised:
+        fetch(source, Known(), io.BytesIO(), limits=authority.limits(listing_seconds=1))
+    assert (raised.value.code, raised.value.temporary) == ("listing_too_long", True)
+    assert next(pages) > 1
+
+
 @pytest.mark.parametrize(
     ("status", "code", "region", "told"),
     [
@@ -162,6 +180,7 @@ def test_a_folder_is_listed_page_by_page_and_odd_names_are_left_out(
         (301, "PermanentRedirect", "eu-west-1", "region_wrong"),
         (400, "AuthorizationHeaderMalformed", "eu-west-1", "region_wrong"),
         (403, "RequestTimeTooSkewed", "", "clock_wrong"),
+        (400, "ExpiredToken", "", "wrong_password"),
     ],
 )
 def test_each_refusal_has_its_sentence(

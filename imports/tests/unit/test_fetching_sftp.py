@@ -257,6 +257,14 @@ def test_a_folder_of_a_hundred_thousand_names_is_read_and_one_more_is_refused(
     assert failure(source(f"{sftp.url}/")).code == "too_many_names"
 
 
+def test_a_listing_that_takes_too_long_is_left_with_a_sentence(
+    put: Callable[..., str], source: Callable[..., Source], sftp: SftpServer
+) -> None:
+    put("list.csv")
+    failed = failure(source(f"{sftp.url}/"), listing_seconds=0)
+    assert (failed.code, failed.temporary) == ("listing_too_long", True)
+
+
 def test_a_look_at_a_folder_where_no_name_fits_tells_its_names(
     put: Callable[..., str], source: Callable[..., Source], sftp: SftpServer
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,29 @@ HOSTILE = ("poison receiver", "stalled clients")
 def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(
     faults: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """On servers of its own, because it kills them."""
-    tmp_path.chmod(0o755)
+    runs = ("--runs", str(len(faults)), "--only", ",".join(faults))
+    result = run_benchmark(tmp_path, "faults", "--rows", "20000", *runs)
+    assert result["differing"] == []
+    assert result["identical"] == len(faults)
+
+
+@pytest.mark.xdist_group("faults")
+def test_feeds_come_once_each_whatever_is_killed(tmp_path: Path) -> None:
+    """A short run of ``python -m benchmarks feeds``."""
+    sizes = ("--feeds", "12", "--megabytes", "5", "--fetches", "6", "--dead", "0", "--kills", "1")
+    result = run_benchmark(tmp_path, "feeds", *sizes)
+    assert result["problems"] == []
+    assert result["many"]["ended_as"] == {"completed": 12}
+    assert {"https", "sftp"} <= set(result["large"])
+    assert result["faults"]["ended_as"] == {"fetched": 6}
+
+
+def run_benchmark(folder: Path, *arguments: str) -> Any:
+    """What a benchmark tells, on servers of its own, because it kills them."""
+    folder.chmod(0o755)
     environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks", "faults", "--rows", "20000"),
-            *("--runs", str(len(faults)), "--only", ",".join(faults), "--folder", str(tmp_path)),
-        ],
+        [sys.executable, "-m", "benchmarks", *arguments, "--folder", str(folder)],
         cwd=BASE_DIR,
         env=environ,
         capture_output=True,
@@ -41,10 +57,8 @@ def test_whatever_breaks_the_import_ends_as_if_nothing_had_happened(
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
-    result = json.loads(done.stdout)
-    assert result["differing"] == []
-    assert result["identical"] == len(faults)
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-2000:]
+    return json.loads(done.stdout)
 
 
 def start_worker(code: str, name: str, log: Path) -> subprocess.Popen[bytes]:
