@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from structlog.contextvars import clear_contextvars
+from whitenoise.base import WhiteNoise
 
 import product_importer.migrations
 from catalog.models import Product
@@ -258,6 +260,26 @@ def _quick_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_looked_up_once() -> Iterator[None]:
+    """Each client of Django's makes the middleware anew, which looks at every static file."""
+    look_up = WhiteNoise.update_files_dictionary
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def remembered(middleware: WhiteNoise, root: str, prefix: str) -> None:
+        if root.rstrip(os.sep) != str(settings.STATIC_ROOT):
+            look_up(middleware, root, prefix)
+            return
+        if (root, prefix) not in found:
+            look_up(middleware, root, prefix)
+            found[root, prefix] = dict(middleware.files)
+        middleware.files.update(found[root, prefix])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoise, "update_files_dictionary", remembered)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _forget_counts() -> None:
     """Tests put products into the table past the operations, which the kept counts rely on."""
@@ -299,12 +321,23 @@ def make_user(db: None) -> Callable[..., User]:
     return make
 
 
+_GRANTED: set[tuple[str, int]] = set()  # what the roles hold: their names, and permissions
+
+
 def _make_roles() -> None:
-    """Do what the migrations did, after a test that emptied the tables took it away."""
+    """Do what the migrations did, where a test took it away.
+
+    It is a few hundred queries, nearly always for nothing: so first one that looks.
+    """
+    held = Group.objects.values_list("name", "permissions")
+    if _GRANTED and set(held.all()) >= _GRANTED:
+        return
     for module in pkgutil.iter_modules(product_importer.migrations.__path__):
         migration = importlib.import_module(f"product_importer.migrations.{module.name}")
         if hasattr(migration, "make_roles"):
             migration.make_roles(apps, None)
+    _GRANTED.clear()
+    _GRANTED.update(held.all())
 
 
 @pytest.fixture

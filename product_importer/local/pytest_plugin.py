@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from product_importer.local import prepared
 from product_importer.local.postgres import Postgres
@@ -68,7 +69,21 @@ def _start() -> Stack:
     stack.environ["LOG_FORMAT"] = "json"  # as in production: tests read the logs
     if elsewhere:
         stack.environ["DATABASE_URL"] = _migrate(stack, elsewhere)
+    else:
+        _keep_nothing(stack.environ["DATABASE_URL"])
     return stack
+
+
+def _keep_nothing(url: str) -> None:
+    """Have our server leave it to the system when it writes to the disk.
+
+    The data end with the run. What is lost so is lost where the machine fails, and nowhere else:
+    not when a process of the server is killed.
+    """
+    with psycopg.connect(url, autocommit=True) as database:
+        for name in ("fsync", "full_page_writes"):
+            database.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
+        database.execute("SELECT pg_reload_conf()")
 
 
 def _part_of_run(number: int) -> Stack:
