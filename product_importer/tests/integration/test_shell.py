@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 
@@ -113,3 +114,16 @@ def test_the_version_stands_in_the_shell_and_in_what_a_probe_gets(page: Client) 
     assert __version__ in page.get("/").content.decode()
     alive = Client().get("/healthz")
     assert (alive.content, alive["X-Version"]) == (b"ok", __version__)
+
+
+def test_a_page_makes_the_shell_once(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(user)
+    made: list[str] = []
+    of = admin.site.each_context
+    monkeypatch.setattr(
+        admin.site, "each_context", lambda request: made.append(request.path) or of(request)
+    )
+    assert client.get("/products/").status_code == 200
+    assert made == ["/products/"]
