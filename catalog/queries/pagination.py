@@ -221,8 +221,9 @@ def _find(
             page = _probe(everything, wanted, place, PROBE_ROWS, limit)
         if len(page) == limit:
             return page, None
-        prefer_whole_table(cursor, unless_indexed="own_fields" in where_of(products)[0])
-        counted = _counted(cursor, products, wanted, place, limit)
+        own = "own_fields" in where_of(products)[0]
+        prefer_whole_table(cursor, unless_indexed=own)
+        counted = _counted(cursor, products, wanted, place, limit) if own else None
         return counted or (list(wanted[:limit]), None)
 
 
@@ -237,7 +238,7 @@ def _counted(
 
     ``None`` where the count is known or not asked for, and where many match.
     """
-    if place.position is not None or not products.query.where:
+    if place.position is not None:
         return None
     kept = KeptCount.of(products)
     if kept.count is not None:

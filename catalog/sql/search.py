@@ -373,5 +373,4 @@ def first_of_few(
     cursor.execute(_FIRST_OF_FEW.format(matches=query, way=way), [*params, limit])
     rows = cursor.fetchall()
     count = rows[0][1] if rows else 0
-    cursor.execute("SET LOCAL enable_bitmapscan = on")  # for the rows of these ids
     return None if count > most else ([number for number, _ in rows], count)
