@@ -486,9 +486,12 @@ def test_what_a_field_takes_is_made_out_once_for_all_rows_of_a_page(
         make(f"A-{number}", brand="Acme")
     asked: list[str] = []
     of: Any = Field.definition
-    monkeypatch.setattr(
-        Field, "definition", property(lambda field: asked.append(field.key) or of.fget(field))
-    )
+
+    def definition(field: Field) -> Any:
+        asked.append(field.key)
+        return of.fget(field)
+
+    monkeypatch.setattr(Field, "definition", property(definition))
     assert len(shown(page)) == 20
     assert len(asked) < 10
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
 
 from catalog.models import Product
@@ -122,8 +124,11 @@ def test_a_page_makes_the_shell_once(
     client.force_login(user)
     made: list[str] = []
     of = admin.site.each_context
-    monkeypatch.setattr(
-        admin.site, "each_context", lambda request: made.append(request.path) or of(request)
-    )
+
+    def each_context(request: HttpRequest) -> dict[str, Any]:
+        made.append(request.path)
+        return dict(of(request))
+
+    monkeypatch.setattr(admin.site, "each_context", each_context)
     assert client.get("/products/").status_code == 200
     assert made == ["/products/"]
