@@ -33,7 +33,8 @@ FIELDS_AT_MOST = 200
 
 SEPARATOR = "|"  # between several of a list, in a file; ";" and line breaks are taken as well
 
-_key = re.compile(r"[a-z][a-z0-9_]*").fullmatch
+# One underscore between two words: two of them stand before how a filter compares.
+_key = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*").fullmatch
 _integer = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.0+)?").fullmatch
 _decimal = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.[0-9]+)?").fullmatch
 _iso_date = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?").fullmatch
@@ -66,8 +67,9 @@ def clean_key(text: str) -> str:
     key = text.strip()
     if not _key(key) or len(key) > KEY_MAX_LENGTH:
         raise ValueError(
-            f"“{key[:40]}” is no key. Write small letters a to z, digits and underscores, a letter "
-            f"first, at most {KEY_MAX_LENGTH} characters, like brand or pack_size."
+            f"“{key[:40]}” is no key. Write small letters a to z, digits and single underscores "
+            f"between them, a letter first, at most {KEY_MAX_LENGTH} characters, like brand or "
+            "pack_size."
         )
     if key in (*FIELDS, "id", "version", "created_at", "updated_at", "fields"):
         raise ValueError(f"“{key}” is a name that every product has already. Choose another.")

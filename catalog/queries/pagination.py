@@ -22,10 +22,11 @@ from catalog.field_values import Definition
 from catalog.models import Product
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
+from catalog.queries.kept_counts import KeptCount
 from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.own_values import beyond, has_index, own_key, own_position
 from catalog.queries.search import Among, narrowed
-from catalog.sql.search import SORT_KEYS, prefer_whole_table, walk
+from catalog.sql.search import SORT_KEYS, first_of_few, prefer_whole_table, walk
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
@@ -45,6 +46,8 @@ LAST = "last"
 _price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
 FIRST_PROBE_ROWS = 2_000  # looked at in the order of an index before the search index is
 PROBE_ROWS = 20_000  # and before all of the table is
+# Matches that are counted where they are looked for; more are sorted without being gathered.
+MOST_COUNTED = 20_000
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     everything, wanted = everything.order_by(*order), wanted.order_by(*order)
     limit = size + 1
     indexed = name in INDEXED or (own is not None and has_index(own))
+    total: int | None = None
     if indexed and not products.query.where:
         found = list(wanted[:limit])
     else:
@@ -120,8 +124,8 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
         else:
             found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
         if len(found) < limit:
-            found = _find(products, everything, wanted, place, limit)
-    more = len(found) > size
+            found, total = _find(products, everything, wanted, place, limit)
+    more = len(found) > size if total is None else total > size
     rows = found[:size]
     if backwards:
         rows.reverse()
@@ -129,7 +133,7 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
         rows=rows,
         previous=_encode("b", rows[0]) if rows and (more if backwards else position) else "",
         next=_encode("f", rows[-1]) if rows and (position if backwards else more) else "",
-        total=len(rows) if position is None and not more else None,
+        total=len(rows) if position is None and not more else total,
     )
 
 
@@ -200,24 +204,58 @@ def _find(
     wanted: QuerySet[Any],
     place: _Place,
     limit: int,
-) -> list[Product]:
+) -> tuple[list[Product], int | None]:
     """Look at what the search index names; or go along the order that it has; or look at all.
 
-    Looking at all is done in parallel. Without being told, the planner may choose to walk the
-    whole catalogue in the order of another index, which takes several times as long.
+    Also how many match, where that came with it. Looking at all is done in parallel. Without being
+    told, the planner may choose to walk the whole catalogue in the order of another index, which
+    takes several times as long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         found = narrowed(cursor, wanted) if products.query.where else None
         if found is not None:
-            return list(found[:limit])
+            return list(found[:limit]), None
         if place.name in SORT_KEYS:
             page = _walk(cursor, products, wanted, place, limit)
         else:
             page = _probe(everything, wanted, place, PROBE_ROWS, limit)
         if len(page) == limit:
-            return page
-        prefer_whole_table(cursor, unless_indexed="own_fields" in where_of(products)[0])
-        return list(wanted[:limit])
+            return page, None
+        own = "own_fields" in where_of(products)[0]
+        prefer_whole_table(cursor, unless_indexed=own)
+        counted = _counted(cursor, products, wanted, place, limit) if own else None
+        return counted or (list(wanted[:limit]), None)
+
+
+def _counted(
+    cursor: CursorWrapper,
+    products: QuerySet[Product],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> tuple[list[Product], int] | None:
+    """The first page and the count of what matches, by looking at all products once for both.
+
+    ``None`` where the count is known or not asked for, and where many match.
+    """
+    if place.position is not None:
+        return None
+    kept = KeptCount.of(products)
+    if kept.count is not None:
+        return None
+    matches = wanted.order_by().values("id", "sort_key")[: MOST_COUNTED + 1]
+    found = first_of_few(
+        cursor,
+        matches.query.sql_with_params(),
+        most=MOST_COUNTED,
+        descending=place.descending,
+        limit=limit,
+    )
+    if found is None:
+        return None
+    ids, count = found
+    kept.keep(count)
+    return list(wanted.filter(pk__in=ids)), count
 
 
 def _walk(

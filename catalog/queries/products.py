@@ -4,12 +4,10 @@ What happened to a product, and what a change set did, have modules of their own
 here as well.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.core.cache import cache
-from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import (
     Count,
@@ -46,12 +44,12 @@ from catalog.queries.history import (
     removed_product,
     removed_with_sku,
 )
+from catalog.queries.kept_counts import KEPT_SECONDS, KeptCount, cache_key
 from catalog.queries.search import narrowed
 from catalog.sql.upsert import catalogue_state
 
 __all__ = [
     "CHANGES_PAGE",
-    "COUNT_SECONDS",
     "EXACT_BELOW",
     "QUICK_BELOW",
     "Day",
@@ -161,7 +159,6 @@ def glance(days: int = 30) -> Glance:
 # --- Counts ---------------------------------------------------------------------------
 
 QUICK_BELOW = 100_000  # products: looking at all of them takes some 30 ms
-COUNT_SECONDS = 300  # that a count is kept, while nothing changes
 
 
 def count_products(products: QuerySet[Product]) -> int:
@@ -180,24 +177,16 @@ def quick_count(products: QuerySet[Product]) -> int | None:
 
 def _count(products: QuerySet[Product], *, below: int | None) -> int | None:
     """Count; but look at all products only if there are not ``below`` of them or more."""
-    try:
-        sql, params = products.order_by().values("pk").query.sql_with_params()
-    except EmptyResultSet:
-        return 0  # it can match nothing: no ids, or a text that cannot be stored
-    with connection.cursor() as cursor:
-        state = catalogue_state(cursor)
-    text = f"{state}|{sql}|{params!r}"
-    key = "catalog.count." + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    count: int | None = cache.get(key)
-    if count is not None:
-        return count
+    kept = KeptCount.of(products)
+    if kept.count is not None:
+        return kept.count
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off")
         found = narrowed(cursor, products) if products.query.where else None
         if found is None and below is not None and estimated_products() >= below:
             return None
         count = (products if found is None else found).order_by().count()
-    cache.set(key, count, COUNT_SECONDS)
+    kept.keep(count)
     return count
 
 
@@ -205,11 +194,11 @@ def _totals() -> tuple[int, int]:
     """How many products there are, and how many of them are active; kept like other counts."""
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
-    key = "catalog.totals." + hashlib.sha256(state.encode()).hexdigest()
+    key = cache_key("totals", state)
     totals = cache.get(key)
     if totals is None:
         totals = Product.objects.aggregate(
             products=Count("id"), active=Count("id", filter=Q(active=True))
         )
-        cache.set(key, totals, COUNT_SECONDS)
+        cache.set(key, totals, KEPT_SECONDS)
     return int(totals["products"]), int(totals["active"])

@@ -347,3 +347,30 @@ def prefer_whole_table(cursor: CursorWrapper, *, unless_indexed: bool = False) -
         "SET LOCAL jit = off; SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off;"
         f" SET LOCAL enable_bitmapscan = {'on' if unless_indexed else 'off'}"
     )
+
+
+_FIRST_OF_FEW = """
+SELECT id, count(*) OVER () FROM ({matches}) AS matches
+ORDER BY sort_key {way}, id {way} LIMIT %s
+"""
+
+
+def first_of_few(
+    cursor: CursorWrapper,
+    matches: tuple[str, tuple[Any, ...]],
+    *,
+    most: int,
+    descending: bool,
+    limit: int,
+) -> tuple[list[int], int] | None:
+    """The ids of the first ``limit`` matches and how many there are, by reading products once.
+
+    ``matches`` is a query with its parameters, of ``id`` and ``sort_key`` without an order, that
+    ends after more than ``most`` rows: then this is ``None``. No match is ``[], 0``.
+    """
+    query, params = matches
+    way = "DESC" if descending else "ASC"
+    cursor.execute(_FIRST_OF_FEW.format(matches=query, way=way), [*params, limit])
+    rows = cursor.fetchall()
+    count = rows[0][1] if rows else 0
+    return None if count > most else ([number for number, _ in rows], count)

@@ -1,22 +1,66 @@
-"""How values of fields of one's own are shown in the list of products."""
+"""How the values of products are shown in their list.
 
+A page of 200 rows has thousands of cells, so they are made here: a template that asks of each cell
+what it is takes several times as long.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from django import template
 from django.template.defaultfilters import truncatechars
-from django.utils.html import format_html
+from django.template.loader import render_to_string
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalog.field_values import in_words, shown_image
 from catalog.models import Product
 from catalog.queries.columns import Column
+from product_importer.templatetags.figures import ago
 
 register = template.Library()
 
-CELL_CHARACTERS = 90  # as many as of a description
+CELL_CHARACTERS = 90  # of a long text
+TITLE_CHARACTERS = 500  # of it, where the pointer rests
+
+
+@register.simple_tag
+def product_cells(product: Product, columns: Iterable[Column]) -> SafeString:
+    """The cells of a row that is not being edited."""
+    cells = ((cell_attributes(product, one), product_cell(product, one)) for one in columns)
+    return format_html_join("\n", "<td{}>{}</td>", cells)
 
 
 @register.filter
+def cell_attributes(product: Product, column: Column) -> SafeString:
+    """The attributes of a cell: those of its column, and of a description what is cut off."""
+    if column.name != "description":
+        return column.attributes
+    title = truncatechars(product.description, TITLE_CHARACTERS)
+    return format_html('{} title="{}"', column.attributes, title)
+
+
+@register.filter
+def product_cell(product: Product, column: Column) -> str | SafeString:
+    """What a column's cell of a product shows."""
+    if column.field is not None:
+        return own_cell(product, column)
+    if column.name == "description":
+        return truncatechars(product.description, CELL_CHARACTERS)
+    if column.name == "price":
+        return "—" if product.price is None else str(localize(product.price))
+    if column.name == "active":
+        return _active(product.active)
+    return ago(product.updated_at) if column.name == "updated_at" else product.name
+
+
+@lru_cache(maxsize=2)
+def _active(active: bool) -> SafeString:
+    return render_to_string("catalog/_active.html", {"active": active})
+
+
 def own_cell(product: Product, column: Column) -> str | SafeString:
     """A product's value in a cell: a link as a link, an image as a small picture of itself.
 
@@ -24,9 +68,9 @@ def own_cell(product: Product, column: Column) -> str | SafeString:
     server nothing of where it was shown. Only ``https`` images are shown; the page's policy
     (product_importer.web.csp) takes no others.
     """
-    if column.field is None:
+    definition = column.definition
+    if definition is None:
         return ""
-    definition = column.field.definition
     value = (product.own_fields or {}).get(definition.key)
     if value is None:
         return "—"
@@ -45,7 +89,9 @@ def own_cell(product: Product, column: Column) -> str | SafeString:
     text = in_words(definition, value)
     if len(text) > CELL_CHARACTERS:
         short = truncatechars(text, CELL_CHARACTERS)
-        return format_html('<span title="{}">{}</span>', truncatechars(text, 500), short)
+        return format_html(
+            '<span title="{}">{}</span>', truncatechars(text, TITLE_CHARACTERS), short
+        )
     return text
 
 

@@ -85,10 +85,22 @@ def _keys(request: HttpRequest) -> dict[str, Any]:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Unfold's shell around our own pages; the admin's views bring theirs themselves."""
+    """Unfold's shell around our own pages; the admin's views bring theirs themselves.
+
+    Made once for a page: Unfold's tags render templates of their own, which all ask for it.
+    """
     user = getattr(request, "user", None)
     if user is None or request.path.startswith("/admin/"):
         return _keys(request)  # without a user: refused before it was asked for one
+    made: tuple[Any, dict[str, Any]] | None = getattr(request, "shell_made", None)
+    if made is None or made[0] != user.pk:  # who logs in is somebody else from then on
+        made = user.pk, _shell(request)
+        request.shell_made = made  # type: ignore[attr-defined]
+    return made[1]
+
+
+def _shell(request: HttpRequest) -> dict[str, Any]:
+    user = request.user
     context: dict[str, Any] = dict(admin.site.each_context(request)) | _keys(request)
     if user.is_authenticated:
         # Unfold keeps its navigation for those who may enter the admin.

@@ -110,6 +110,8 @@ def test_a_field_is_defined_with_a_key_made_of_its_label() -> None:
         ({"label": "brand", "type": "text"}, "label"),
         ({"label": "Size", "type": "text", "key": "brand"}, "key"),
         ({"label": "Size", "type": "text", "key": "Größe"}, "key"),
+        ({"label": "Size", "type": "text", "key": "pack__size"}, "key"),
+        ({"label": "Size", "type": "text", "key": "size_"}, "key"),
         ({"label": "Size", "type": "size"}, "type"),
         ({"label": "", "type": "text"}, "label"),
         ({"label": "Size", "type": "choice"}, "options"),

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from catalog.models import ChangeSet, Field, PersonSettings, Product
 from catalog.operations import bulk, fields, products, undo
+from catalog.queries import pagination
+from catalog.queries.filters import filtered_products
+from catalog.queries.pagination import get_page
 from catalog.queries.personal import settings_of
 
 pytestmark = pytest.mark.django_db
@@ -425,3 +430,88 @@ def test_a_text_that_an_undo_brings_back_into_numbers_stops_no_list(page: Client
     assert Product.objects.get(sku="A-1").own_fields == {"cost": "on request"}
     assert shown(page, "/products/?fields.cost__gte=1") == ["A-2"]
     assert shown(page, "/products/?ordering=-fields.cost") == ["A-2", "A-1"]
+
+
+# --- What a list costs --------------------------------------------------------------------
+
+
+def test_a_page_by_a_field_and_its_count_take_one_look_at_the_products(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    for number in range(3):
+        make(f"A-{number}", brand="Acme", stock=number)
+    make("B-1", brand="Bolt", stock=9)
+    address = "/products/?fields.brand=Acme&ordering=-fields.stock&page_size=25"
+    assert shown(page, address) == ["A-2", "A-1", "A-0"]
+    wanted = filtered_products({"fields.brand": "Acme"})
+    assert get_page(wanted, ordering="sku", size=2).total is None  # filled before it was counted
+    products.create_product(actor=None, data={"sku": "B-2", "name": "B-2"})  # counts are others
+    with CaptureQueriesContext(connection) as queries:
+        found = get_page(wanted, ordering="-fields.stock", size=2)
+    assert ([one.sku for one in found.rows], found.total) == (["A-2", "A-1"], 3)
+    assert found.next
+    looks = [one["sql"] for one in queries if "->> 'brand'" in one["sql"]]
+    assert len(looks) == 2  # one that finds and counts, and one for the rows of these ids
+    assert "count(*) OVER ()" in looks[0]
+    assert '"catalog_product"."id" IN (' in looks[1]
+
+
+@pytest.mark.parametrize("most", [1, 20_000])
+@pytest.mark.parametrize("ordering", ["fields.stock", "-fields.stock", "name"])
+def test_pages_are_the_same_whether_few_or_many_match(
+    monkeypatch: pytest.MonkeyPatch, most: int, ordering: str
+) -> None:
+    monkeypatch.setattr(pagination, "MOST_COUNTED", most)
+    define("Brand")
+    define("Stock", "integer")
+    made = [make(f"A-{number}", brand="Acme", stock=number // 2) for number in range(5)]
+    make("B-1", brand="Bolt", stock=1)
+    wanted = filtered_products({"fields.brand": "Acme"})
+    first = get_page(wanted, ordering=ordering, size=3)
+    second = get_page(wanted, ordering=ordering, size=3, cursor=first.next)
+    last = get_page(wanted, ordering=ordering, size=3, cursor="last")
+    turned = made[::-1] if ordering.startswith("-") else made
+    assert first.rows + second.rows == turned
+    assert (last.rows, last.next) == (turned[2:], "")
+    assert get_page(filtered_products({"fields.brand": "None"}), ordering=ordering, size=3) == (
+        pagination.Page([], "", "", 0)
+    )
+
+
+def test_what_a_field_takes_is_made_out_once_for_all_rows_of_a_page(
+    page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define("Brand")
+    for number in range(20):
+        make(f"A-{number}", brand="Acme")
+    asked: list[str] = []
+    of: Any = Field.definition
+
+    def definition(field: Field) -> Any:
+        asked.append(field.key)
+        return of.fget(field)
+
+    monkeypatch.setattr(Field, "definition", property(definition))
+    assert len(shown(page)) == 20
+    assert len(asked) < 10
+
+
+def test_a_row_shows_the_same_while_another_cell_of_it_is_edited(page: Client) -> None:
+    define("Site", "link")
+    one = products.create_product(
+        actor=None,
+        data={
+            "sku": "A-1",
+            "name": "Oak <lamp>",
+            "description": 'Of "oak" ' * 30,
+            "price": "1234.50",
+            "fields": {"site": "https://example.com/a?b=1&c=2"},
+        },
+    )
+    cells = re.findall("<td.*?</td>", html(page, "/products/"), re.DOTALL)
+    editing = html(page, f"/products/{one.pk}/row/?edit=sku")
+    assert len(cells) == 9
+    assert [cell for cell in cells if cell not in editing] == [cells[1]]
+    assert "Oak &lt;lamp&gt;" in cells[2]
+    assert 'title="Of &quot;oak&quot; ' in cells[3]
+    assert "1,234.50" in cells[4]

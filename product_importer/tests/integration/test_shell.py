@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
 
 from catalog.models import Product
@@ -136,3 +139,19 @@ def test_the_version_stands_in_the_shell_and_in_what_a_probe_gets(page: Client) 
     assert __version__ in page.get("/").content.decode()
     alive = Client().get("/healthz")
     assert (alive.content, alive["X-Version"]) == (b"ok", __version__)
+
+
+def test_a_page_makes_the_shell_once(
+    client: Client, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.force_login(user)
+    made: list[str] = []
+    of = admin.site.each_context
+
+    def each_context(request: HttpRequest) -> dict[str, Any]:
+        made.append(request.path)
+        return dict(of(request))
+
+    monkeypatch.setattr(admin.site, "each_context", each_context)
+    assert client.get("/products/").status_code == 200
+    assert made == ["/products/"]
