@@ -202,10 +202,11 @@ def test_a_certificate_of_nobody_is_refused(web: WebServer) -> None:
 
 def test_a_certificate_that_has_expired_is_refused(tmp_path: Path) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
-    ended = {"not_before": long_ago, "not_after": long_ago + timedelta(days=90)}
+    ended = long_ago + timedelta(days=90)
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", **ended).configure_cert(context)
+    expired = authority.issue_cert("localhost", not_before=long_ago, not_after=ended)
+    expired.configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     limits = Limits(**FAST, ca_file=str(tmp_path / "ca.pem"))
     with web_server(context) as web, pytest.raises(FetchFailed) as raised:
