@@ -101,7 +101,7 @@ def running_stack(
     folder = folder or BASE_DIR / ".data-benchmark"
     folder.mkdir(exist_ok=True)
     end_leftovers(folder / "processes")
-    stack = Stack(folder, port=free_port(8765))
+    stack = Stack(folder, port=free_port(0))
     try:
         stack.start_stores(redis_port=0)
         stack.environ |= environ or {}

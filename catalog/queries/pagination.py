@@ -20,9 +20,9 @@ from django.db.models.functions import Coalesce, Lower
 
 from catalog.field_values import Definition
 from catalog.models import Product
+from catalog.queries.counts import KeptCount
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
-from catalog.queries.kept_counts import KeptCount
 from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.own_values import beyond, has_index, own_key, own_position
 from catalog.queries.search import Among, narrowed
@@ -247,7 +247,7 @@ def _counted(
     found = first_of_few(
         cursor,
         matches.query.sql_with_params(),
-        most=MOST_COUNTED,
+        count_limit=MOST_COUNTED,
         descending=place.descending,
         limit=limit,
     )

@@ -32,6 +32,7 @@ from catalog.queries.change_sets import (
     unfinished_bulk_acts,
     with_values_after,
 )
+from catalog.queries.counts import KEPT_SECONDS, KeptCount, cache_key
 from catalog.queries.history import (
     FieldChange,
     FieldConflict,
@@ -44,7 +45,6 @@ from catalog.queries.history import (
     removed_product,
     removed_with_sku,
 )
-from catalog.queries.kept_counts import KEPT_SECONDS, KeptCount, cache_key
 from catalog.queries.search import narrowed
 from catalog.sql.upsert import catalogue_state
 

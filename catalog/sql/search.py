@@ -359,18 +359,18 @@ def first_of_few(
     cursor: CursorWrapper,
     matches: tuple[str, tuple[Any, ...]],
     *,
-    most: int,
+    count_limit: int,
     descending: bool,
     limit: int,
 ) -> tuple[list[int], int] | None:
     """The ids of the first ``limit`` matches and how many there are, by reading products once.
 
     ``matches`` is a query with its parameters, of ``id`` and ``sort_key`` without an order, that
-    ends after more than ``most`` rows: then this is ``None``. No match is ``[], 0``.
+    ends after more than ``count_limit`` rows: then this is ``None``. No match is ``[], 0``.
     """
     query, params = matches
     way = "DESC" if descending else "ASC"
     cursor.execute(_FIRST_OF_FEW.format(matches=query, way=way), [*params, limit])
     rows = cursor.fetchall()
     count = rows[0][1] if rows else 0
-    return None if count > most else ([number for number, _ in rows], count)
+    return None if count > count_limit else ([number for number, _ in rows], count)

@@ -20,17 +20,28 @@ NOBODYS = 10**15  # and above: of no row
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
-    """Most numbers in an address become those of a row, or else all answers were 404."""
+    """Most numbers in an address become those of a row, or else all answers were 404.
+
+    The scan hands on some that were here before: those of rows stay what they are.
+    """
     number = (path_parameters or {}).get("id")
-    if type(number) is int and 0 <= number < NOBODYS and number % 5 == 4:
+    if type(number) is not int or not 0 <= number < NOBODYS:
+        return path_parameters
+    rows = _rows_for(context.operation)
+    if number in rows:
+        return path_parameters
+    if number % 5 == 4:
         path_parameters["id"] = NOBODYS + number  # of no row, whatever numbers rows have by now
-    elif type(number) is int and 0 <= number < NOBODYS:
-        _, _, _, folder, _, *act = context.operation.path.split("/")
-        done = "/".join([folder, act[0] or context.operation.method.upper()])
-        rows = NUMBERS.get(done) or NUMBERS.get(folder)
-        if rows:
-            path_parameters["id"] = rows[number % len(rows)]
+    elif rows:
+        path_parameters["id"] = rows[number % len(rows)]
     return path_parameters
+
+
+def _rows_for(operation: Any) -> list[int]:
+    """The numbers of the rows that an operation is to be tried on."""
+    _, _, _, folder, _, *act = operation.path.split("/")
+    done = "/".join([folder, act[0] or operation.method.upper()])
+    return NUMBERS.get(done) or NUMBERS.get(folder, [])
 
 
 @schemathesis.hook
@@ -71,11 +82,9 @@ def _keep_what_others_need(case: Any) -> None:
     number: Any = (case.path_parameters or {}).get("id")
     if not str(number).isdigit() or int(number) >= NOBODYS or "{id}" not in case.operation.path:
         return
-    _, _, _, folder, _, *act = case.operation.path.split("/")
-    done = "/".join([folder, act[0] or case.operation.method.upper()])
+    folder = case.operation.path.split("/")[3]
     known = {row for key, rows in NUMBERS.items() if key.split("/")[0] == folder for row in rows}
-    rows = NUMBERS.get(done) or NUMBERS.get(folder, [])
-    if known and int(number) <= max(known) and int(number) not in rows:
+    if known and int(number) <= max(known) and int(number) not in _rows_for(case.operation):
         case.path_parameters["id"] = NOBODYS + int(number)
 
 

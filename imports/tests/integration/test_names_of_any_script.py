@@ -40,7 +40,7 @@ def test_the_name_of_a_product_stands_by_itself(page: Client, reviewed: ImportJo
     review = page.get(f"/imports/{reviewed.pk}/review/").content.decode()
     assert f"<bdi>{LAMP}</bdi></a>" in review
     products = page.get("/products/").content.decode()
-    assert f'dir="auto">\n      {LAMP}' in products
+    assert f'dir="auto">{LAMP}<' in products
 
 
 def test_the_name_of_a_supplier_and_a_feed_stand_by_themselves(page: Client, user: User) -> None:
