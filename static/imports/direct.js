@@ -245,7 +245,7 @@
 
     refused(status, body) {
       if (status === 404) this.remember(null);
-      if (status === 401 || body.detail?.startsWith("CSRF ")) return { loggedOut: true };
+      if (window.piIsLoggedOut(status, body)) return { loggedOut: true };
       return told(body.detail || `the server answered ${status}. Nothing was imported; choose the file again.`);
     }
 

@@ -63,6 +63,9 @@
   /* Both ways to upload give the job; an error whose message is for the user has a `told`. */
   const told = (message) => Object.assign(new Error(message), { told: true });
 
+  /* Whether an answer of the API says that nobody is logged in any more, or somebody anew. */
+  window.piIsLoggedOut = (status, body) => status === 401 || Boolean(body.detail?.startsWith("CSRF "));
+
   /* A log-in elsewhere begins another session, with another token: the form takes it over. */
   async function takeToken(form) {
     const answer = await fetch(document.getElementById("pi-running").dataset.dropUrl);
@@ -90,7 +93,7 @@
         let answer = {};
         try { answer = JSON.parse(request.responseText); } catch { /* an error page of a proxy */ }
         if (request.status === 202) resolve(answer);
-        else if (request.status === 401 || answer.detail?.startsWith("CSRF ")) reject({ loggedOut: true });
+        else if (window.piIsLoggedOut(request.status, answer)) reject({ loggedOut: true });
         else reject(told(answer.detail || `the server answered ${request.status}. Nothing was imported; try again.`));
       });
       request.addEventListener("error", () => reject(told("the connection was lost. Nothing was imported; try again.")));
