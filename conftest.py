@@ -32,6 +32,7 @@ from structlog.contextvars import clear_contextvars
 from whitenoise.base import WhiteNoise
 
 import product_importer.migrations
+from benchmarks.running import DROP_FIELD_INDEXES
 from catalog.models import Product
 from imports.models import ImportJob
 from imports.operations.jobs import start_import
@@ -160,18 +161,6 @@ WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
 """
 
 
-_DROP_INDEXES = """
-DO $$
-DECLARE index_name text;
-BEGIN
-    FOR index_name IN SELECT relname FROM pg_class WHERE relname ~ '^catalog_own_field_[0-9]+_'
-    LOOP
-        EXECUTE format('DROP INDEX IF EXISTS %I', index_name);
-    END LOOP;
-END $$
-"""
-
-
 @cache
 def _which_are_filled() -> str:
     """A query for the tables that hold rows."""
@@ -209,7 +198,7 @@ def _delete_all(tables: list[str]) -> str:
     """
     ordered = sorted(tables, key=lambda name: name == "imports_format")
     deletes = [f"DELETE FROM {name} {_PARTLY_MIGRATED.get(name, '')}" for name in ordered]
-    return "; ".join([*deletes, *([_DROP_INDEXES] if "catalog_field" in tables else [])])
+    return "; ".join([*deletes, *([DROP_FIELD_INDEXES] if "catalog_field" in tables else [])])
 
 
 @pytest.fixture(scope="session", autouse=True)

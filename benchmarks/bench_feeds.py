@@ -107,21 +107,11 @@ class Feeds:
         """No feeds and no files; one supplier, without stop rules."""
         clear(self.stack)
         sql(self.stack, "DELETE FROM imports_feedrun; DELETE FROM imports_feed")
-        sql(self.stack, "DELETE FROM imports_supplier WHERE name = 'Benchmark'")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.sha256 = {}
         rules = ("refused", "missing", "price_change", "price_share", "created", "fewer", "age")
-        given = {"name": "Benchmark", **{f"stop_{rule}": None for rule in rules}}
-        self.supplier = self.post("suppliers/", **given)["id"]
-
-    def post(self, path: str, **values: Any) -> dict[str, Any]:
-        url = f"{self.client.base}/api/v1/{path}"
-        answer = self.client.session.post(url, json=values, timeout=60)
-        if not answer.ok:
-            raise RuntimeError(f"{path}: {answer.text[:500]}")
-        found: dict[str, Any] = answer.json()
-        return found
+        self.supplier = self.client.make_supplier(**{f"stop_{rule}": None for rule in rules})
 
     def put(self, name: str, blocks: "collections.abc.Iterable[bytes]") -> None:
         """A file to be served."""
@@ -138,7 +128,7 @@ class Feeds:
         """A feed of a file; its number."""
         login = {"username": USERNAME, "password": PASSWORD} if server.startswith("sftp") else {}
         given = {"supplier": self.supplier, "url": f"{server}/{name}", "schedule": SELDOM}
-        return int(self.post("feeds/", name=f"{server[:5]} {name}", **given, **login)["id"])
+        return int(self.client.post("feeds/", name=f"{server[:5]} {name}", **given, **login)["id"])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.stack.environ["DATABASE_URL"]) as connection:
@@ -288,7 +278,7 @@ def _resident(bench: Feeds) -> int:
 def _fetch(bench: Feeds, server: str, name: str) -> float:
     """Seconds from asking for a run to its import."""
     feed = bench.add(server, name)
-    bench.post(f"feeds/{feed}/run/")
+    bench.client.post(f"feeds/{feed}/run/")
     bench.wait(900)
     ((seconds,),) = bench.rows(
         f"SELECT extract(epoch FROM finished_at - at) FROM imports_feedrun WHERE feed_id = {feed}"
@@ -344,7 +334,7 @@ def faults(bench: Feeds, options: argparse.Namespace) -> dict[str, Any]:
         feeds += [bench.add(nothing, f"dead-{number}.csv") for number in range(options.dead)]
         started = time.perf_counter()
         for feed in feeds:
-            bench.post(f"feeds/{feed}/run/")
+            bench.client.post(f"feeds/{feed}/run/")
         killing = _Killing(bench, chance, options.kills)
         bench.wait(3600, meanwhile=killing.look)
         seconds = time.perf_counter() - started

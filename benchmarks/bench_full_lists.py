@@ -3,13 +3,12 @@
 import argparse
 import csv
 import os
-import statistics
 from typing import Any
 
 from benchmarks.bench_import import job_seconds
 from benchmarks.bench_rules import COUNTS
 from benchmarks.floor import Floor
-from benchmarks.running import Client, checkpoint, clear, database_version, running_stack
+from benchmarks.running import Client, checkpoint, clear, database_version, running_stack, spread
 from benchmarks.supplier_file import HEADER, SupplierFile, write_supplier_file
 from product_importer.local.stack import Stack
 
@@ -65,16 +64,10 @@ def _import(
 
 
 def _make_format(client: Client) -> str:
-    """A format of a supplier, made anew: the benchmark before may have left one."""
-    api = f"{client.base}/api/v1"
-    for old in client.session.get(f"{api}/suppliers/", timeout=30).json()["results"]:
-        client.session.delete(f"{api}/suppliers/{old['id']}/", timeout=30).raise_for_status()
-    made = client.session.post(f"{api}/suppliers/", json={"name": "Benchmark"}, timeout=30).json()
+    """A format of a supplier."""
     rules = {"columns": [{"column": name, "field": name} for name in HEADER]}
-    given = {"supplier": made["id"], "name": "All", "rules": rules}
-    answer = client.session.post(f"{api}/formats/", json=given, timeout=30)
-    answer.raise_for_status()
-    return str(answer.json()["id"])
+    made = client.post("formats/", supplier=client.make_supplier(), name="All", rules=rules)
+    return str(made["id"])
 
 
 def _without_some(file: SupplierFile) -> SupplierFile:
@@ -94,10 +87,6 @@ def _without_some(file: SupplierFile) -> SupplierFile:
 def _report(
     options: argparse.Namespace, runs: list[dict[str, Any]], machine: dict[str, Any]
 ) -> dict[str, Any]:
-    def middle(values: list[float]) -> dict[str, float]:
-        told = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-        return {name: round(value, 3) for name, value in told.items()}
-
     differing = [one for one in runs if one["fresh_counts"] != one["supplier_counts"]]
     problems = [f"the counts differ: {one}" for one in differing]
     problems += ["nothing was missing" for one in runs if not one["missing"]["missing"]]
@@ -105,13 +94,13 @@ def _report(
         "machine": machine,
         "rows": options.rows,
         "seconds": {
-            name: middle([one[name] for one in runs])
+            name: spread([one[name] for one in runs])
             for name in ("floor", "fresh", "supplier", "shorter", "full_list")
         },
-        "supplier_adds_over_floor": middle(
+        "supplier_adds_over_floor": spread(
             [(one["supplier"] - one["fresh"]) / one["floor"] for one in runs]
         ),
-        "full_list_over_without": middle([one["full_list"] / one["shorter"] for one in runs]),
+        "full_list_over_without": spread([one["full_list"] / one["shorter"] for one in runs]),
         "missing": runs[-1]["missing"]["missing"],
         "problems": problems,
     }

@@ -102,10 +102,10 @@ def _review(
             client.session.get(f"{page.url}?{query}", timeout=30).raise_for_status()
             keep("diff_page", time.perf_counter() - started)
         if file is first:
-            _post(client, f"imports/{job_id}/apply/")
+            client.post(f"imports/{job_id}/apply/")
             client.follow(job_id)
         else:
-            _post(client, f"imports/{job_id}/cancel/")
+            client.post(f"imports/{job_id}/cancel/")
 
 
 def _undo(
@@ -122,15 +122,7 @@ def _undo(
     page = client.log_in().get(f"{client.base}/changes/{job['change_set']}/undo/", timeout=60)
     page.raise_for_status()
     keep("forecast", time.perf_counter() - started)
-    started = time.perf_counter()
-    undo = _post(client, f"imports/{job['id']}/undo/")
-
-    def ended() -> bool:
-        answer = client.session.get(f"{client.base}/api/v1/change-sets/{undo['id']}/", timeout=30)
-        return bool(answer.json()["status"] == "completed")
-
-    wait_until(ended, seconds=300, what="the undo")
-    keep("undo", time.perf_counter() - started)
+    keep("undo", client.undo(job["id"]))
 
 
 def _without_recording(
@@ -172,7 +164,7 @@ def _cancels(
                 )
                 _wait(client, job_id, "stage", stage)
                 started = time.perf_counter()
-                _post(client, f"imports/{job_id}/cancel/")
+                client.post(f"imports/{job_id}/cancel/")
                 while _at_work(connection, job_id):
                     time.sleep(LOOK_SECONDS)
                 seconds = time.perf_counter() - started
@@ -208,13 +200,6 @@ def _wait(client: Client, job_id: int, field: str, value: str) -> None:
 def _job(client: Client, job_id: int) -> dict[str, Any]:
     time.sleep(LOOK_SECONDS)
     answer = client.session.get(f"{client.base}/api/v1/imports/{job_id}/", timeout=30)
-    answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def _post(client: Client, path: str) -> dict[str, Any]:
-    answer = client.session.post(f"{client.base}/api/v1/{path}", timeout=60)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found

@@ -1,6 +1,7 @@
 """The product as it runs, on data of its own, for one benchmark."""
 
 import json
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,17 @@ TRUNCATE catalog_product, catalog_change, catalog_changeset, catalog_removedprod
     webhooks_event, django_celery_results_taskresult, catalog_broughtback,
     catalog_searchindex, catalog_searchentry, catalog_sortentry RESTART IDENTITY CASCADE
 """
-# The fields of the catalogue went with the change sets; their indexes would meet the next ones.
-FIELD_INDEXES = "SELECT relname FROM pg_class WHERE relname LIKE 'catalog\\_own\\_field\\_%'"
+# With the fields of the catalogue go their indexes, or the next ones would meet them.
+DROP_FIELD_INDEXES = """
+DO $$
+DECLARE index_name text;
+BEGIN
+    FOR index_name IN SELECT relname FROM pg_class WHERE relname ~ '^catalog_own_field_[0-9]+_'
+    LOOP
+        EXECUTE format('DROP INDEX IF EXISTS %I', index_name);
+    END LOOP;
+END $$
+"""
 
 SEARCH_INDEX_BEHIND = """
 SELECT (SELECT count(*) FROM catalog_product WHERE id > product)
@@ -57,6 +67,33 @@ class Client:
             )
         answer.raise_for_status()
         return int(answer.json()["id"])
+
+    def post(self, path: str, **values: Any) -> dict[str, Any]:
+        """What the API answers; ``path`` is below its root. Raises ``RuntimeError`` with it."""
+        answer = self.session.post(f"{self.base}/api/v1/{path}", json=values, timeout=60)
+        if not answer.ok:
+            raise RuntimeError(f"{path}: {answer.text[:500]}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def make_supplier(self, **values: Any) -> int:
+        """The only supplier, made anew: the benchmark before may have left one. Its number."""
+        suppliers = f"{self.base}/api/v1/suppliers/"
+        for old in self.session.get(suppliers, timeout=30).json()["results"]:
+            self.session.delete(f"{suppliers}{old['id']}/", timeout=30).raise_for_status()
+        return int(self.post("suppliers/", name="Benchmark", **values)["id"])
+
+    def undo(self, job_id: int) -> float:
+        """Undo an import, and wait for it; return the seconds."""
+        started = time.perf_counter()
+        undo = self.post(f"imports/{job_id}/undo/")
+        address = f"{self.base}/api/v1/change-sets/{undo['id']}/"
+        wait_until(
+            lambda: self.session.get(address, timeout=30).json()["status"] == "completed",
+            seconds=600,
+            what="the undo",
+        )
+        return time.perf_counter() - started
 
     def follow(self, job_id: int) -> tuple[dict[str, Any], float]:
         """Read a job's event stream to its end; also seconds to the first event."""
@@ -121,6 +158,12 @@ def running_stack(
         stack.stop()
 
 
+def spread(values: list[float], *, digits: int = 3) -> dict[str, float]:
+    """The median of some runs' figures, and the least and the most."""
+    told = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, digits) for name, value in told.items()}
+
+
 def sql(stack: Stack, statement: str, params: dict[str, Any] | None = None) -> None:
     """Run one statement, outside any transaction."""
     with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
@@ -136,9 +179,7 @@ def clear(stack: Stack) -> None:
         except psycopg.errors.DeadlockDetected:
             if not left:
                 raise
-    with psycopg.connect(stack.environ["DATABASE_URL"], autocommit=True) as connection:
-        for (name,) in connection.execute(FIELD_INDEXES).fetchall():
-            connection.execute(f'DROP INDEX "{name}"')
+    sql(stack, DROP_FIELD_INDEXES)
 
 
 def wait_for_search_index(stack: Stack) -> float:
