@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
 import hashlib
 import ipaddress
 import socket
 import ssl
 import struct
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -138,11 +140,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def reset(connection: Any) -> None:
-    with contextlib.suppress(OSError):
+    """Break off with RST, once what was sent has reached the other side's socket."""
+    with contextlib.suppress(OSError, ValueError):
+        for _ in range(1000):
+            if not unsent(connection):
+                break
+            time.sleep(0.01)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # Files that were made of the socket keep it open: the descriptor itself is closed.
         connection.shutdown(socket.SHUT_RD)
         socket.socket(fileno=connection.detach()).close()
+
+
+def unsent(connection: socket.socket) -> int:
+    """The bytes that the other side's socket has not taken yet; a reset throws them away."""
+    waiting = fcntl.ioctl(connection, termios.TIOCOUTQ, struct.pack("i", 0))
+    return int(struct.unpack("i", waiting)[0])
 
 
 def _basic(username: str, password: str) -> str:
@@ -207,6 +220,7 @@ class SftpServer:
         self.authorized: list[asyncssh.SSHKey] = []
         self.host_keys = [host_key or asyncssh.generate_private_key("ssh-ed25519")]
         self.breaks: list[int] = []  # reset after so many bytes of a file
+        self.arrived: Callable[[], bool] = lambda: True  # what a reset waits for
         self.on_break: Callable[[], object] = lambda: None
         self.before_read: Callable[[int], object] = lambda offset: None
         self.hangs = False  # after the first read
@@ -266,6 +280,9 @@ class _SftpFiles(asyncssh.SFTPServer):
         self._server.reads += 1
         self._server.before_read(offset)
         if self._stop is not None and offset + size > self._stop:
+            # A reset throws away what was answered and is not sent yet.
+            while not self._server.arrived():
+                await asyncio.sleep(0.01)
             self._server.on_break()
             self._channel.get_connection().abort()
             raise asyncssh.SFTPConnectionLost("reset")

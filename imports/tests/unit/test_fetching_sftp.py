@@ -43,8 +43,13 @@ def limits(**values: Any) -> Limits:
     return Limits(**{**FAST, "settle_seconds": 0.01, **values})
 
 
-def get(source: Source, known: Known = Known(), **values: Any) -> tuple[Fetched | None, bytes]:  # noqa: B008
-    into = io.BytesIO()
+def get(
+    source: Source,
+    known: Known = Known(),  # noqa: B008
+    into: io.BytesIO | None = None,
+    **values: Any,
+) -> tuple[Fetched | None, bytes]:
+    into = into or io.BytesIO()
     found = fetch(source, known, into, limits=limits(**values))
     return new_in(found), into.getvalue()
 
@@ -169,7 +174,9 @@ def test_a_fetch_goes_on_where_the_connection_broke(
     sftp.breaks = [3_000_000, 5_000_000]
     offsets: list[int] = []
     sftp.before_read = offsets.append
-    fetched, data = get(source(url))
+    into = io.BytesIO()
+    sftp.arrived = lambda: into.tell() > 0
+    fetched, data = get(source(url), into=into)
     assert fetched is not None
     assert data == LIST * 4
     assert sftp.connections == 3
