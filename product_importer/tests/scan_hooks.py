@@ -1,7 +1,8 @@
 """What a scan by schemathesis knows of the rows that there are; its command line loads this.
 
 ``SCAN_ROWS`` is a JSON object. ``numbers`` maps folders of the API (``imports``) to the numbers of
-rows, and what is done there (``imports/apply``, ``products/DELETE``) to those that it fits to.
+rows, and what is done there (``imports/apply``, ``products/DELETE``) to those that it fits to;
+nothing is done to those of ``change-sets/kept``.
 ``finished`` is an import that has ended, ``receiver`` an address for webhooks, ``supplier`` one
 that is not deleted.
 """
@@ -47,7 +48,7 @@ def _rows_for(operation: Any) -> list[int]:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """No name is looked up, nobody is called, the catalogue is not cleared, every stream ends."""
+    """No name is looked up, nobody is called, no rows are deleted in bulk, every stream ends."""
     path, body = case.operation.path, case.body
     if isinstance(body, dict):
         if isinstance(body.get("url"), str) and body["url"].strip():
@@ -65,14 +66,29 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         if path.endswith("/fields/") and isinstance(body.get("label"), str):
             body |= {"label": f"Field {uuid4().hex}", "type": "text", "options": {}}
             body.pop("key", None)
-        if path.endswith("/bulk-delete/") and "ids" not in body:
-            filters = body.get("filters", {})
-            if isinstance(filters, dict) and not any(filters.values()):
-                body["filters"] = {**filters, "sku": "nobody's"}
+        if path.endswith("/bulk-delete/"):
+            _delete_nobodys(body)
     _keep_what_others_need(case)
     number = str((case.path_parameters or {}).get("id", ""))
     if path.endswith("/events/") and number.isdigit() and int(number) < NOBODYS:
         case.path_parameters["id"] = ROWS["finished"]
+
+
+def _delete_nobodys(body: dict[str, Any]) -> None:
+    """What is deleted in bulk goes after the answer: whether in time for others, nobody knows."""
+    if "ids" not in body:
+        filters = body.get("filters", {})
+        if isinstance(filters, dict) and filters.get("sku") in (None, ""):
+            body["filters"] = {**filters, "sku": "nobody's"}
+    elif isinstance(body["ids"], list):
+        known = _known("products")
+        body["ids"] = [
+            NOBODYS + row if type(row) is int and row in known else row for row in body["ids"]
+        ]
+
+
+def _known(folder: str) -> set[int]:
+    return {row for key, rows in NUMBERS.items() if key.split("/")[0] == folder for row in rows}
 
 
 def _keep_what_others_need(case: Any) -> None:
@@ -83,8 +99,7 @@ def _keep_what_others_need(case: Any) -> None:
     number: Any = (case.path_parameters or {}).get("id")
     if not str(number).isdigit() or int(number) >= NOBODYS or "{id}" not in case.operation.path:
         return
-    folder = case.operation.path.split("/")[3]
-    known = {row for key, rows in NUMBERS.items() if key.split("/")[0] == folder for row in rows}
+    known = _known(case.operation.path.split("/")[3])
     if known and int(number) <= max(known) and int(number) not in _rows_for(case.operation):
         case.path_parameters["id"] = NOBODYS + int(number)
 

@@ -64,15 +64,17 @@ def rows(
     suppliers = [create_supplier(name=f"Supplier {n}", user=None).pk for n in range(4)]
     feeds = [make_feed(suppliers[0], f"Feed {n}", receiver).pk for n in range(4)]
     chats = [create_chat(name=f"Chat {n}", url=receiver).pk for n in range(4)]
-    products = list(Product.objects.exclude(pk=edited.pk).values_list("pk", flat=True))
     deliveries = list(Delivery.objects.order_by("id").values_list("pk", flat=True)[:3])
     undos = UndoConflict.objects.values_list("change_set_id", flat=True)
     review_ids = [job.pk for job in reviews]
-    change_sets = ChangeSet.objects.order_by("-id").values_list("pk", flat=True)
+    change_sets = list(ChangeSet.objects.order_by("-id").values_list("pk", flat=True))
+    # The scan undoes imports; those that it looks for are there whatever is undone by then.
+    products = [create(api, f"SCAN-{n}") for n in range(16)]
+    kept = ChangeSet.objects.filter(pk__gt=change_sets[0]).values_list("pk", flat=True)
     yield {
         "numbers": {
-            "products": [edited.pk, *products[:5]],
-            "products/DELETE": products[10:],
+            "products": [edited.pk, *products[:6]],
+            "products/DELETE": products[6:],
             "imports": [faulty.pk, again.pk, review_ids[0]],
             "imports/diff": review_ids[:1],
             "imports/apply": review_ids[1:],
@@ -80,7 +82,8 @@ def rows(
             "imports/retry": [job.pk for job in stopped],
             "imports/undo": [faulty.pk, again.pk, undone.pk],
             "change-sets": [undos[0], *change_sets],
-            "change-sets/undo": list(change_sets),
+            "change-sets/undo": change_sets,
+            "change-sets/kept": list(kept),
             "webhooks": hooks[:2],
             "webhooks/DELETE": hooks[2:],
             "deliveries": deliveries,
@@ -100,6 +103,12 @@ def rows(
     wait_for(lambda: not ImportJob.objects.filter(status__in=ImportJob.ACTIVE).exists())
     unfinished = ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED)
     wait_for(lambda: not unfinished.exists())
+
+
+def create(api: Browserless, sku: str) -> int:
+    answer = api.post("/api/v1/products/", json={"sku": sku, "name": "Lamp"})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["id"])
 
 
 def make_feed(supplier: int, name: str, url: str) -> Feed:
