@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,12 @@ class Client:
         self.session.headers["Authorization"] = f"Token {token}"
 
     def wait_until_ready(self) -> None:
-        wait_until(
-            lambda: self.session.get(f"{self.base}/readyz", timeout=5).ok,
-            seconds=30,
-            what="the stack is ready",
-        )
+        def is_ready() -> bool:
+            with suppress(requests.RequestException):
+                return self.session.get(f"{self.base}/readyz", timeout=30).ok
+            return False
+
+        wait_until(is_ready, seconds=300, what="the stack is ready")
 
     def upload(self, file: SupplierFile, **fields: str) -> int:
         """Start an import; files that change all prices and names are not to wait for anybody."""

@@ -117,7 +117,8 @@ class Stack:
             {},
         )
 
-    def wait_for_web(self, *, seconds: float = 30) -> None:
+    def wait_for_web(self, *, seconds: float = 300) -> None:
+        """However slow the machine is: a web server that has ended says so at once."""
         wait_until(self._web_answers, seconds=seconds, what="the web server answers")
 
     def check_started(self) -> None:
