@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from product_importer.local.prepared import migrated_database
-from product_importer.local.processes import free_port, wait_until
+from product_importer.local.processes import free_port, kill, wait_until
 from product_importer.local.stack import Stack
 
 TOLD_SECONDS = 10.0  # from a part's end, or its return, until the probe says so
@@ -108,10 +108,9 @@ def silent(stack: Stack, store: str) -> Iterator[None]:
             process.resume()
 
 
-def kill(stack: Stack, name: str) -> None:
+def kill_part(stack: Stack, name: str) -> None:
     process = psutil.Process(stack.processes[name].pid)
-    for one in [process, *process.children(recursive=True)]:
-        one.kill()
+    kill([process, *process.children(recursive=True)])
     stack.processes[name].wait()
 
 
@@ -145,9 +144,9 @@ def test_each_part_that_goes_is_told_and_told_when_it_is_back(stack: Stack) -> N
     probe.tells(**WELL)
 
     # Beat: told, but no reason to take the site away. The worker, killed with its children, is.
-    kill(stack, "beat")
+    kill_part(stack, "beat")
     probe.tells(ready=True, worker="ok", beat="beat does not report")
-    kill(stack, "worker")
+    kill_part(stack, "worker")
     probe.tells(ready=False, worker="no worker reports")
     stack.start_beat()
     probe.tells(TOLD_SECONDS + START_SECONDS, ready=False, beat="ok")

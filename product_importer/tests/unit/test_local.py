@@ -25,6 +25,7 @@ from product_importer.local.processes import (
     end,
     end_leftovers,
     free_port,
+    kill,
     remember,
     runs,
     spawn,
@@ -158,8 +159,7 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert products["count"] == 1
 
     everything = first.tree()
-    for process in everything:
-        process.kill()
+    kill(everything)
     first.process.wait(300)
     psutil.wait_procs(everything, timeout=300)
 
@@ -276,12 +276,10 @@ def test_when_all_parts_are_killed_again_and_again_only_a_stop_ends_it_and_leave
     running.wait_until_whole()
     for _ in range(3):
         parts = wait_for(psutil.Process(running.process.pid).children)
-        for part in parts:
-            part.kill()
+        kill(parts)
         psutil.wait_procs(parts, timeout=300)
     running.wait_until_whole()
-    for part in psutil.Process(running.process.pid).children():
-        part.kill()
+    kill(psutil.Process(running.process.pid).children())
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(300) == 0
     wait_for(lambda: not running.left())
@@ -351,9 +349,7 @@ def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path
     code += "Postgres(pathlib.Path(sys.argv[1])).start()"
     first = subprocess.Popen([sys.executable, "-c", code, folder], cwd=BASE_DIR)
     wait_for(lambda: [*Postgres(folder).data.parent.glob("postgres*/PG_VERSION")])
-    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):  # it has just ended by itself
-            process.kill()
+    kill([psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)])
     first.wait(300)
     postgres = Postgres(folder)
     try:
