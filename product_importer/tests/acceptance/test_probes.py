@@ -23,7 +23,12 @@ ANSWER_SECONDS = 4.0  # for any answer of a probe: three, and some for a busy ma
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def web_config() -> str:
+    return "product_importer.gunicorn_conf"
+
+
+@pytest.fixture
+def stack(tmp_path: Path, web_config: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The product on stores of its own, which a test may take away."""
     for name in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -33,12 +38,14 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         stack.start_stores(redis_port=0, like=migrated_database())
         stack.environ |= {"METRICS_TOKEN": "of-the-probes", "LOG_FORMAT": "json"}
         Path(stack.environ["STATIC_ROOT"]).mkdir(exist_ok=True)
-        stack.start_web(workers=1)
+        stack.start_web(workers=1, config=web_config)
         stack.start_worker()
         stack.start_beat()
         stack.wait_for_web()
         yield stack
     finally:
+        for name in stack.processes.keys() - {"web"}:  # how these end is for other tests
+            kill_part(stack, name)
         stack.stop()
 
 
@@ -109,9 +116,12 @@ def silent(stack: Stack, store: str) -> Iterator[None]:
 
 
 def kill_part(stack: Stack, name: str) -> None:
-    process = psutil.Process(stack.processes[name].pid)
-    kill([process, *process.children(recursive=True)])
-    stack.processes[name].wait()
+    """kill -9, if it has not ended yet."""
+    child = stack.processes[name]
+    if child.poll() is None:
+        process = psutil.Process(child.pid)
+        kill([process, *process.children(recursive=True)])
+    child.wait()
 
 
 def test_each_part_that_goes_is_told_and_told_when_it_is_back(stack: Stack) -> None:
