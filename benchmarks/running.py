@@ -13,6 +13,7 @@ import requests
 
 from benchmarks.supplier_file import SupplierFile
 from product_importer.environment import BASE_DIR
+from product_importer.local import prepared
 from product_importer.local.processes import end_leftovers, free_port, wait_until
 from product_importer.local.stack import Stack
 
@@ -141,10 +142,9 @@ def running_stack(
     end_leftovers(folder / "processes")
     stack = Stack(folder, port=free_port(0))
     try:
-        stack.start_stores(redis_port=0)
-        stack.environ |= environ or {}
+        stack.start_stores(redis_port=0, like=prepared.migrated_database())
+        stack.environ |= {"STATIC_ROOT": str(prepared.static_files()), **(environ or {})}
         stack.manage("migrate", "--no-input")
-        stack.manage("collectstatic", "--no-input")
         stack.manage("make_admin", "benchmark", environ={"ADMIN_PASSWORD": PASSWORD})
         clear(stack)
         token = stack.manage("api_token", "benchmark").strip()
