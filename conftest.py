@@ -228,7 +228,7 @@ def site(
         stack.start_worker()
         stack.start_beat()
         stack.wait_for_web()
-        wait_for(lambda: requests.get(f"http://127.0.0.1:{stack.port}/readyz", timeout=5).ok)
+        wait_for(lambda: answers_well(f"http://127.0.0.1:{stack.port}/readyz"))
     yield stack
     stack.stop_processes()
 
@@ -236,6 +236,14 @@ def site(
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until a condition holds, and return what it gave."""
     return wait_until(condition, seconds=seconds, what="what the test waits for")
+
+
+def answers_well(url: str) -> bool:
+    """Whether there is an answer and no error; one that does not come in time may come later."""
+    try:
+        return requests.get(url, timeout=30).ok
+    except requests.RequestException:
+        return False
 
 
 @pytest.fixture(scope="session", autouse=True)

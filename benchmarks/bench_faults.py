@@ -29,7 +29,7 @@ from benchmarks import stalled_fault
 from benchmarks.bench_webhooks import FILL, Receiver
 from benchmarks.running import Client, clear, database_version, running_stack, sql
 from benchmarks.supplier_file import SupplierFile, write_supplier_file
-from product_importer.local.processes import left_in_group, stop, wait_until
+from product_importer.local.processes import kill, left_in_group, stop, wait_until
 from product_importer.local.stack import Stack
 from product_importer.local.supervisor import Supervisor
 from webhooks.tests.poison import POISON
@@ -282,39 +282,36 @@ class Faults:
 def worker_child(bench: Faults, moment: float) -> int:
     """kill -9 of one process that runs tasks."""
 
-    def kill() -> None:
+    def kill_one() -> None:
         children = bench.pool_children()
         if children:
-            bench.chance.choice(children).kill()
+            kill([bench.chance.choice(children)])
 
-    return bench.upload_and(moment, kill)
+    return bench.upload_and(moment, kill_one)
 
 
 def worker_children_again_and_again(bench: Faults, moment: float) -> int:
     """kill -9 of all processes that run tasks, three times."""
 
-    def kill() -> None:
+    def kill_all() -> None:
         for _ in range(3):
-            for child in bench.pool_children():
-                child.kill()
+            kill(bench.pool_children())
             time.sleep(0.5)
 
-    return bench.upload_and(moment, kill)
+    return bench.upload_and(moment, kill_all)
 
 
 def whole_worker(bench: Faults, moment: float) -> int:
     """kill -9 of the worker and all of its children; a new one starts, as a platform does it."""
 
-    def kill() -> None:
+    def kill_family() -> None:
         worker = bench.stack.processes.pop("worker")
-        family = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
-        for process in family:
-            process.kill()
+        kill([psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)])
         worker.wait()
         time.sleep(1)
         bench.restart_worker()
 
-    return bench.upload_and(moment, kill)
+    return bench.upload_and(moment, kill_family)
 
 
 def worker_shutdown(bench: Faults, moment: float) -> int:
@@ -450,8 +447,7 @@ def web_in_the_middle_of_an_upload(bench: Faults, moment: float) -> int:
     sender.start()
     time.sleep(moment / 2)
     web = bench.stack.processes.pop("web")
-    for process in [*psutil.Process(web.pid).children(recursive=True), psutil.Process(web.pid)]:
-        process.kill()
+    kill([*psutil.Process(web.pid).children(recursive=True), psutil.Process(web.pid)])
     web.wait()
     stopped.set()
     sender.join()

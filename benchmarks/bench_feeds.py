@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from benchmarks.memory import PeakMemory
 from benchmarks.running import Client, clear, database_version, running_stack, sql
 from imports.tests.servers import Authority, make_authority
 from product_importer.environment import BASE_DIR
-from product_importer.local.processes import free_port, wait_until
+from product_importer.local.processes import free_port, kill, wait_until
 from product_importer.local.stack import Stack
 
 PARTS = ("many", "large", "faults")
@@ -372,8 +372,7 @@ class _Killing:
         self._plan()
         family = self.bench.family(self.chance.choice(WORKERS))
         whole = self.chance.random() < 0.5
-        for process in family if whole else [self.chance.choice(family[1:])]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        # One that has just begun has no children yet.
+        kill(family if whole else [self.chance.choice(family[1:] or family)])
         self.done["worker" if whole else "child"] += 1
         print("killed", "a worker" if whole else "a child", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import requests
 
 from benchmarks.supplier_file import SupplierFile
 from product_importer.environment import BASE_DIR
+from product_importer.local import prepared
 from product_importer.local.processes import end_leftovers, free_port, wait_until
 from product_importer.local.stack import Stack
 
@@ -52,11 +53,12 @@ class Client:
         self.session.headers["Authorization"] = f"Token {token}"
 
     def wait_until_ready(self) -> None:
-        wait_until(
-            lambda: self.session.get(f"{self.base}/readyz", timeout=5).ok,
-            seconds=30,
-            what="the stack is ready",
-        )
+        def is_ready() -> bool:
+            with suppress(requests.RequestException):
+                return self.session.get(f"{self.base}/readyz", timeout=30).ok
+            return False
+
+        wait_until(is_ready, seconds=300, what="the stack is ready")
 
     def upload(self, file: SupplierFile, **fields: str) -> int:
         """Start an import; files that change all prices and names are not to wait for anybody."""
@@ -140,10 +142,9 @@ def running_stack(
     end_leftovers(folder / "processes")
     stack = Stack(folder, port=free_port(0))
     try:
-        stack.start_stores(redis_port=0)
-        stack.environ |= environ or {}
+        stack.start_stores(redis_port=0, like=prepared.migrated_database())
+        stack.environ |= {"STATIC_ROOT": str(prepared.static_files()), **(environ or {})}
         stack.manage("migrate", "--no-input")
-        stack.manage("collectstatic", "--no-input")
         stack.manage("make_admin", "benchmark", environ={"ADMIN_PASSWORD": PASSWORD})
         clear(stack)
         token = stack.manage("api_token", "benchmark").strip()

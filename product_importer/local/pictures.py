@@ -58,7 +58,7 @@ def _start(stack: Stack) -> None:
     stack.start_web()
     stack.start_worker()
     stack.start_beat()
-    stack.wait_for_web(seconds=300)
+    stack.wait_for_web()
 
 
 class _Api:

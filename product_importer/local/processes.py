@@ -118,6 +118,13 @@ def end(processes: Iterable[psutil.Process], *, seconds: float = GRACE_SECONDS) 
             running = [process for process in running if runs(process)]
 
 
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """kill -9; what one of them had held alive may have ended by itself when its turn comes."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def runs(process: psutil.Process) -> bool:
     """Whether it has not ended. A zombie has: where nobody asks for its code, it stays for ever."""
     try:

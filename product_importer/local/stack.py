@@ -86,11 +86,14 @@ class Stack:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
         return done.stdout
 
-    def start_web(self, *, workers: int = 2) -> None:
+    def start_web(
+        self, *, workers: int = 2, config: str = "product_importer.gunicorn_conf"
+    ) -> None:
+        """``config``: a module with settings of gunicorn."""
         addresses = f"127.0.0.1:{self.port},[::1]:{self.port}" if _has_ipv6() else None
         self._spawn(
             "web",
-            ["gunicorn", "-c", "python:product_importer.gunicorn_conf"],
+            ["gunicorn", "-c", f"python:{config}"],
             {
                 "BIND": addresses or f"127.0.0.1:{self.port}",
                 "WEB_CONCURRENCY": os.environ.get("WEB_CONCURRENCY") or str(workers),
@@ -117,7 +120,8 @@ class Stack:
             {},
         )
 
-    def wait_for_web(self, *, seconds: float = 30) -> None:
+    def wait_for_web(self, *, seconds: float = 300) -> None:
+        """However slow the machine is: a web server that has ended says so at once."""
         wait_until(self._web_answers, seconds=seconds, what="the web server answers")
 
     def check_started(self) -> None:

@@ -41,6 +41,7 @@ PROCFILE = {
 }
 # https://devcenter.heroku.com/articles/dynos#shutdown: then SIGKILL. Render gives as long.
 GRACE_SECONDS = 30
+WAIT_SECONDS = 300  # a machine may be slow; what does not come, does not come sooner
 HOLD = """
 INSERT INTO catalog_product (sku, name, description, active, version, created_at, updated_at)
 SELECT sku, 'Held', '', true, 1, now(), now() FROM unnest(%s::text[]) AS sku
@@ -99,6 +100,7 @@ class Hosting:
         self.database: psycopg.Connection[Any] | None = None  # past TLS and pools
         self.token = ""
         self.port = 0
+        self.blocker = 0  # the database session that holds chunks
 
     def start(self) -> None:
         """Start everything but the product, and release it as the Procfile says."""
@@ -193,14 +195,16 @@ class Hosting:
     def begin_web(self, **environ: str) -> None:
         self.port = free_port(0)
         self.begin("web", **{"PORT": str(self.port), "WEB_CONCURRENCY": "1", **environ})
-        wait_until(self._web_answers, seconds=60, what="the web server answers")
+        wait_until(self._web_answers, seconds=WAIT_SECONDS, what="the web server answers")
 
     def begin_worker(self, name: str = "worker", **environ: str) -> None:
         """Start a worker, and wait until it takes messages."""
         self.log(name).unlink(missing_ok=True)
         self.begin("worker", name=name, options=f"--name={name}", **environ)
         wait_until(
-            lambda: " ready." in self.log(name).read_text(), seconds=60, what=f"{name} is ready"
+            lambda: " ready." in self.log(name).read_text(),
+            seconds=WAIT_SECONDS,
+            what=f"{name} is ready",
         )
 
     def end(self, name: str, *, group: bool = False) -> float:
@@ -281,11 +285,11 @@ class Hosting:
         [found] = self.query("SELECT * FROM imports_importjob WHERE id = %s", job_id)
         return found
 
-    def finished(self, job_id: int, *, seconds: float = 60) -> dict[str, Any]:
+    def finished(self, job_id: int) -> dict[str, Any]:
         """Wait for the end of a job, and return its row."""
         wait_until(
             lambda: self.job(job_id)["status"] in ("completed", "failed", "cancelled"),
-            seconds=seconds,
+            seconds=WAIT_SECONDS,
             what="the import ends",
         )
         return self.job(job_id)
@@ -295,15 +299,17 @@ class Hosting:
         """Keep the chunks with these SKUs from ending: an open transaction has inserted them."""
         with psycopg.connect(self.postgres.url()) as blocker:
             blocker.execute(HOLD, [skus])
+            self.blocker = blocker.info.backend_pid
             yield
             blocker.rollback()
         # The sessions of processes that were killed find out that nobody is there.
-        wait_until(lambda: not self.held(), seconds=10, what="no session waits")
+        wait_until(lambda: not self.held(), seconds=WAIT_SECONDS, what="no session waits")
 
     def held(self) -> int:
-        """How many sessions wait for another one's transaction."""
+        """How many sessions wait for the transaction of ``chunks_held``, and for no other one's."""
         [found] = self.query(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
+            "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
+            self.blocker,
         )
         return int(found["count"])
 

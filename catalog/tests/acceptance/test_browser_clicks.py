@@ -130,7 +130,8 @@ def test_keys_go_where_they_say_and_are_off_in_fields(open_page: Callable[..., P
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
-    dialog.get_by_role("button", name="Switch them off").click()
+    with page.expect_navigation():  # whose scripts take the next keys
+        dialog.get_by_role("button", name="Switch them off").click()
     expect(dialog).to_be_hidden()
     page.keyboard.press("?")
     page.keyboard.press("Control+k")  # which always works, and tells that the page has seen "?"
@@ -145,7 +146,8 @@ def test_keys_go_where_they_say_and_are_off_in_fields(open_page: Callable[..., P
     expect(page.get_by_role("heading", name="Lamp 12", exact=True)).to_be_visible()
     page.get_by_role("button", name="Your account").click()
     page.locator("#pi-user-menu").get_by_role("button", name="Keys").click()
-    dialog.get_by_role("button", name="Switch them on").click()
+    with page.expect_navigation():
+        dialog.get_by_role("button", name="Switch them on").click()
     expect(dialog).to_be_hidden()
     page.keyboard.press("g")
     page.keyboard.press("c")
@@ -191,7 +193,8 @@ def test_leaving_a_changed_form_asks(open_page: Callable[..., Page]) -> None:
         dialog.dismiss()
 
     page.on("dialog", stay)
-    page.get_by_role("link", name="← Products").click()
+    with page.expect_event("dialog"):  # the click is done before the question is asked
+        page.get_by_role("link", name="← Products").click()
     expect(page.get_by_label("Name")).to_have_value("Changed")
     assert asked == ["beforeunload"]
     page.get_by_role("button", name="Save").click()

@@ -297,6 +297,7 @@ def test_products_are_managed_without_scripts(
     page.get_by_role("link", name="P-005", exact=True).click()
     page.get_by_label("Name").fill("Without scripts")
     page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("P-005 was saved")).to_be_visible()
     page.goto("/products/?q=without")
     page.get_by_label("Select P-005").check()
     page.get_by_role("button", name="Delete").click()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog import values
@@ -42,7 +42,7 @@ def active_text(given: str) -> str:
         active_text,
     ],
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=text)
 def test_a_clean_value_stays_as_it_is(clean: Callable[[str], str], text: str) -> None:
     try:

@@ -154,7 +154,8 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
         found: dict[str, Any] = api.get(f"{base}/imports/{job_id}/", timeout=300).json()
         return found
 
-    wait_for(lambda: job(waiting.pk)["status"] == "completed")
+    both = (running.pk, waiting.pk)
+    wait_for(lambda: {job(number)["status"] for number in both} == {"completed"})
     done = job(running.pk)
     assert (done["status"], done["updated"], done["rejected"]) == ("completed", 60, 1)
     assert done["total_records"] == 61

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from product_importer.local.processes import free_port, spawn, stop, wait_until
-from product_importer.tests.hosting import Hosting, assert_whole, products_csv
+from product_importer.tests.hosting import WAIT_SECONDS, Hosting, assert_whole, products_csv
 from webhooks.tests.receiver import serve
 
 PGBOUNCER = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer")
@@ -58,7 +58,7 @@ class Bouncer:
         assert PGBOUNCER is not None
         user = self.hosting.postgres.user  # like the server: it refuses to run as root
         self.child = spawn([PGBOUNCER, self.config], log=self.log, user=user)
-        wait_until(self._answers, seconds=20, what="pgbouncer answers")
+        wait_until(self._answers, seconds=WAIT_SECONDS, what="pgbouncer answers")
 
     def stop(self) -> None:
         assert self.child is not None
@@ -144,7 +144,7 @@ def test_the_product_runs_on_a_handful_of_pooled_transactions(
         print("clients and sessions, at most:", most.clients, most.sessions)
         assert most.sessions <= SESSIONS < most.clients
         due = "SELECT 1 FROM webhooks_delivery WHERE state = 'pending'"
-        wait_until(lambda: not hosting.query(due), seconds=60, what="all is delivered")
+        wait_until(lambda: not hosting.query(due), seconds=WAIT_SECONDS, what="all is delivered")
         assert hosting.query("SELECT 1 FROM webhooks_delivery WHERE state = 'failed'") == []
         told: Counter[str] = Counter()
         for one in {one.headers["webhook-id"]: one for one in receiver.received}.values():
@@ -154,7 +154,7 @@ def test_the_product_runs_on_a_handful_of_pooled_transactions(
         assert told == {"created": 2 * ROWS, "deleted": ROWS, "import": 2}
         # And nobody was left with the settings or the locks of another.
         locks = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
-        wait_until(lambda: not hosting.query(locks), seconds=20, what="no lock is left")
+        wait_until(lambda: not hosting.query(locks), seconds=WAIT_SECONDS, what="no lock is left")
     finally:
         server.shutdown()
         server.server_close()
@@ -209,6 +209,6 @@ def act(base: str, api: requests.Session, path: str, data: dict[str, object]) ->
         found = api.get(f"{base}/change-sets/{change_set}/", timeout=300).json()
         return found if found["status"] == "completed" else None
 
-    found = wait_until(done, seconds=60, what="the change set is applied")
+    found = wait_until(done, seconds=WAIT_SECONDS, what="the change set is applied")
     assert found is not None
     return found

@@ -1,7 +1,7 @@
 """More machines: workers that share nothing but PostgreSQL, the broker and the bucket."""
 
 from product_importer.local.processes import wait_until
-from product_importer.tests.hosting import Hosting, assert_whole, products_csv
+from product_importer.tests.hosting import WAIT_SECONDS, Hosting, assert_whole, products_csv
 
 ROWS = 20_000
 
@@ -16,7 +16,9 @@ def test_two_worker_machines_share_an_import_and_one_of_them_is_lost(hosting: Ho
     # Four chunks cannot end: each of the four processes comes to stand in the middle of one.
     with hosting.chunks_held(["S-002100", "S-004300", "S-006600", "S-008800"]):
         job_id = hosting.upload(products_csv(ROWS))
-        wait_until(lambda: hosting.held() == 4, seconds=60, what="both machines hold chunks")
+        wait_until(
+            lambda: hosting.held() == 4, seconds=WAIT_SECONDS, what="both machines hold chunks"
+        )
         assert at_work(hosting) == set(machines)
         [chunks] = hosting.query("SELECT count(*), count(done_at) AS done FROM imports_importchunk")
         assert 0 < chunks["done"] < chunks["count"] - 4

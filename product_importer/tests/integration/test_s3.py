@@ -2,9 +2,9 @@
 
 import io
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,7 +101,7 @@ def test_a_download_that_takes_long_gives_signs_of_life(
 
     class Slow(io.BytesIO):
         def tell(self) -> int:
-            assert told.wait(20)
+            assert told.wait(300)
             return 0
 
     stage._fetch(upload("sku,name\nA-1,Lamp\n"), Slow())
@@ -112,14 +112,23 @@ def test_what_took_long_to_download_is_read_for_longer(
     upload: Callable[..., ImportJob], messages: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next task would download it once more."""
-    monkeypatch.setattr(stage, "SLICE_SECONDS", 0.0)  # a slice for each batch
+    passed: list[int] = []  # seconds: one with each slice, and a day with the download below
+    monkeypatch.setattr(stage, "time", SimpleNamespace(monotonic=lambda: sum(passed)))
+    monkeypatch.setattr(stage, "SLICE_SECONDS", -1)  # a slice for each batch
+    stage_slice = stage._stage_slice
+
+    def one_second(*args: Any) -> Any:
+        passed.append(1)
+        return stage_slice(*args)
+
+    monkeypatch.setattr(stage, "_stage_slice", one_second)
     content = "sku,name\n" + "".join(f"S-{n},Lamp\n" for n in range(50_000))
     job = upload(content)
     assert stage._begin_run(job)
     assert not stage.stage_records(job, seconds=0)
     job.refresh_from_db()
     assert 0 < job.staged_records < 25_000
-    monkeypatch.setattr(stage, "_fetch", lambda job, file: time.sleep(2))
+    monkeypatch.setattr(stage, "_fetch", lambda job, file: passed.append(86_400))
     assert stage.stage_records(job, seconds=0)
 
 

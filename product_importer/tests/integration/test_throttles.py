@@ -2,18 +2,14 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from pytest_django import Settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from product_importer.settings import api_rate
 from product_importer.web import throttling
@@ -138,33 +134,31 @@ def test_without_a_broker_nobody_is_throttled_or_held_up(
     logged_in: Callable[[str], Client],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    settings: Settings,
 ) -> None:
     limit(user="1/min", heavy="1/min")
     client = logged_in("mara")
-    count, took = throttling.count, []
-
-    def timed(key: str, seconds: int) -> int | None:
-        started = time.monotonic()
-        counted = count(key, seconds)
-        took.append(time.monotonic() - started)
-        return counted
-
+    asked: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         if broker == "dead":
             listener.close()
-        away: Any = redis.Redis(
-            port=port,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        monkeypatch.setattr(throttling, "_broker", lambda: away)
-        monkeypatch.setattr(throttling, "count", timed)
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        monkeypatch.setattr(throttling, "TIMEOUT_SECONDS", TIMEOUT_SECONDS)
+        monkeypatch.setattr(throttling, "REST_SECONDS", 300.0)  # for all three, however slow
+        away = throttling._broker()
+
+        def ask_broker() -> Any:
+            asked.append(away)
+            return away
+
+        monkeypatch.setattr(throttling, "_broker", ask_broker)
         with caplog.at_level(logging.WARNING, logger=throttling.__name__):
             assert ask(client, 3) == [200] * 3
-    assert len(took) == 3
-    assert sum(took) < 0.5
+    assert len(asked) == 1  # the others do not even wait
+    waits = away.get_connection_kwargs()
+    assert waits["socket_connect_timeout"] == waits["socket_timeout"] == TIMEOUT_SECONDS < 0.2
+    assert waits["retry"].get_retries() == 0
     told = [record for record in caplog.records if record.name == throttling.__name__]
     assert len(told) == 1
     assert "throttles nobody" in told[0].getMessage()

@@ -14,8 +14,9 @@ import pytest
 import requests
 from django.contrib.auth.models import User
 
+from conftest import answers_well, wait_for
 from product_importer.accounts.tokens import make_token
-from product_importer.local.processes import free_port, spawn, stop, wait_until
+from product_importer.local.processes import free_port, spawn, stop
 from product_importer.local.stack import Stack
 from product_importer.models import ApiToken
 from product_importer.web import body_limit
@@ -172,14 +173,8 @@ def web(site: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
         },
     )
 
-    def answers() -> bool:
-        try:
-            return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
-        except requests.ConnectionError:
-            return False
-
     try:
-        wait_until(answers, seconds=30, what="the web process answers")
+        wait_for(lambda: answers_well(f"http://127.0.0.1:{port}/healthz"))
         yield port, folder
     finally:
         stop(child, 15, seconds=10)

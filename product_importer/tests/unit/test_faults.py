@@ -97,7 +97,7 @@ def test_a_worker_that_an_error_ended_starts_again_in_the_same_process(tmp_path:
         assert "starts again" in log.read_text()
         assert child.poll() is None
     finally:
-        stop(child, signal.SIGTERM, seconds=15)
+        stop(child, signal.SIGTERM, seconds=60)
     assert child.returncode == 0
 
 

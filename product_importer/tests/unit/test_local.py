@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import requests
 
-from conftest import wait_for
+from conftest import answers_well, wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local import supervisor
 from product_importer.local.postgres import Postgres
@@ -25,6 +25,7 @@ from product_importer.local.processes import (
     end,
     end_leftovers,
     free_port,
+    kill,
     remember,
     runs,
     spawn,
@@ -82,9 +83,7 @@ class Run:
 
         def whole() -> bool:
             assert self.process.poll() is None, self.text()
-            with suppress(requests.RequestException):
-                return requests.get(f"{self.base}/readyz", timeout=5).ok
-            return False
+            return answers_well(f"{self.base}/readyz")
 
         wait_for(whole, seconds=600)
 
@@ -142,7 +141,7 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     address = first.wait_until_ready()
     assert address.endswith(f":{port}")
     assert re.search(r"^User: admin   Password: \S{16}   \(shown only now\)$", first.text(), re.M)
-    wait_for(lambda: requests.get(f"{address}/readyz", timeout=5).ok)
+    wait_for(lambda: answers_well(f"{address}/readyz"))
 
     file = tmp_path / "products.csv"
     file.write_text("sku,name,price\nA-1,Lamp,1.00\nA-2,Chair,free\n")
@@ -160,9 +159,8 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert products["count"] == 1
 
     everything = first.tree()
-    for process in everything:
-        process.kill()
-    first.process.wait(10)
+    kill(everything)
+    first.process.wait(300)
     psutil.wait_procs(everything, timeout=300)
 
     second = start(port)
@@ -172,7 +170,7 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert products["count"] == 1
 
     third = start(port)  # a second one on the same data says so, and harms nothing
-    assert third.process.wait(30) == 1
+    assert third.process.wait(300) == 1
     assert "runs already" in third.text()
 
     everything = second.tree()
@@ -180,8 +178,8 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     socket = Postgres(tmp_path / "data").socket
     assert socket.is_dir()
     second.process.send_signal(signal.SIGTERM)
-    assert second.process.wait(30) == 0
-    _, alive = psutil.wait_procs(everything, timeout=5)
+    assert second.process.wait(300) == 0
+    _, alive = psutil.wait_procs(everything, timeout=300)
     assert alive == []
     assert not socket.exists()
 
@@ -193,7 +191,7 @@ def test_a_killed_supervisor_takes_everything_with_it(start: Callable[..., Run])
     run.wait_until_ready()
     children = run.tree()[1:]
     run.process.kill()
-    run.process.wait(10)
+    run.process.wait(300)
     _, alive = psutil.wait_procs(children, timeout=300)
     assert alive == []
 
@@ -207,7 +205,7 @@ def test_another_port_is_taken_where_the_usual_one_is_taken(start: Callable[...,
         port = taken.getsockname()[1]
         address = start(port).wait_until_ready()
         assert not address.endswith(f":{port}")
-        assert requests.get(f"{address}/healthz", timeout=5).text == "ok"
+        assert requests.get(f"{address}/healthz", timeout=300).text == "ok"
 
 
 # --- Parts of it die ------------------------------------------------------------------------
@@ -278,12 +276,10 @@ def test_when_all_parts_are_killed_again_and_again_only_a_stop_ends_it_and_leave
     running.wait_until_whole()
     for _ in range(3):
         parts = wait_for(psutil.Process(running.process.pid).children)
-        for part in parts:
-            part.kill()
+        kill(parts)
         psutil.wait_procs(parts, timeout=300)
     running.wait_until_whole()
-    for part in psutil.Process(running.process.pid).children():
-        part.kill()
+    kill(psutil.Process(running.process.pid).children())
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(300) == 0
     wait_for(lambda: not running.left())
@@ -353,9 +349,7 @@ def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path
     code += "Postgres(pathlib.Path(sys.argv[1])).start()"
     first = subprocess.Popen([sys.executable, "-c", code, folder], cwd=BASE_DIR)
     wait_for(lambda: [*Postgres(folder).data.parent.glob("postgres*/PG_VERSION")])
-    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):  # it has just ended by itself
-            process.kill()
+    kill([psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)])
     first.wait(300)
     postgres = Postgres(folder)
     try:

@@ -58,11 +58,11 @@ scope = {
 async def ask():
     exchange = ApplicationCommunicator(get_asgi_application(), scope)
     await exchange.send_input({'type': 'http.request', 'body': b'{"password": "PRIVATE-BODY"}'})
-    return await exchange.receive_output(10)
+    return await exchange.receive_output(120)
 
 assert asyncio.run(ask())['status'] == 500
 app.tasks['tests.broken'].apply(args=[42])
-sentry_sdk.flush(10)
+sentry_sdk.flush(120)
 """
 
 
