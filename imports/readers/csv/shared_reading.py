@@ -40,15 +40,26 @@ _PLAN, _PLACE = "plan", "place"
 
 
 def may_be_shared(file: BinaryIO, layout: Layout, start: Checkpoint) -> bool:
-    """Whether others can read a file too, and it is long enough: a named one on this disk."""
+    """Whether others can read a file too, and it is long enough."""
     try:
         size = os.fstat(file.fileno()).st_size
-        named = isinstance(file.name, str) and os.path.samestat(
-            os.stat(file.name), os.fstat(file.fileno())
-        )
     except (OSError, AttributeError):
         return False
-    return named and size - start.offset >= LEAST_BYTES and is_cuttable(layout)
+    return size - start.offset >= LEAST_BYTES and is_cuttable(layout) and bool(_path(file))
+
+
+def _path(file: BinaryIO) -> str:
+    """Where other processes of this user open the very file; blank: they cannot.
+
+    What was downloaded from a bucket has no name, and is gone with its process; on Linux the
+    process's descriptor leads to it.
+    """
+    own = os.fstat(file.fileno())
+    for path in (str(file.name), f"/proc/{os.getpid()}/fd/{file.fileno()}"):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(path), own):
+                return os.path.abspath(path)
+    return ""
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def shared_reading(
     try:
         own = os.fstat(file.fileno())
         plan = {
-            "path": os.path.abspath(file.name),
+            "path": _path(file),
             "file": [own.st_dev, own.st_ino],
             "layout": layout.as_json(),
             "checkpoint": start.as_json(),
@@ -84,14 +95,15 @@ def shared_reading(
 def help_reading(name: str) -> int:
     """Read segments of the file that a folder is about; returns how many.
 
-    Does nothing where the folder is not there: on another machine, or once the file is read.
+    Does nothing where the folder is not there: on another machine, or once the file is read; nor
+    where the system lets nobody follow another process's descriptors.
     """
     folder = Path(tempfile.gettempdir(), name)
     deadline = time.monotonic() + HELP_SECONDS
     if not name.startswith(PREFIX) or folder.name != name:
         return 0
     done = 0
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, PermissionError):
         if folder.stat().st_uid != os.getuid():
             return 0
         plan = json.loads((folder / _PLAN).read_text())

@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 from hypothesis import given, settings
@@ -191,6 +192,27 @@ def shared(file: BinaryIO, helps: Callable[[str], object]) -> Found:
 
 def folders() -> list[Path]:
     return [*Path(tempfile.gettempdir()).glob(f"{sharing.PREFIX}*")]
+
+
+def test_helpers_find_a_file_without_a_name(file: BinaryIO) -> None:
+    expected = by_one(file, inspect(file))
+    file.seek(0)
+    # As what is read from a bucket is kept: in memory at first, then on the disk.
+    with tempfile.SpooledTemporaryFile(max_size=1_000_000) as unnamed:
+        unnamed.write(file.read())
+        helped: list[int] = []
+        opened = cast(BinaryIO, unnamed)
+        assert shared(opened, lambda name: helped.append(sharing.help_reading(name))) == expected
+    assert helped == [22]
+
+
+def test_a_file_whose_process_has_ended_is_read_by_no_helper(file: BinaryIO) -> None:
+    layout = inspect(file)
+    with sharing.shared_reading(file, layout, Checkpoint(layout.offset, layout.line)) as (name, _):
+        plan = Path(tempfile.gettempdir(), name, "plan")
+        told = json.loads(plan.read_text())
+        plan.write_text(json.dumps({**told, "path": "/proc/0/fd/3"}))
+        assert sharing.help_reading(name) == 0
 
 
 def test_helpers_and_the_importer_share_a_file(file: BinaryIO) -> None:

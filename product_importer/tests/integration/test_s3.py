@@ -19,6 +19,7 @@ from imports.models import ImportJob
 from imports.operations import jobs
 from imports.pipeline import duplicates, stage
 from imports.pipeline.finish import ATTEMPTS
+from imports.readers.csv import segments, shared_reading
 from imports.tests.workbooks import xlsx
 from product_importer.common import enqueue
 
@@ -44,6 +45,30 @@ def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
             jobs.run_chunks(job_id)
     assert ImportJob.objects.get().status == "completed"
     assert Product.objects.count() == 5000
+
+
+def test_the_workers_of_a_machine_read_one_download_together(
+    bucket: Any, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 5_000)
+    monkeypatch.setattr(shared_reading, "LEAST_BYTES", 20_000)
+    read: list[int] = []
+
+    def send(task: str, *args: Any) -> None:
+        if task == task_names.HELP_READING:
+            read.append(shared_reading.help_reading(*args))
+        else:
+            enqueue.send_after_commit(task, *args)
+
+    monkeypatch.setattr(stage, "send_after_commit", send)
+    content = b"sku,name\n" + b"".join(b"S-%d,Name\n" % n for n in range(5000))
+    job = jobs.start_import(
+        file=File(io.BytesIO(content), name="p.csv"), file_name="p.csv", user=None
+    )
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.created) == ("completed", 5000)
+    assert sum(read) > 10
 
 
 def test_a_workbook_in_the_bucket_is_unpacked_to_a_table_beside_it(
