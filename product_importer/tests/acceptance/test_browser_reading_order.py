@@ -5,14 +5,16 @@ A snapshot names what must be there in this order; what is between is not looked
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from catalog.operations.products import create_product, update_product
 from conftest import wait_for
-from imports.models import FeedRun, ImportJob, Supplier
+from imports.models import Feed, FeedRun, ImportJob, Supplier
 from imports.operations.feeds import create_feed
 from webhooks.models import Endpoint
 
@@ -337,6 +339,8 @@ def addresses(
     feed = create_feed(
         supplier_id=supplier.pk, user=user, name="prices", schedule="every hour", **where
     )
+    # At whatever hour the tests run, it is not due while they do.
+    Feed.objects.update(next_run_at=timezone.now() + timedelta(days=3))
     FeedRun.objects.create(feed=feed, state="failed", message="The server asks for a password.")
     Endpoint.objects.create(url="https://hooks.example.com/shop", events=["product.updated"])
     lists = ("products", "imports", "changes", "suppliers", "feeds", "webhooks")
