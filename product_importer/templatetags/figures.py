@@ -55,7 +55,7 @@ def percent(change: Decimal) -> str:
 def told(value: Any, field: str) -> str:
     """A value of a product's field in words."""
     if field == "active":
-        return "active" if value else "not active"
+        return "Active" if value else "Inactive"
     if value is None or value == "":
         return "none"
     text = f"{value:,.2f}" if isinstance(value, Decimal) else str(value)

@@ -197,6 +197,20 @@ def test_a_page_of_five_thousand_refused_records_is_small(
     assert "A-2499" in answer.content.decode()
 
 
+def test_what_is_wrong_stands_first_and_how_many_are_left_is_told(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused("A,Lamp,red,free\nB,Vase,red,free\nC,Rug,red,free\n")
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert text.index("What is wrong</th>") < text.index(">sku</th>")
+    assert 'type="submit" disabled>Import the mended records' in text
+    mend(job, 2, 3, "1.00")
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert "All <b>3</b>" in text
+    assert "Still to mend <b>2</b>" in text
+    assert 'type="submit">Import the mended records' in text
+
+
 def test_mended_records_are_read_by_what_somebody_matched(
     upload: Callable[..., ImportJob], messages: Messages
 ) -> None:

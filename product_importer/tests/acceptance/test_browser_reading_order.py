@@ -270,7 +270,7 @@ PAGES = {
           - cell:
             - link "Imported refused.csv"
           - cell:
-            - link /Undo import \d+/
+            - link /Undo change \d+/
         - row:
           - cell:
             - 'link "A-1: price 3.00 → 4.00"'
