@@ -146,6 +146,26 @@ def test_those_of_an_import_that_came_to_nothing_are_imported_again(
     assert Product.objects.count() == 1
 
 
+def test_the_origin_leads_to_mended_records_that_wait_for_somebody(
+    page: Client,
+    refused: Callable[..., ImportJob],
+    messages: Messages,
+    make_product: Callable[..., Product],
+) -> None:
+    make_product("A", "Lamp", price=Decimal("10.00"))
+    job = refused("A,Lamp,red,free\nB,Vase,red,free\n")
+    mend(job, 2, 3, "1000.00")
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert new.status == "awaiting_review"
+    told = "1 is on the way, waiting for somebody: "
+    for path in (f"/imports/{job.pk}/", f"/imports/{job.pk}/rejected/?open=1"):
+        text = text_of(page, path)
+        assert f'{told}<a href="/imports/{new.pk}/"><bdi>mended products.csv</bdi></a>' in text
+    assert "1 still to mend" in text
+
+
 def test_all_like_one_are_replaced(page: Client, refused: Callable[..., ImportJob]) -> None:
     job = refused("".join(f"A-{n},Lamp,,{'free' if n % 2 else 'cheap'}\n" for n in range(120)))
     record = error(job, 3)
