@@ -8,6 +8,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Length, Lower, Now
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from catalog import field_values
 from catalog.values import (
@@ -123,7 +124,26 @@ class ChangeSet(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.pk}"
+        # An import has a number of its own, in its address: "Import 3" would be two things.
+        kind = "Change" if self.kind == self.Kind.IMPORT else self.get_kind_display()
+        return f"{kind} {self.pk}"
+
+    @property
+    def label(self) -> str:
+        """What people see it called: an import by its file, all others by their number."""
+        name = self.file_name if self.kind == self.Kind.IMPORT else ""
+        return f"Import of {name}" if name else str(self)
+
+    @property
+    def label_within(self) -> str:
+        """The same within a sentence."""
+        return self.label[:1].lower() + self.label[1:]
+
+    @cached_property
+    def file_name(self) -> str:
+        """Of an import: its file. Lists annotate it, as all of a job may be a megabyte."""
+        found = ChangeSet.objects.filter(pk=self.pk).order_by()
+        return found.values_list("importjob__file_name", flat=True).first() or ""
 
     @property
     def is_final(self) -> bool:

@@ -104,12 +104,25 @@ def describe_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
     found = list(change_sets)
     single = _single_changes(found)
     asked = _asked([one.pk for one in found if one.kind != ChangeSet.Kind.IMPORT])
+    undone = _labels({one.undo_of_id for one in found if one.undo_of_id})
     _name_fields(asked.values())
-    return {one.pk: _sentence(one, asked.get(one.pk, {}), single.get(one.pk)) for one in found}
+    return {
+        one.pk: f"{'Undid' if one.is_final else 'Undoing'} {undone.get(one.undo_of_id, 'a change')}"
+        if one.kind == ChangeSet.Kind.UNDO
+        else _sentence(one, asked.get(one.pk, {}), single.get(one.pk))
+        for one in found
+    }
 
 
 def describe_act(change_set: ChangeSet) -> str:
     return describe_acts([change_set])[change_set.pk]
+
+
+def _labels(ids: set[int]) -> dict[int | None, str]:
+    """What these change sets are called, within a sentence."""
+    found = ChangeSet.objects.filter(pk__in=ids).order_by().defer("request")
+    named = found.annotate(file_name=F("importjob__file_name")) if ids else ()
+    return {one.pk: one.label_within for one in named}
 
 
 def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:
@@ -158,10 +171,7 @@ def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
 def _sentence(one: ChangeSet, asked: dict[str, Any], entry: HistoryEntry | None) -> str:
     kinds = ChangeSet.Kind
     if one.kind == kinds.IMPORT:
-        return f"Imported {getattr(one, 'file_name', '') or 'a file'}"
-    if one.kind == kinds.UNDO:
-        what = f"{one.undo_of.get_kind_display().lower()} {one.undo_of_id}" if one.undo_of else ""
-        return f"{'Undid' if one.is_final else 'Undoing'} {what or 'a change'}"
+        return f"Imported {one.file_name or 'a file'}"
     if one.kind in ChangeSet.BULK:
         return _bulk_sentence(one, asked)
     sku = entry.sku if entry else asked.get("sku") or ""

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import (
+    F,
     Q,
     Value,
 )
@@ -173,6 +174,7 @@ def _change_sets(
     found = (
         ChangeSet.objects.select_related("actor")
         .defer("request")
+        .annotate(file_name=F("importjob__file_name"))
         .filter(Q(pk__in=ids) | Q(undo_of__in=removals, created__gt=0))
     )
     return {change_set.pk: change_set for change_set in found}

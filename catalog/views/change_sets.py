@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Q
+from django.db.models import F, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
@@ -121,8 +121,10 @@ def change_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def _kept(request: HttpRequest, change_set: ChangeSet, page: int) -> HttpResponse:
     """The page of an undo, with the products that it left alone."""
     start = (page - 1) * PAGE_SIZE
-    kept = UndoConflict.objects.filter(change_set=change_set).select_related("other__actor")
-    kept = kept.defer("other__request")
+    kept = UndoConflict.objects.filter(change_set=change_set)
+    others = ChangeSet.objects.select_related("actor").defer("request")
+    others = others.annotate(file_name=F("importjob__file_name"))
+    kept = kept.prefetch_related(Prefetch("other", others))
     rows = list(kept[start : start + PAGE_SIZE + 1])
     return render(
         request,

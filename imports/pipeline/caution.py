@@ -117,7 +117,7 @@ Rows = list[dict[str, Any]]
 
 
 def _tenfold(count: int, rows: Rows) -> str:
-    moves = ", ".join("{sku} from {old_price} to {price}".format(**row) for row in rows)
+    moves = ", ".join("{sku} from {old_price:,} to {price:,}".format(**row) for row in rows)
     return (
         f"{_count(count, 'price moves', 'prices move')} tenfold or more, for example {moves}. "
         "Perhaps a decimal point was lost."

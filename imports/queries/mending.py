@@ -216,15 +216,19 @@ class Mended:
     ready: int  # mended, and not imported yet
     on_the_way: int
     arrived: int  # in the catalogue, by imports of mended records, also those of theirs
+    waiting: list[ImportJob]  # the imports of those on the way that somebody has to decide about
 
 
 def mended_of(job: ImportJob) -> Mended:
     ready = open_errors(job).filter(is_mended=True).count()
     on_the_way = arrived = 0
+    waiting: list[ImportJob] = []
     jobs = job.mended_by.defer("layout", "checkpoint", "shown", "differing_skus")
     for one in tell_undone(jobs):
         if not one.is_final:
             on_the_way += one.total_records
+            if one.status in ImportJob.AWAITING:
+                waiting.append(one)
         elif one.undone_by is None:
             arrived += one.created + one.updated + one.unchanged + mended_of(one).arrived
-    return Mended(ready, on_the_way, arrived)
+    return Mended(ready, on_the_way, arrived, waiting)

@@ -53,6 +53,7 @@ def rejected_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") ->
     page = Paginator(errors, rows).get_page(page_number(request))
     shown: list[RowError] = list(page.object_list)
     alike = alike_in(job, shown) if has_grid and shown else {}
+    grouped = groups(job)
     context: dict[str, Any] = {
         "title": f"Rejected in {job.file_name}",
         "job": job,
@@ -60,7 +61,9 @@ def rejected_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") ->
         "code": code,
         "only_open": only_open,
         "reason": in_words(code) if code else "",
-        "groups": groups(job),
+        "groups": grouped,
+        "listed": sum(group["count"] for group in grouped),
+        "to_mend": open_errors(job).filter(is_mended=False).count(),
         "rows": even([grid_row(job, error, alike) for error in shown]) if has_grid else [],
         "errors": [] if has_grid else shown,
         "mended": mended_of(job),

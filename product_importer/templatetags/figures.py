@@ -45,17 +45,20 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def percent(change: Decimal) -> str:
-    """A change in per cent: ``+12.5 %``, ``-3.0 %``; from 0 there is none."""
+    """A change in per cent: ``+12.5 %``, ``-3.0 %``, ``+0.04 %``; from 0 there is none."""
     if not change.is_finite():
         return "from 0"
-    return f"{change:+,.1f} %".replace("-", "\u2212")
+    places = 1 if abs(change) >= Decimal("0.1") else 2
+    return f"{change:+,.{places}f} %".replace("-", "\u2212")
 
 
 @register.filter
 def told(value: Any, field: str) -> str:
     """A value of a product's field in words."""
     if field == "active":
-        return "active" if value else "not active"
+        return "Active" if value else "Inactive"
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
     if value is None or value == "":
         return "none"
     text = f"{value:,.2f}" if isinstance(value, Decimal) else str(value)

@@ -35,7 +35,9 @@ document.addEventListener("DOMContentLoaded", () => {
       const news = await answer.json();
       if (!answer.ok) { told.textContent = news.detail || "It could not be kept."; return null; }
       news.rows.forEach(show);
-      document.getElementById("mend-ready").textContent = news.ready.toLocaleString("en");
+      const ready = document.getElementById("mend-ready");
+      ready.textContent = news.ready.toLocaleString("en");
+      ready.closest("button").disabled = !news.ready;
       told.textContent = "Kept.";
       return news;
     } catch {
@@ -64,6 +66,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const field = event.target;
     if (!field.name?.startsWith("cell-")) return;
     clearTimeout(waiting.get(field.name));
+    document.getElementById("mend-ready").closest("button").disabled = false; /* it is kept before the import */
     waiting.set(field.name, setTimeout(() => keep(field), 300));
   });
   form.addEventListener("change", (event) => event.target.name?.startsWith("cell-") && keep(event.target));

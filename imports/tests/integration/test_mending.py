@@ -146,6 +146,26 @@ def test_those_of_an_import_that_came_to_nothing_are_imported_again(
     assert Product.objects.count() == 1
 
 
+def test_the_origin_leads_to_mended_records_that_wait_for_somebody(
+    page: Client,
+    refused: Callable[..., ImportJob],
+    messages: Messages,
+    make_product: Callable[..., Product],
+) -> None:
+    make_product("A", "Lamp", price=Decimal("10.00"))
+    job = refused("A,Lamp,red,free\nB,Vase,red,free\n")
+    mend(job, 2, 3, "1000.00")
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert new.status == "awaiting_review"
+    told = "1 is on the way, waiting for somebody: "
+    for path in (f"/imports/{job.pk}/", f"/imports/{job.pk}/rejected/?open=1"):
+        text = text_of(page, path)
+        assert f'{told}<a href="/imports/{new.pk}/"><bdi>mended products.csv</bdi></a>' in text
+    assert "1 still to mend" in text
+
+
 def test_all_like_one_are_replaced(page: Client, refused: Callable[..., ImportJob]) -> None:
     job = refused("".join(f"A-{n},Lamp,,{'free' if n % 2 else 'cheap'}\n" for n in range(120)))
     record = error(job, 3)
@@ -195,6 +215,20 @@ def test_a_page_of_five_thousand_refused_records_is_small(
         answer = page.get(f"/imports/{job.pk}/rejected/?page=50")
     assert len(answer.content) < 300_000
     assert "A-2499" in answer.content.decode()
+
+
+def test_what_is_wrong_stands_first_and_how_many_are_left_is_told(
+    page: Client, refused: Callable[..., ImportJob]
+) -> None:
+    job = refused("A,Lamp,red,free\nB,Vase,red,free\nC,Rug,red,free\n")
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert text.index("What is wrong</th>") < text.index(">sku</th>")
+    assert 'type="submit" disabled>Import the mended records' in text
+    mend(job, 2, 3, "1.00")
+    text = text_of(page, f"/imports/{job.pk}/rejected/")
+    assert "All <b>3</b>" in text
+    assert "Still to mend <b>2</b>" in text
+    assert 'type="submit">Import the mended records' in text
 
 
 def test_mended_records_are_read_by_what_somebody_matched(

@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from catalog.models import Product
 from conftest import Messages
 from imports.models import ImportJob, job_snapshot
 from imports.operations import jobs
@@ -147,6 +150,51 @@ def test_undo_asks_by_the_name_of_the_file(
     assert job.change_set
     assert job.change_set.pk != job.pk
     text = text_of(page, f"/changes/{job.change_set.pk}/undo/")
-    assert "Undo the import of spring prices.csv?" in text
+    assert "Undo the import of <bdi>spring prices.csv</bdi>?" in text
     assert f"mport {job.change_set.pk}" not in text
     assert f"mport {job.pk}" not in text_of(page, f"/imports/{job.pk}/")
+
+
+def test_an_import_is_called_by_its_file_wherever_its_change_is_told(
+    page: Client, run: Callable[..., ImportJob], messages: Messages, user: User
+) -> None:
+    run("sku,name\nA-0,Lamp\n", review=True)  # has no change set: the numbers differ from here on
+    job = run("sku,name\nA-1,Lamp\n", file_name="spring.csv", user=user)
+    product = Product.objects.get()
+    assert "<bdi>Import of spring.csv</bdi>" in text_of(page, f"/products/{product.pk}/")
+    undo = jobs.undo_import(job_id=job.pk, user=user)
+    messages.run_all()
+    paths = (
+        "/changes/",
+        f"/changes/{job.change_set_id}/",
+        f"/changes/{undo.pk}/",
+        f"/products/{product.pk}/",
+    )
+    for path in paths:
+        text = text_of(page, path)
+        assert "mport of spring.csv" in text or "mport of <a" in text, path
+        assert f"mport {job.change_set_id}" not in text, path
+    assert "Undid import of spring.csv" in text_of(page, "/changes/")
+
+
+def test_the_changes_name_what_was_undone_by_as_many_questions_however_many(
+    page: Client,
+    run: Callable[..., ImportJob],
+    messages: Messages,
+) -> None:
+    def undone(numbers: range) -> None:
+        for number in numbers:
+            job = run(f"sku,name\nA-{number},Lamp\n")
+            jobs.undo_import(job_id=job.pk, user=None)
+            messages.run_all()
+
+    undone(range(1))
+    page.get("/changes/")
+    with CaptureQueriesContext(connection) as few:
+        page.get("/changes/")
+    undone(range(1, 6))
+    page.get("/changes/")
+    with CaptureQueriesContext(connection) as many:
+        text = text_of(page, "/changes/")
+    assert text.count("Undid import of products.csv") == 6
+    assert len(many) <= len(few)

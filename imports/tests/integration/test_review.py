@@ -192,13 +192,13 @@ def test_warnings_tell_what_a_shopkeeper_would_want_to_know(
         make_product(f"S-{number}", f"Name {number}", price=Decimal("12.00"))
     make_product("00123", "Zeros", price=Decimal("1.00"))
     job = review(
-        "sku,name,price\nS-0,Name 0,120.00\nS-1,Name 1,13.00\nS-2,Name 2,14.00\nS-3,Name 3,12.00\n"
+        "sku,name,price\nS-0,Name 0,1200.00\nS-1,Name 1,13.00\nS-2,Name 2,14.00\nS-3,Name 3,12.00\n"
         "123,Zeros,1.00\n1.23E+12,Cut,1.00\n"
     )
     text = "\n".join(job.shown["warnings"])
     assert "More than half of the prices change: 3 of 4" in text
     assert "names change" not in text
-    assert "1 price moves tenfold or more, for example S-0 from 12.00 to 120.00" in text
+    assert "1 price moves tenfold or more, for example S-0 from 12.00 to 1,200.00" in text
     assert "1 SKU looks damaged by a spreadsheet, for example 1.23E+12" in text
     assert "1 new SKU has lost the leading zeros" in text
     assert [row.sku for row in rows(job, flag="tenfold")] == ["S-0"]

@@ -160,7 +160,7 @@ PAGES = {
 """,
     "import": """
 - main:
-  - heading "refused.csv" [level=1]
+  - heading "refused.csv" [level=2]
   - link "Look at the products"
   - link "Undo the import …"
   - link "What it changed"
@@ -184,7 +184,7 @@ PAGES = {
 - main:
   - paragraph:
     - link "← refused.csv"
-  - heading "1 rejected" [level=1]
+  - heading "1 rejected" [level=2]
   - link "Download rejects.csv"
   - navigation "What is wrong":
     - link "All"
@@ -241,7 +241,7 @@ PAGES = {
 """,
     "matching": """
 - main:
-  - heading "Match the columns of unclear.csv" [level=1]
+  - heading "Match the columns of unclear.csv" [level=2]
   - group "How the file is read":
     - combobox "Column names"
     - combobox "Delimiter"
@@ -272,7 +272,7 @@ PAGES = {
           - cell:
             - link "Imported refused.csv"
           - cell:
-            - link /Undo import \d+/
+            - link /Undo change \d+/
         - row:
           - cell:
             - 'link "A-1: price 3.00 → 4.00"'

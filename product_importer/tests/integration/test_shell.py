@@ -14,6 +14,7 @@ from catalog.models import Product
 from conftest import PASSWORD
 from imports.models import Supplier
 from product_importer import __version__
+from product_importer.environment import BASE_DIR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
@@ -26,6 +27,16 @@ def test_the_logo_leads_home_on_pages_and_admin(client: Client, user: User) -> N
         shell = client.get(path).content.decode()
         assert '<a href="/" class="pi-logo"' in shell
         assert "View site" not in shell
+
+
+def test_the_bar_has_the_only_heading_of_the_first_level() -> None:
+    pages = [
+        file
+        for file in (BASE_DIR / "templates").rglob("*.html")
+        if '{% extends "product_importer/page.html" %}' in file.read_text()
+    ]
+    assert len(pages) > 40
+    assert [file.name for file in pages if "<h1" in file.read_text()] == []
 
 
 def test_the_admin_calls_what_others_made_by_our_words(client: Client, user: User) -> None:
