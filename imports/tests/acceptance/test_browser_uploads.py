@@ -456,6 +456,10 @@ def test_a_large_file_is_kept_where_the_session_ended(
         if len(asked) != 4:
             route.continue_()
 
+    def last_is_asked_for() -> bool:
+        page.wait_for_timeout(50)  # routes are handled while Playwright is asked for something
+        return len(asked) == 4
+
     if ended_in_parts:
         page.route(re.compile(r"/uploads/[^/]+/parts/"), hold_the_last)
     else:
@@ -463,7 +467,7 @@ def test_a_large_file_is_kept_where_the_session_ended(
     page.set_input_files("#pi-file", make_file(name))
     if ended_in_parts:
         expect(upload_label(page)).to_contain_text("uploading")
-        wait_for(lambda: page.wait_for_timeout(50) or len(asked) == 4)
+        wait_for(last_is_asked_for)
         context.clear_cookies()
         asked[3].continue_()  # without a session: cookies are added when it leaves
     told = page.get_by_role("alert").filter(has_text=f"{name}: you were logged out meanwhile")
