@@ -1,5 +1,6 @@
 """What a change set did, in words: one line per act, as the pages tell it."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -219,8 +220,14 @@ def bulk_act(asked: dict[str, Any]) -> str:
 
 
 def _difference(change: FieldChange) -> str:
-    before, after = _short(value_text(change.before)), _short(value_text(change.after))
+    before, after = (_isolated(_short(value_text(v))) for v in (change.before, change.after))
     return f"{change.label} {before} → {after}"
+
+
+def _isolated(text: str) -> str:
+    """A value that is read from the right, so that what stands around it keeps its order."""
+    from_right = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
+    return f"\u2068{text}\u2069" if from_right else text
 
 
 def _short(text: str) -> str:

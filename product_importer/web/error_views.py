@@ -126,7 +126,9 @@ def _with_navigation(request: HttpRequest, status: int) -> HttpResponse | None:
     try:
         if not request.user.is_authenticated:
             return None
-        return render(request, f"product_importer/{status}.html", status=status)
+        return render(
+            request, f"product_importer/{status}.html", {"title": "Nothing is here"}, status=status
+        )
     except Exception:
         logger.exception("error_page_failed", status=status)
         return None

@@ -118,6 +118,12 @@ def test_who_changed_a_product_is_two_clicks_away_deleted_ones_too(
 def test_keys_go_where_they_say_and_are_off_in_fields(open_page: Callable[..., Page]) -> None:
     page = open_page()
     page.keyboard.press("g")
+    page.keyboard.press("f")
+    page.wait_for_url("**/feeds/")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Suppliers, Feeds, Changes")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
     page.keyboard.press("p")
     page.wait_for_url("**/products/")
     page.keyboard.press("/")

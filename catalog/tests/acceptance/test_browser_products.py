@@ -221,6 +221,50 @@ def test_a_selection_is_what_is_ticked(
     expect(page.get_by_text("5 selected")).to_be_visible()
 
 
+def test_two_tabs_have_a_selection_each_and_what_somebody_deleted_is_in_none(
+    open_page: Callable[..., Page], make_user: Callable[..., User], catalogue: list[Product]
+) -> None:
+    make_user("theo", "manager")
+    mine, theirs = open_page(), open_page("theo")
+    other = mine.context.new_page()
+    for page in (mine, other, theirs):
+        page.goto("/products/?ordering=sku")
+    for sku in ("P-001", "P-002", "P-003"):
+        mine.get_by_label(f"Select {sku}").check()
+    other.get_by_label("Select P-009").check()
+    other.reload()
+    expect(other.get_by_text("1 selected")).to_be_visible()
+    theirs.get_by_label("Select P-002").check()
+    theirs.get_by_role("button", name="Delete").click()
+    theirs.get_by_label("Type the number").fill("1")
+    theirs.get_by_role("button", name="Delete 1 product").click()
+    expect(theirs.get_by_role("status").filter(has_text="Deleted 1 selected")).to_be_visible()
+    mine.get_by_role("button", name="Deactivate").click()
+    mine.get_by_role("button", name="Deactivate 2 products").click()
+    message = mine.get_by_role("status").filter(has_text="Deactivated 2 selected products")
+    expect(message).to_be_visible()
+    off = Product.objects.filter(active=False).order_by("id").values_list("sku", flat=True)
+    assert list(off) == ["P-001", "P-003"]
+
+
+def test_a_name_that_is_read_from_the_right_is_found_and_edited_in_its_cell(
+    open_page: Callable[..., Page], make_product: Callable[..., Product]
+) -> None:
+    product = make_product("RTL-1", name="مصباح مكتب 🪔 (أسود)", price="1299.5")
+    page = open_page()
+    page.goto("/products/?q=مصباح")
+    page.get_by_role("cell", name="مصباح مكتب").click()
+    field = page.get_by_role("textbox", name="Name")
+    expect(field).to_be_focused()
+    assert field.evaluate("field => getComputedStyle(field).direction") == "rtl"
+    page.keyboard.type("כיסא 👩‍👩‍👧‍👦 “A-1”")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="כיסא 👩‍👩‍👧‍👦 “A-1”")).to_be_visible()
+    assert Product.objects.get(pk=product.pk).name == "כיסא 👩‍👩‍👧‍👦 “A-1”"
+    page.goto(f"/products/{product.pk}/")
+    expect(page.get_by_role("heading", name="כיסא 👩‍👩‍👧‍👦 “A-1”")).to_be_visible()
+
+
 def test_prices_are_raised_by_a_percentage(
     open_page: Callable[..., Page], catalogue: list[Product]
 ) -> None:

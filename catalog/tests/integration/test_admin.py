@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import ChangeSet, Product, RemovedProduct
 from catalog.operations import fields
@@ -340,3 +341,9 @@ def test_who_may_only_look_sees_own_values_in_the_admin(staff: Client, own_field
     assert "Brand: &lt;Acme&gt;<br>Fair: No" in staff.get(change_page(product)).content.decode()
     empty = product_of(sku="A-2")
     assert staff.get(change_page(empty)).status_code == 200
+
+
+def test_times_are_written_as_on_the_pages(ops: Client) -> None:
+    product = product_of()
+    shown = ops.get(reverse("admin:catalog_product_changelist")).content.decode()
+    assert f"{timezone.localtime(product.updated_at):%d %b %Y, %H:%M}" in shown

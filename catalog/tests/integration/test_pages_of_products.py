@@ -163,6 +163,17 @@ def test_the_changes_say_in_words_what_was_done(
     assert page.get("/changes/?from=yesterday").status_code == 400
 
 
+def test_names_that_are_read_from_the_right_keep_the_order_of_the_sentence(
+    page: Client, user: User, lamp: Product
+) -> None:
+    """Else the arrow between two of them points from the new one to the old one."""
+    update_product(product_id=lamp.pk, actor=user, data={"name": "مصباح 🪔"})
+    update_product(product_id=lamp.pk, actor=user, data={"name": "כיסא 🪑"})
+    told = text_of(page, "/changes/")
+    assert "BO-1: name \u2068مصباح 🪔\u2069 → \u2068כיסא 🪑\u2069" in told
+    assert "name Lamp → \u2068مصباح 🪔\u2069" in told
+
+
 def test_a_product_deleted_with_others_comes_back_alone(
     page: Client, messages: Messages, user: User, lamp: Product
 ) -> None:

@@ -437,3 +437,49 @@ def test_a_gigabyte_takes_no_memory_of_the_web_process(
     assert job["file_size"] in stored
     # moto reads all of an object for each range of it: the import would take it minutes.
     direct_site.post(f"/api/v1/imports/{job['id']}/cancel/", {})
+
+
+@pytest.mark.parametrize("ended_in_parts", [False, True])
+def test_a_large_file_is_kept_where_the_session_ended(
+    page: Page,
+    context: BrowserContext,
+    direct_site: DirectSite,
+    make_file: Callable[..., Path],
+    ended_in_parts: bool,
+) -> None:
+    """Before its first byte or between its parts: after a log-in elsewhere it goes on."""
+    name = f"kept-{ended_in_parts}.csv"
+    asked: list[Route] = []
+
+    def hold_the_last(route: Route) -> None:
+        asked.append(route)
+        if len(asked) != 4:
+            route.continue_()
+
+    def last_is_asked_for() -> bool:
+        page.wait_for_timeout(50)  # routes are handled while Playwright is asked for something
+        return len(asked) == 4
+
+    if ended_in_parts:
+        page.route(re.compile(r"/uploads/[^/]+/parts/"), hold_the_last)
+    else:
+        context.clear_cookies()
+    page.set_input_files("#pi-file", make_file(name))
+    if ended_in_parts:
+        expect(upload_label(page)).to_contain_text("uploading")
+        wait_for(last_is_asked_for)
+        context.clear_cookies()
+        asked[3].continue_()  # without a session: cookies are added when it leaves
+    told = page.get_by_role("alert").filter(has_text=f"{name}: you were logged out meanwhile")
+    expect(told).to_be_visible()
+    assert not direct_site.jobs(name)
+    other = context.new_page()
+    other.goto("/login/")
+    other.get_by_label("Username").fill("mara")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    expect(other.locator("#pi-main")).to_be_visible()
+    other.close()
+    page.get_by_role("button", name="Go on with the upload").click()
+    page.wait_for_url("**/imports/*/")
+    assert direct_site.imported(name)["status"] == "completed"

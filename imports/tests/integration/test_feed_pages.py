@@ -129,7 +129,8 @@ def test_the_list_has_the_last_run_the_next_one_and_the_strip(page: Client, feed
     assert "The last 4 runs: 1 applied, 1 nothing new, 1 waits for a person, 1 failed" in shown
     assert "The server asks for a password." in shown
     assert "06:30" in shown  # in the calendar
-    assert shown.count("Fetch now") == 1
+    assert shown.count(">Fetch now<") == 1
+    assert f'aria-label="Fetch now: {feed.name}, {feed.supplier}"' in shown
 
 
 def test_a_strip_has_the_last_thirty_runs(page: Client, feed: Feed) -> None:

@@ -141,22 +141,21 @@ PAGES = {
 - main:
   - paragraph:
     - button "Drop a file here, paste it, or choose one"
-  - region "Imports, a table that scrolls":
-    - table:
-      - rowgroup:
-        - row:
-          - columnheader "File"
-          - columnheader "Status"
-          - columnheader "Rejected"
-      - rowgroup:
-        - row:
-          - cell:
-            - link "unclear.csv"
-          - cell "Awaiting mapping"
-        - row:
-          - cell:
-            - link "review.csv"
-          - cell "Awaiting review"
+  - table:
+    - rowgroup:
+      - row:
+        - columnheader "File"
+        - columnheader "Status"
+        - columnheader "What became of its records"
+    - rowgroup:
+      - row:
+        - cell:
+          - link "unclear.csv"
+        - cell "Awaiting mapping"
+      - row:
+        - cell:
+          - link "review.csv"
+        - cell "Awaiting review"
 """,
     "import": """
 - main:

@@ -113,6 +113,7 @@ def test_what_is_not_there_is_told_with_the_navigation(client: Client, user: Use
     answer = client.get("/no/such/page/")
     assert answer.status_code == 404
     assert "There is nothing at this address" in answer.content.decode()
+    assert "Welcome" not in answer.content.decode()  # the theme's title, where there is none
     assert 'href="/products/"' in answer.content.decode()
     assert 'aria-label="Main navigation"' in answer.content.decode()
 
