@@ -68,7 +68,8 @@ _STRONG = {
         productcode, productnummer, bestelnummer, art. nr, kod, kod produktu, kod towaru, numer
         katalogowy, nr katalogowy, symbol, indeks, numer artykułu, kod artykułu, nr artykułu,
         código do produto, código do artigo, referência, cód., cod. produto, ref. do produto,
-        артикул, код товара, артикул товара, код артикула, номенклатурный номер
+        артикул, код товара, артикул товара, код артикула, номенклатурный номер, kód, kód produktu,
+        kód zboží, objednací číslo, katalogové číslo, varenummer, varenr, artikkelnummer
     """,
     "name": """
         name, title, product name, product title, item name, item title, article name, post title,
@@ -82,7 +83,8 @@ _STRONG = {
         artikelnaam, titel, product naam, benaming, productomschrijving kort, nazwa, nazwa
         produktu, nazwa towaru, tytuł, nazwa artykułu, nome do produto, nome do artigo, título do
         produto, designação, название, наименование, название товара, наименование товара, имя
-        товара, номенклатура, имя
+        товара, номенклатура, имя, název, název produktu, název zboží, názov, názov produktu,
+        benämning, produktnamn, navn, produktnavn, varenavn
     """,
     "description": """
         description, product description, long description, desc, full description, body, body
@@ -95,7 +97,8 @@ _STRONG = {
         descrizione articolo, descrizione estesa, omschrijving, beschrijving, productomschrijving,
         productbeschrijving, artikelomschrijving, lange omschrijving, opis, opis produktu, opis
         towaru, pełny opis, długi opis, descrição, descrição do produto, descrição longa,
-        descrição completa, описание, описание товара, полное описание, подробное описание
+        descrição completa, описание, описание товара, полное описание, подробное описание, popis,
+        popis produktu, beskrivning, beskrivelse
     """,
     "price": """
         price, product price, item price, regular price, retail price, selling price, sales price,
@@ -118,7 +121,8 @@ _STRONG = {
         sprzedaży, cena brutto, cena netto, cena detaliczna, cena katalogowa, cena podstawowa,
         cena regularna, preço, preço de venda, preço normal, preço sem IVA, preço com IVA, valor,
         цена, цена продажи, розничная цена, цена розничная, цена товара, стоимость, прайс, базовая
-        цена
+        цена, cena s DPH, cena bez DPH, prodejní cena, predajná cena, pris, pris inkl moms, pris
+        exkl moms, utpris, salgspris, försäljningspris
     """,
     "active": """
         active, is active, is_active, enabled, is enabled, product active, active status, aktiv,
@@ -126,7 +130,7 @@ _STRONG = {
         actif, active produit, activo, activado, habilitado, producto activo, attivo, attivato,
         abilitato, prodotto attivo, actief, is actief, ingeschakeld, geactiveerd, aktywny,
         aktywne, czy aktywny, włączony, ativo, ativado, produto ativo, активен, активный,
-        активность, включен, включено
+        активность, включен, включено, aktivní, aktívny
     """,
 }
 
@@ -182,17 +186,21 @@ _WEAK = {
             stuk, cena jednostkowa, cena za sztukę, preço unitário, цена за единицу, цена за шт
         """,
         "the price without or with its tax, or a weight": """
-            netto, brutto, net amount, gross amount, HT, TTC, hors taxe, hors taxes
+            netto, brutto, net, gross, net amount, gross amount, HT, TTC, hors taxe, hors taxes
         """,
         "what it costs you": """
             cost, unit cost, cost price, cost per item, item cost, purchase price, buying price,
             buy price, wholesale price, dealer price, trade price, supplier price, landed cost,
+            dealer, wholesale, trade, Händler, Großhandel, revendeur,
             net cost, EK, EK-Preis, EK netto, Einkaufspreis, HEK, Händlerpreis, Großhandelspreis,
             prix d'achat, prix d'achat HT, PAHT, coût, prix de revient, prix revendeur, costo,
             coste, precio de compra, precio de coste, precio costo, precio mayorista, prezzo di
             acquisto, prezzo acquisto, costo unitario, inkoopprijs, inkoop, kostprijs, cena
             zakupu, cena hurtowa, koszt, preço de custo, custo, preço de compra, закупочная цена,
             цена закупки, оптовая цена, цена опт, себестоимость
+        """,
+        "the price in shops": """
+            retail, Einzelhandel, Ladenverkauf, détail, розница
         """,
         "a former, a recommended or a passing price": """
             compare at price, compare price, variant compare at price, msrp, rrp, srp, map,
@@ -253,6 +261,15 @@ NO_PRICES = (
     *("code", "type", "currency", "wahrung", "devise", "moneda", "valuta", "waluta", "moeda"),
     *("date", "datum", "fecha", "data", "дата"),
 )
+# Names that are a number of pieces alone: “10+”, “ab 100 Stk.”, “10-49”.
+_from = "ab|from|qty|menge|à partir de|dès|desde|da|od|от|vanaf|>=?|≥|x"
+_pieces = r"st(?:k|ck|ück|\.)?\.?|pcs?\.?|pieces?|units?|ea"
+is_quantity = re.compile(
+    rf"\s*(?:(?:{_from})\s*\d+\s*(?:{_pieces})?|\d+\s*(?:\+|[-–]\s*\d+)\s*(?:{_pieces})?\s*\+?"
+    rf"|\d+\s*(?:{_pieces}))\s*",
+    re.I,
+).fullmatch
+BREAK = "the price of several at once"
 # Keys of the names of columns that say which currency a price is in.
 CURRENCY_COLUMNS = {
     *("currency", "currencycode", "pricecurrency", "wahrung", "devise", "monnaie", "moneda"),

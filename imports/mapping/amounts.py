@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from catalog.values import price_unguarded
+
 # The signs and words of a currency, besides its code.
 _SIGNS = {
     "EUR": "€ euro euros",
@@ -99,7 +101,7 @@ def token(text: str) -> str:
 
 def split_amount(text: str) -> Amount | None:
     """Cut a text into its number and a currency before or behind it; ``None``: it is neither."""
-    text = text.strip()
+    text = price_unguarded(text.strip())
     found = _amount(text) if len(text) <= LONGEST else None
     if found is None:
         return None

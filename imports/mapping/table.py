@@ -7,12 +7,14 @@ from functools import cached_property
 
 from catalog.values import FIELDS
 from imports.mapping.aliases import (
+    BREAK,
     NO_PRICES,
     PRICE_STEMS,
     STRONG,
     WEAK,
     bare_key_of,
     in_any_language,
+    is_quantity,
     key_of,
 )
 from imports.mapping.evidence import Evidence, look_at
@@ -165,6 +167,8 @@ class Table:
         price = self.evidence(place).price if named_so else None
         if price is not None and price.looks_like_money:
             found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
+        if is_quantity(name) and (price := self.evidence(place).price) and price.looks_like_money:
+            found.append(("price", Claim(place, Rank.WEAK, BREAK)))
         return found
 
     def _is_there(self, name: str) -> bool:
