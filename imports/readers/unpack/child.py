@@ -164,7 +164,7 @@ class _Unpacking:
                 rows=self.rows,
                 unpacked_size=size,
                 tell=lambda share: self._tell(0.5 + share / 2),
-                errors=xls.errors_of(file) if kind == Kind.OLE else {},
+                texts=xls.texts_of(file) if kind == Kind.OLE else {},
             )
         return {"sheets": table.sheets, "sheet": table.sheet, "warnings": warnings + table.warnings}
 

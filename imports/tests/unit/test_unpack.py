@@ -263,6 +263,30 @@ def test_a_number_has_the_signs_that_its_format_puts_between_zeros(code: str, sh
     assert rows(book(fill)) == [[shown]]
 
 
+def test_an_old_workbook_and_an_open_document_keep_such_numbers_too() -> None:
+    cells = [
+        workbooks.xls_text(0, 0, "sku"),
+        workbooks.xls_number(1, 0, 17, 1),
+        workbooks.xls_number(2, 0, 17),
+        workbooks.xls_packed(3, 0, 120034, 2),
+        workbooks.xls_packed_row(4, 0, [7, 8], 1),
+        workbooks.xls_number(5, 0, 1.5, 1),
+        workbooks.xls_number(6, 0, 12, 3),
+    ]
+    old = workbooks.xls(cells, formats=["00000", "00-0000", "#,##0.00"])
+    shown = ["sku", "00017", "17", "12-0034", "00007", "1.5", "12"]
+    assert [row[0] for row in rows(old)] == shown
+    assert rows(old)[4] == ["00007", "00008"]
+
+    def number(value: str, text: str) -> list[str]:
+        return [ods_cell(text, f'office:value-type="float" office:value="{value}"')]
+
+    cells_of = {"00017": "17", "12-0034": "120034", "ART-17": "17"}
+    kept = {"1,234": "1234", "0.50": "0.5", "0": "0", "-7": "-7", "007": "7.1"}
+    table = workbooks.ods([number(v, text) for text, v in (cells_of | kept).items()])
+    assert [row[0] for row in rows(table)] == [*cells_of, *kept.values()]
+
+
 def test_a_workbook_of_many_blocks_keeps_its_errors_and_zeros() -> None:
     def fill(made: Any, sheet: Any) -> None:
         zeros = made.add_format({"num_format": "00000"})
