@@ -138,7 +138,7 @@ def price_unguarded(price: str) -> str:
 def word_beside(price: str) -> str:
     """The word, or the sign, that stands before or behind one number; blank for anything else."""
     found = _with_words(price) if len(price) <= _SHOWN_OF_PRICE else None
-    return (found[1] or found[2]).strip() if found else ""
+    return next((w for text in found.groups() if (w := text.strip(" .,"))), "") if found else ""
 
 
 def _why_no_price(price: str) -> str:

@@ -86,6 +86,10 @@ def book(fill: Callable[[Any, Any], None]) -> bytes:
         (b"PKW,name\n", Kind.TEXT),
         (b"BZh1,name\n", Kind.TEXT),
         (b"<b>sku</b>,name\n", Kind.TEXT),
+        (b"<sku>\t<name>\n", Kind.TEXT),
+        (b"<sku>;<name>\n", Kind.TEXT),
+        (b"ID;Preis\nA1;5\nB;6\n", Kind.TEXT),
+        (b"PAR1,Lamp,5\n", Kind.TEXT),
         (gzip.compress(CSV), Kind.GZIP),
         (zipped({"a.csv": CSV}), Kind.ZIP),
         (xlsx(), Kind.ZIP),
@@ -96,7 +100,7 @@ def book(fill: Callable[[Any, Any], None]) -> bytes:
         (b'<?xml version="1.0"?><html>', Kind.HTML),
         (b"%PDF-1.4", Kind.FOREIGN),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None:
     assert kind_of(content[:4096]) == kind
@@ -117,13 +121,24 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
             b"<Table><Row><Cell>",
             "2003",
         ),
+        (b"<products>\n\t<product><sku>1</sku>", "XML"),
+        (b'<rss version="2.0"><channel>', "XML"),
+        (b"INSERT INTO products VALUES ('A1');", "SQL"),
+        (b"ID;PWXL;N;E\r\nP;PGeneral\r\nC;Y1;X1", "SYLK"),
+        (b"MIME-Version: 1.0\r\nContent-Type: multipart/related", "web archive"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "picture"),
+        (b"\0\0\0\x18ftypheic", "picture"),
     ],
-    ids=range(8),
+    ids=range(16),
 )
 def test_a_file_without_a_table_is_refused_by_its_name(content: bytes, word: str) -> None:
     assert word in foreign_name(content)
     assert word in refusal(content)
     assert word in refusal(gzip.compress(content))
+    assert ("Unpack it" in refusal(content)) == (
+        word in ("7-Zip", "RAR", "bzip2", "tar", "Zstandard")
+    )
 
 
 # --- Workbooks ------------------------------------------------------------------------
