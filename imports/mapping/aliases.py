@@ -28,6 +28,14 @@ _TAIL = re.compile(
     r"(?:-(?:ecommerce|print|mobile))?)\.?$",
     re.I,
 )
+_TAXES = "mwst|ust|mehrwertsteuer|steuer|vat|tax|gst|btw|iva|tva|dph|moms|ндс"
+_TAX = re.compile(
+    rf"[\s,_-]+[(\[]?(?:(?:inkl|incl|inc|exkl|excl|exc|ex|zzgl|ohne|mit|with|without|con|sin|com|sem"
+    rf"|avec|sans|bez|s|z|с|без|plus|\+)\.?[\s_]*(?:{_TAXES})|(?:{_TAXES})\.?[\s_]*(?:inkl|incl|inc"
+    r"|exkl|excl|inclus|exclus|incluido|inclusa|esclusa|incluso)\w*|netto|brutto|net|gross|ht|ttc)"
+    r"\.?[)\]]?$",
+    re.I,
+)
 
 
 def key_of(name: str) -> str:
@@ -40,6 +48,19 @@ def bare_key_of(name: str) -> str:
     """The same without a currency, a language, “(0/1)”, “(required)” at its end."""
     text = _ASIDE.sub(" ", unicodedata.normalize("NFKC", name)).strip(" *:#")
     return key_of(_TAIL.sub("", text)) or key_of(name)
+
+
+def without_tax(name: str) -> list[str]:
+    """The bare key of a name without what it says of a tax at its end; none if it says nothing."""
+    text = _TAIL.sub("", _ASIDE.sub(" ", unicodedata.normalize("NFKC", name)).strip(" *:#"))
+    bare = _TAX.sub("", text)
+    return [bare_key_of(bare)] if bare != text else []
+
+
+def in_brackets(name: str) -> tuple[str, str] | None:
+    """The bare keys of what stands before brackets and in them, at a name's end."""
+    found = re.fullmatch(r"([^()]+)\(([^()]+)\)\s*", name.strip())
+    return (bare_key_of(found[1]), bare_key_of(found[2])) if found else None
 
 
 def in_any_language(name: str) -> str:
@@ -59,10 +80,12 @@ _STRONG = {
         product_sku, vendor code, Artikelnummer, Artikel-Nr., Artikelnr, Artikel Nr, Art.-Nr.,
         Art. Nr., ArtNr, Art-Nummer, Artikel-Nummer, Artikelcode, Produktnummer, Produkt-Nr,
         Produktcode, Bestellnummer, Bestell-Nr., Best.-Nr., Materialnummer, Material-Nr,
-        Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer, référence,
+        Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer,
+        Mat.-Nr., Artikelkennung, référence,
         réf, ref., référence produit, référence article, code article, code produit, UGS, numéro
         d'article, n° article, no article, référence interne, código, código de producto, código
-        producto, código artículo, código de artículo, referencia, ref. producto, código sku,
+        producto, código artículo, código de artículo, cód. artículo, cód. art.,
+        referencia, ref. producto, código sku,
         número de artículo, clave, clave producto, codice, codice articolo, codice prodotto, cod.
         articolo, cod. art., codice sku, riferimento, numero articolo, artikelnummer, artikelcode,
         productcode, productnummer, bestelnummer, art. nr, kod, kod produktu, kod towaru, numer
@@ -75,7 +98,8 @@ _STRONG = {
         name, title, product name, product title, item name, item title, article name, post title,
         product_name, item_name, item-name, listing title, product, article title, Bezeichnung,
         Artikelbezeichnung, Produktbezeichnung, Artikelname, Produktname, Titel, Produkttitel,
-        Artikeltitel, Benennung, Artikelbenennung, Bezeichnung 1, Bezeichnung1, nom, nom du
+        Artikeltitel, Benennung, Artikelbenennung, Bezeichnung 1, Bezeichnung1,
+        Artikelbezeichnung 1, Produktbezeichnung 1, Name 1, désignation 1, libellé 1, nom, nom du
         produit, nom produit, nom de l'article, désignation, libellé, intitulé, titre, désignation
         article, libellé produit, titre du produit, nombre, nombre del producto, nombre producto,
         nombre de producto, título, nombre artículo, nombre del artículo, denominación, nome, nome
@@ -109,7 +133,8 @@ _STRONG = {
         excluded, shop price, web price, consumer price, end user price, Preis, Verkaufspreis, VK,
         VKP, VK-Preis, VK netto, VK brutto, Listenpreis, Nettopreis, Bruttopreis, Preis netto,
         Preis brutto, Ladenpreis, Endpreis, Artikelpreis, Katalogpreis, Verkaufspreis netto,
-        Verkaufspreis brutto, Produktpreis, Endkundenpreis, Normalpreis, Preis 1,
+        Verkaufspreis brutto, Produktpreis, Netto-VK, Brutto-VK, Endkundenpreis,
+        Nettoverkaufspreis, Bruttoverkaufspreis, Endverbraucherpreis, Normalpreis, Preis 1,
         Einzelhandelspreis, Regulärer Preis, prix, tarif, prix de vente, prix HT, prix TTC, prix
         public, PVHT, PVTTC, prix de vente HT, prix de vente TTC, prix régulier, tarif régulier,
         prix catalogue, tarif HT, tarif public, prix normal, precio, PVP, precio de venta, precio
@@ -185,6 +210,7 @@ _WEAK = {
             unitario, precio por unidad, prezzo unitario, stukprijs, eenheidsprijs, prijs per
             stuk, cena jednostkowa, cena za sztukę, preço unitário, цена за единицу, цена за шт
         """,
+        "another amount": "amount, Betrag, montant, importe, importo, bedrag, kwota, сумма",
         "the price without or with its tax, or a weight": """
             netto, brutto, net, gross, net amount, gross amount, HT, TTC, hors taxe, hors taxes
         """,

@@ -77,7 +77,7 @@ BLANKS = " \u00a0\u2007\u2009\u202f"
 _amount = re.compile(
     rf"([^0-9+\-–−]{{0,12}}?)[{BLANKS}]*"
     rf"((?:(?<![^\W\d_])[.,])?[0-9](?:[0-9.,'’{BLANKS}]*[0-9])?)"
-    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,20}})"
+    rf"(?:[.,:/][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,20}})"
 ).fullmatch
 _per = re.compile(rf"[{BLANKS}]*(?:/|(?<!\w)(?:per|pro|je|par|por|za|за)(?=[{BLANKS}]))", re.I)
 _currency_dots = re.compile(rf"[.{BLANKS}]")

@@ -14,8 +14,10 @@ from imports.mapping.aliases import (
     WEAK,
     bare_key_of,
     in_any_language,
+    in_brackets,
     is_quantity,
     key_of,
+    without_tax,
 )
 from imports.mapping.evidence import Evidence, look_at
 from imports.mapping.own_names import OwnNames
@@ -161,7 +163,8 @@ class Table:
         chosen = self.memory.catalogue.get(key)
         if chosen and self._is_there(chosen):
             found.append((chosen, Claim(place, Rank.CATALOGUE, "something else in this file")))
-        weak = WEAK.get(key) or WEAK.get(bare) or ()
+        keys = (key, bare, *without_tax(name))
+        weak = next((WEAK[one] for one in keys if one in WEAK), ())
         found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
         named_so = not found and any(stem in bare for stem in PRICE_STEMS)
         price = self.evidence(place).price if named_so else None
@@ -191,4 +194,17 @@ def meaning(name: str) -> str:
     if bare in FIELDS:
         return bare
     keys = (key_of(name), bare, in_any_language(name), key_of(name.replace("#", " number ")))
-    return next((STRONG[key] for key in keys if key in STRONG), "")
+    found = next((STRONG[key] for key in keys if key in STRONG), "")
+    return found or _meaning_of_parts(name)
+
+
+def _meaning_of_parts(name: str) -> str:
+    """What a name means by its parts: without its tax, or where brackets say the same again."""
+    for key in without_tax(name):
+        meant = key if key in FIELDS else STRONG.get(key, "")
+        if meant:
+            return meant
+    if twice := in_brackets(name):
+        before, inside = (key if key in FIELDS else STRONG.get(key, "") for key in twice)
+        return before if before == inside else ""
+    return ""

@@ -44,7 +44,7 @@ _YES_NO = {
     "published/unpublished": "published/unpublished publish/draft publish/private",
     "online/offline": "online/offline live/offline",
     "visible/hidden": "visible/hidden visible/invisible sichtbar/versteckt sichtbar/unsichtbar",
-    "1.0/0.0": "1.0/0.0 1/0",
+    "1.0/0.0": "1.0/0.0 1.00/0.00 1/0",
     "✓/✗": "✓/✗ ✔/✘ ☑/☐",
 }
 

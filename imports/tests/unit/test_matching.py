@@ -87,6 +87,17 @@ CLEAR = [
         "A1;Lampe;x;12,50",
         "Artikel-Nr.;Produktname;Beschreibung;Listenpreis EUR;",
     ),
+    (
+        "Artikel-Nr. (SKU);Artikelbezeichnung 1;Listenpreis netto EUR",
+        "A1;Lampe;12,50",
+        "Artikel-Nr. (SKU);Artikelbezeichnung 1;;Listenpreis netto EUR;",
+    ),
+    (
+        "Artnr;Naam;Verkoopprijs incl. BTW",
+        "A1;Lamp;12,50",
+        "Artnr;Naam;;Verkoopprijs incl. BTW;",
+    ),
+    ("Mat.-Nr.;Name;Preis zzgl. MwSt.", "A1;Lampe;12,50", "Mat.-Nr.;Name;;Preis zzgl. MwSt.;"),
     # Czech, Danish
     (
         "Kód;Název;Popis;Cena s DPH;Aktivní",
@@ -212,6 +223,7 @@ CLEAR_WORDS = [
     (("ja", "nej"), "true false"),
     (("yes", "nein", "true"), "true false true"),
     (("✓", "✗"), "true false"),
+    (("1.00", "0.00"), "true false"),
 ]
 
 
@@ -223,6 +235,13 @@ def test_words_of_several_languages_are_known_beside_each_other(
     assert codes(matched) == []
     (rule,) = [rule for rule in matched.rules.columns if rule.field == "active"]
     assert " ".join(rule.values[word] for word in words) == expected
+
+
+def test_dashes_for_decimals_settle_the_mark() -> None:
+    for first, mark in (("12.–", "."), ("500:-", ","), ("50,-", ",")):
+        matched = found("sku;name;price", f"A1;Lamp;{first}", f"A2;Cup;3{mark}50")
+        assert codes(matched) == []
+        assert [r.decimal for r in matched.rules.columns if r.field == "price"] == [mark]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +277,9 @@ ASKED = [
     ("sku;name;Netto;VK brutto;EK", ["A1;Lamp;5.00;5.95;3.00"], ["two_columns"]),
     ("sku;name;Einkaufspreis", ["A1;Lamp;5.00"], ["unclear_price"]),
     ("sku;name;UVP", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;UVP inkl. MwSt.", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;Preis netto;Preis brutto", ["A1;Lamp;5.00;5.95"], ["two_columns"]),
+    ("Parent (SKU);name", ["A1;Lamp"], ["no_sku"]),
     ("sku;name;Hinta;Unit price", ["A1;Lamp;12,00;24,00"], ["two_columns"]),
     ("sku;name;Preis", ["A1;Lamp;auf Anfrage"], ["unclear_price"]),
     ("sku;name;price;Currency", ["A1;Lamp;5.00;EUR", "A2;Cup;6.00;USD"], ["unclear_price"]),
