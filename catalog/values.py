@@ -45,6 +45,11 @@ NULL_WORDS = frozenset(_NULLS.split())
 # Asian input. Files for spreadsheets have an apostrophe before it, and an import takes one off.
 FORMULA_STARTS = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
 
+_SHOWN_OF_PRICE = 40  # characters
+# A word of letters, or a sign (“from”, “~”), on one side of a number at least.
+_with_words = re.compile(
+    r"(?=.*[^0-9.,'’\s])([^0-9+\-]*)[0-9](?:[0-9.,'’\s]*[0-9])?([^0-9+\-]*)"
+).fullmatch
 _price = re.compile(r"(0*[0-9]{1,10}(?:\.[0-9]{1,2})?)0*").fullmatch
 _many_places = re.compile(r"[0-9]+\.[0-9]{3,}").fullmatch
 # What binary arithmetic leaves of two decimals: 19.989999999999998, 4.3500000000000005.
@@ -114,8 +119,8 @@ def clean_price(text: str) -> str | None:
     price = text.strip()
     if not price:
         return None
-    found = _price(price)
-    if found and (found[1] == price or "." in found[1]):
+    found = _price(price) or _price(price_unguarded(price))
+    if found and (found[1] == found[0] or "." in found[1]):
         return found[1]
     raise ValueError(
         f"“{price[:40]}” is not a price{_why_no_price(price)}. Write plain digits with at most two "
@@ -123,9 +128,22 @@ def clean_price(text: str) -> str | None:
     )
 
 
+def price_unguarded(price: str) -> str:
+    """A price without what kept its cell a text: ``="5.00"``, ``'5.00``."""
+    if found := _formula_guard(price):
+        return found[1].strip()
+    return price[1:] if price[:1] == "'" and not price.endswith("'") else price
+
+
+def word_beside(price: str) -> str:
+    """The word, or the sign, that stands before or behind one number; blank for anything else."""
+    found = _with_words(price) if len(price) <= _SHOWN_OF_PRICE else None
+    return next((w for text in found.groups() if (w := text.strip(" .,"))), "") if found else ""
+
+
 def _why_no_price(price: str) -> str:
     """The cause, where it can be told, as the end of a sentence."""
-    if len(price) > 40:
+    if len(price) > _SHOWN_OF_PRICE:
         return ""
     if price in NULL_WORDS:
         return ": programs write it where there is none (leave it blank)"
@@ -138,6 +156,8 @@ def _why_no_price(price: str) -> str:
         return f" but what is left of {near} where a program or a spreadsheet calculates in binary"
     if _many_places(price):
         return ": it has more than two decimals"
+    if word := word_beside(price):
+        return f": “{word}” stands beside the number"
     return ": it has a decimal comma, or commas between its digits" if "," in price else ""
 
 

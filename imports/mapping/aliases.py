@@ -28,6 +28,14 @@ _TAIL = re.compile(
     r"(?:-(?:ecommerce|print|mobile))?)\.?$",
     re.I,
 )
+_TAXES = "mwst|ust|mehrwertsteuer|steuer|vat|tax|gst|btw|iva|tva|dph|moms|ндс"
+_TAX = re.compile(
+    rf"[\s,_-]+[(\[]?(?:(?:inkl|incl|inc|exkl|excl|exc|ex|zzgl|ohne|mit|with|without|con|sin|com|sem"
+    rf"|avec|sans|bez|s|z|с|без|plus|\+)\.?[\s_]*(?:{_TAXES})|(?:{_TAXES})\.?[\s_]*(?:inkl|incl|inc"
+    r"|exkl|excl|inclus|exclus|incluido|inclusa|esclusa|incluso)\w*|netto|brutto|net|gross|ht|ttc)"
+    r"\.?[)\]]?$",
+    re.I,
+)
 
 
 def key_of(name: str) -> str:
@@ -40,6 +48,19 @@ def bare_key_of(name: str) -> str:
     """The same without a currency, a language, “(0/1)”, “(required)” at its end."""
     text = _ASIDE.sub(" ", unicodedata.normalize("NFKC", name)).strip(" *:#")
     return key_of(_TAIL.sub("", text)) or key_of(name)
+
+
+def without_tax(name: str) -> list[str]:
+    """The bare key of a name without what it says of a tax at its end; none if it says nothing."""
+    text = _TAIL.sub("", _ASIDE.sub(" ", unicodedata.normalize("NFKC", name)).strip(" *:#"))
+    bare = _TAX.sub("", text)
+    return [bare_key_of(bare)] if bare != text else []
+
+
+def in_brackets(name: str) -> tuple[str, str] | None:
+    """The bare keys of what stands before brackets and in them, at a name's end."""
+    found = re.fullmatch(r"([^()]+)\(([^()]+)\)\s*", name.strip())
+    return (bare_key_of(found[1]), bare_key_of(found[2])) if found else None
 
 
 def in_any_language(name: str) -> str:
@@ -59,22 +80,26 @@ _STRONG = {
         product_sku, vendor code, Artikelnummer, Artikel-Nr., Artikelnr, Artikel Nr, Art.-Nr.,
         Art. Nr., ArtNr, Art-Nummer, Artikel-Nummer, Artikelcode, Produktnummer, Produkt-Nr,
         Produktcode, Bestellnummer, Bestell-Nr., Best.-Nr., Materialnummer, Material-Nr,
-        Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer, référence,
+        Teilenummer, Sachnummer, ordernumber, Artikel-ID, Lieferantenartikelnummer,
+        Mat.-Nr., Artikelkennung, référence,
         réf, ref., référence produit, référence article, code article, code produit, UGS, numéro
         d'article, n° article, no article, référence interne, código, código de producto, código
-        producto, código artículo, código de artículo, referencia, ref. producto, código sku,
+        producto, código artículo, código de artículo, cód. artículo, cód. art.,
+        referencia, ref. producto, código sku,
         número de artículo, clave, clave producto, codice, codice articolo, codice prodotto, cod.
         articolo, cod. art., codice sku, riferimento, numero articolo, artikelnummer, artikelcode,
         productcode, productnummer, bestelnummer, art. nr, kod, kod produktu, kod towaru, numer
         katalogowy, nr katalogowy, symbol, indeks, numer artykułu, kod artykułu, nr artykułu,
         código do produto, código do artigo, referência, cód., cod. produto, ref. do produto,
-        артикул, код товара, артикул товара, код артикула, номенклатурный номер
+        артикул, код товара, артикул товара, код артикула, номенклатурный номер, kód, kód produktu,
+        kód zboží, objednací číslo, katalogové číslo, varenummer, varenr, artikkelnummer
     """,
     "name": """
         name, title, product name, product title, item name, item title, article name, post title,
         product_name, item_name, item-name, listing title, product, article title, Bezeichnung,
         Artikelbezeichnung, Produktbezeichnung, Artikelname, Produktname, Titel, Produkttitel,
-        Artikeltitel, Benennung, Artikelbenennung, Bezeichnung 1, Bezeichnung1, nom, nom du
+        Artikeltitel, Benennung, Artikelbenennung, Bezeichnung 1, Bezeichnung1,
+        Artikelbezeichnung 1, Produktbezeichnung 1, Name 1, désignation 1, libellé 1, nom, nom du
         produit, nom produit, nom de l'article, désignation, libellé, intitulé, titre, désignation
         article, libellé produit, titre du produit, nombre, nombre del producto, nombre producto,
         nombre de producto, título, nombre artículo, nombre del artículo, denominación, nome, nome
@@ -82,7 +107,8 @@ _STRONG = {
         artikelnaam, titel, product naam, benaming, productomschrijving kort, nazwa, nazwa
         produktu, nazwa towaru, tytuł, nazwa artykułu, nome do produto, nome do artigo, título do
         produto, designação, название, наименование, название товара, наименование товара, имя
-        товара, номенклатура, имя
+        товара, номенклатура, имя, název, název produktu, název zboží, názov, názov produktu,
+        benämning, produktnamn, navn, produktnavn, varenavn
     """,
     "description": """
         description, product description, long description, desc, full description, body, body
@@ -95,7 +121,8 @@ _STRONG = {
         descrizione articolo, descrizione estesa, omschrijving, beschrijving, productomschrijving,
         productbeschrijving, artikelomschrijving, lange omschrijving, opis, opis produktu, opis
         towaru, pełny opis, długi opis, descrição, descrição do produto, descrição longa,
-        descrição completa, описание, описание товара, полное описание, подробное описание
+        descrição completa, описание, описание товара, полное описание, подробное описание, popis,
+        popis produktu, beskrivning, beskrivelse
     """,
     "price": """
         price, product price, item price, regular price, retail price, selling price, sales price,
@@ -106,7 +133,8 @@ _STRONG = {
         excluded, shop price, web price, consumer price, end user price, Preis, Verkaufspreis, VK,
         VKP, VK-Preis, VK netto, VK brutto, Listenpreis, Nettopreis, Bruttopreis, Preis netto,
         Preis brutto, Ladenpreis, Endpreis, Artikelpreis, Katalogpreis, Verkaufspreis netto,
-        Verkaufspreis brutto, Produktpreis, Endkundenpreis, Normalpreis, Preis 1,
+        Verkaufspreis brutto, Produktpreis, Netto-VK, Brutto-VK, Endkundenpreis,
+        Nettoverkaufspreis, Bruttoverkaufspreis, Endverbraucherpreis, Normalpreis, Preis 1,
         Einzelhandelspreis, Regulärer Preis, prix, tarif, prix de vente, prix HT, prix TTC, prix
         public, PVHT, PVTTC, prix de vente HT, prix de vente TTC, prix régulier, tarif régulier,
         prix catalogue, tarif HT, tarif public, prix normal, precio, PVP, precio de venta, precio
@@ -118,7 +146,8 @@ _STRONG = {
         sprzedaży, cena brutto, cena netto, cena detaliczna, cena katalogowa, cena podstawowa,
         cena regularna, preço, preço de venda, preço normal, preço sem IVA, preço com IVA, valor,
         цена, цена продажи, розничная цена, цена розничная, цена товара, стоимость, прайс, базовая
-        цена
+        цена, cena s DPH, cena bez DPH, prodejní cena, predajná cena, pris, pris inkl moms, pris
+        exkl moms, utpris, salgspris, försäljningspris
     """,
     "active": """
         active, is active, is_active, enabled, is enabled, product active, active status, aktiv,
@@ -126,7 +155,7 @@ _STRONG = {
         actif, active produit, activo, activado, habilitado, producto activo, attivo, attivato,
         abilitato, prodotto attivo, actief, is actief, ingeschakeld, geactiveerd, aktywny,
         aktywne, czy aktywny, włączony, ativo, ativado, produto ativo, активен, активный,
-        активность, включен, включено
+        активность, включен, включено, aktivní, aktívny
     """,
 }
 
@@ -181,18 +210,23 @@ _WEAK = {
             unitario, precio por unidad, prezzo unitario, stukprijs, eenheidsprijs, prijs per
             stuk, cena jednostkowa, cena za sztukę, preço unitário, цена за единицу, цена за шт
         """,
+        "another amount": "amount, Betrag, montant, importe, importo, bedrag, kwota, сумма",
         "the price without or with its tax, or a weight": """
-            netto, brutto, net amount, gross amount, HT, TTC, hors taxe, hors taxes
+            netto, brutto, net, gross, net amount, gross amount, HT, TTC, hors taxe, hors taxes
         """,
         "what it costs you": """
             cost, unit cost, cost price, cost per item, item cost, purchase price, buying price,
             buy price, wholesale price, dealer price, trade price, supplier price, landed cost,
+            dealer, wholesale, trade, Händler, Großhandel, revendeur,
             net cost, EK, EK-Preis, EK netto, Einkaufspreis, HEK, Händlerpreis, Großhandelspreis,
             prix d'achat, prix d'achat HT, PAHT, coût, prix de revient, prix revendeur, costo,
             coste, precio de compra, precio de coste, precio costo, precio mayorista, prezzo di
             acquisto, prezzo acquisto, costo unitario, inkoopprijs, inkoop, kostprijs, cena
             zakupu, cena hurtowa, koszt, preço de custo, custo, preço de compra, закупочная цена,
             цена закупки, оптовая цена, цена опт, себестоимость
+        """,
+        "the price in shops": """
+            retail, Einzelhandel, Ladenverkauf, détail, розница
         """,
         "a former, a recommended or a passing price": """
             compare at price, compare price, variant compare at price, msrp, rrp, srp, map,
@@ -253,6 +287,15 @@ NO_PRICES = (
     *("code", "type", "currency", "wahrung", "devise", "moneda", "valuta", "waluta", "moeda"),
     *("date", "datum", "fecha", "data", "дата"),
 )
+# Names that are a number of pieces alone: “10+”, “ab 100 Stk.”, “10-49”.
+_from = "ab|from|qty|menge|à partir de|dès|desde|da|od|от|vanaf|>=?|≥|x"
+_pieces = r"st(?:k|ck|ück|\.)?\.?|pcs?\.?|pieces?|units?|ea"
+is_quantity = re.compile(
+    rf"\s*(?:(?:{_from})\s*\d+\s*(?:{_pieces})?|\d+\s*(?:\+|[-–]\s*\d+)\s*(?:{_pieces})?\s*\+?"
+    rf"|\d+\s*(?:{_pieces}))\s*",
+    re.I,
+).fullmatch
+BREAK = "the price of several at once"
 # Keys of the names of columns that say which currency a price is in.
 CURRENCY_COLUMNS = {
     *("currency", "currencycode", "pricecurrency", "wahrung", "devise", "monnaie", "moneda"),

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from catalog.values import price_unguarded
+
 # The signs and words of a currency, besides its code.
 _SIGNS = {
     "EUR": "€ euro euros",
@@ -75,7 +77,7 @@ BLANKS = " \u00a0\u2007\u2009\u202f"
 _amount = re.compile(
     rf"([^0-9+\-–−]{{0,12}}?)[{BLANKS}]*"
     rf"((?:(?<![^\W\d_])[.,])?[0-9](?:[0-9.,'’{BLANKS}]*[0-9])?)"
-    rf"(?:[.,][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,20}})"
+    rf"(?:[.,:/][-–—]{{1,2}})?[{BLANKS}]*([^0-9+\-–−]{{0,20}})"
 ).fullmatch
 _per = re.compile(rf"[{BLANKS}]*(?:/|(?<!\w)(?:per|pro|je|par|por|za|за)(?=[{BLANKS}]))", re.I)
 _currency_dots = re.compile(rf"[.{BLANKS}]")
@@ -99,7 +101,7 @@ def token(text: str) -> str:
 
 def split_amount(text: str) -> Amount | None:
     """Cut a text into its number and a currency before or behind it; ``None``: it is neither."""
-    text = text.strip()
+    text = price_unguarded(text.strip())
     found = _amount(text) if len(text) <= LONGEST else None
     if found is None:
         return None

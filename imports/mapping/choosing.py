@@ -204,6 +204,7 @@ def _says_live(table: Table, claim: Claim) -> bool:
 def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
     found = ", ".join(f"“{name.strip()[:40]}”" for name in table.header[:NAMED])
     more = len(table.header) - NAMED
+    claims = list({claim.place: claim for claim in reversed(claims)}.values())[::-1]
     perhaps = [claim for claim in claims if table.filled(claim.place)]
     blank = [claim for claim in claims if claim not in perhaps and claim.rank <= Rank.ALIAS]
     speaks = (

@@ -201,9 +201,23 @@ def _prices(cells: list[str], least: float = 0.5) -> PriceEvidence | None:
         mixed=len(marks.settled) > 1,
         open_values=tuple(marks.left_open[:WORDS_SHOWN]),
         currencies=tuple(currencies),
-        currency=common_currency(set(currencies)) if currencies else None,
+        currency=_currency_of_most(currencies),
         places=max((len((text or "").partition(".")[2]) for text in written), default=0),
     )
+
+
+def _currency_of_most(currencies: Counter[str]) -> str | None:
+    """The currency of all amounts that have one, or of more than half of them.
+
+    The others are refused by their lines.
+    """
+    if not currencies or (common := common_currency(set(currencies))):
+        return common if currencies else None
+    most = currencies.most_common(1)[0][0]
+    alike = {other for other in currencies if common_currency({most, other})}
+    if 2 * sum(currencies[one] for one in alike) > currencies.total():
+        return common_currency(alike)
+    return None
 
 
 def _reads(clean: object, cell: str) -> bool:
@@ -227,7 +241,8 @@ def _flags(cells: list[str]) -> ActiveEvidence | None:
         key=lambda item: sum(words[word] for word in words if word in item[1]),
     )
     known = {word: table[word] for word in words if word in table}
-    unknown = tuple(word for word in words if word not in table)
+    known |= {word: means for word in words if (means := _means_everywhere(word))}
+    unknown = tuple(word for word in words if word not in known)
     if not known:
         return None
     return ActiveEvidence(
@@ -238,3 +253,13 @@ def _flags(cells: list[str]) -> ActiveEvidence | None:
         unknown=unknown,
         sure=not unknown and name not in UNSURE_TABLES,
     )
+
+
+def _means_everywhere(word: str) -> str:
+    """What a word means in all tables that have it; blank where they differ, or none is sure.
+
+    A letter alone is one of its own table's.
+    """
+    tables = (words for name, words in ACTIVE_TABLES.items() if name not in UNSURE_TABLES)
+    means = {table[word] for table in tables if word in table and len(word) > 1}
+    return means.pop() if len(means) == 1 else ""

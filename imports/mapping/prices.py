@@ -5,7 +5,14 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price
-from imports.mapping.amounts import LONGEST, currency_tokens, plain_number, split_amount
+from imports.mapping.amounts import (
+    LONGEST,
+    currency_tokens,
+    is_currency,
+    plain_number,
+    split_amount,
+    token,
+)
 from imports.mapping.rules import ColumnRule
 
 _EXACT = Context(prec=4 * LONGEST, rounding=ROUND_HALF_UP)
@@ -85,14 +92,32 @@ def _no_price(price: str) -> str:
         return f"“{price}” is not a price: programs write it where there is none. Leave it blank."
     if price[:1] in "-–−" or price[-1:] == "-":
         return f"“{price[:40]}” is not a price: it is below zero."
+    if word := _word_beside(price):
+        return _with_a_word(price, word)
     return f"“{price[:40]}” is not a price."
 
 
+def _word_beside(price: str) -> str:
+    """What stands beside a number and is no currency, as “ab” in “ab 5,00 €”."""
+    pieces = re.split(r"[0-9](?:.*[0-9])?", price, maxsplit=1)
+    words = [piece.strip() for piece in pieces if piece.strip()] if len(pieces) > 1 else []
+    return next((word[:20] for word in words if not is_currency(token(word))), "")
+
+
+def _with_a_word(price: str, word: str) -> str:
+    return (
+        f"“{price[:40]}” is not a price: “{word}” stands beside the number. Write the number alone "
+        "if it is what one product costs."
+    )
+
+
 def _wrong_currency(price: str, currency: str | None) -> str:
+    if word := _word_beside(price):
+        return _with_a_word(price, word)
     if currency is None:
         return (
-            f"“{price}” is not a price: there is a currency or a word beside the number. Name "
-            "the currency of this column, or take it off."
+            f"“{price}” is not a price: there is a currency beside the number. Name the currency "
+            "of this column, or take it off."
         )
     return (
         f"“{price}” is not in {currency}, the currency of this column. A column has one currency: "

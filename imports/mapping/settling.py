@@ -171,7 +171,10 @@ def _needs_mark(values: Sequence[str], mark: str) -> bool:
         text = value.strip()
         if text and not _plain(text):
             amount = split_amount(text)
-            if amount is not None and not _plain(amount.number):
+            # With a plain number and no currency, there is a dash for the decimals: 12.–
+            if amount is not None and not (_plain(amount.number) and amount.currency):
+                if _plain(amount.number) and _is_price(text):
+                    continue
                 number = plain_number(amount.number, mark)
                 if number is not None and _is_price(number):
                     return True

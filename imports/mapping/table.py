@@ -7,13 +7,17 @@ from functools import cached_property
 
 from catalog.values import FIELDS
 from imports.mapping.aliases import (
+    BREAK,
     NO_PRICES,
     PRICE_STEMS,
     STRONG,
     WEAK,
     bare_key_of,
     in_any_language,
+    in_brackets,
+    is_quantity,
     key_of,
+    without_tax,
 )
 from imports.mapping.evidence import Evidence, look_at
 from imports.mapping.own_names import OwnNames
@@ -159,12 +163,15 @@ class Table:
         chosen = self.memory.catalogue.get(key)
         if chosen and self._is_there(chosen):
             found.append((chosen, Claim(place, Rank.CATALOGUE, "something else in this file")))
-        weak = WEAK.get(key) or WEAK.get(bare) or ()
+        keys = (key, bare, *without_tax(name))
+        weak = next((WEAK[one] for one in keys if one in WEAK), ())
         found += [(meant, Claim(place, Rank.WEAK, else_)) for meant, else_ in weak]
         named_so = not found and any(stem in bare for stem in PRICE_STEMS)
         price = self.evidence(place).price if named_so else None
         if price is not None and price.looks_like_money:
             found.append(("price", Claim(place, Rank.WEAK, "another kind of price")))
+        if is_quantity(name) and (price := self.evidence(place).price) and price.looks_like_money:
+            found.append(("price", Claim(place, Rank.WEAK, BREAK)))
         return found
 
     def _is_there(self, name: str) -> bool:
@@ -187,4 +194,17 @@ def meaning(name: str) -> str:
     if bare in FIELDS:
         return bare
     keys = (key_of(name), bare, in_any_language(name), key_of(name.replace("#", " number ")))
-    return next((STRONG[key] for key in keys if key in STRONG), "")
+    found = next((STRONG[key] for key in keys if key in STRONG), "")
+    return found or _meaning_of_parts(name)
+
+
+def _meaning_of_parts(name: str) -> str:
+    """What a name means by its parts: without its tax, or where brackets say the same again."""
+    for key in without_tax(name):
+        meant = key if key in FIELDS else STRONG.get(key, "")
+        if meant:
+            return meant
+    if twice := in_brackets(name):
+        before, inside = (key if key in FIELDS else STRONG.get(key, "") for key in twice)
+        return before if before == inside else ""
+    return ""

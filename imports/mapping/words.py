@@ -20,7 +20,10 @@ _YES_NO = {
     "tak/nie": "tak/nie t/n",
     "sim/não": "sim/não sim/nao s/n",
     "да/нет": "да/нет д/н",
-    "ano/ne": "ano/ne a/n",
+    "ano/ne": "ano/ne áno/nie a/n",
+    "ja/nej": "ja/nej ja/nei j/n",
+    "igen/nem": "igen/nem i/n",
+    "evet/hayır": "evet/hayır e/h",
     "WAHR/FALSCH": "wahr/falsch",
     "VRAI/FAUX": "vrai/faux",
     "VERDADERO/FALSO": "verdadero/falso",
@@ -41,7 +44,8 @@ _YES_NO = {
     "published/unpublished": "published/unpublished publish/draft publish/private",
     "online/offline": "online/offline live/offline",
     "visible/hidden": "visible/hidden visible/invisible sichtbar/versteckt sichtbar/unsichtbar",
-    "1.0/0.0": "1.0/0.0 1/0",
+    "1.0/0.0": "1.0/0.0 1.00/0.00 1/0",
+    "✓/✗": "✓/✗ ✔/✘ ☑/☐",
 }
 
 

@@ -140,11 +140,19 @@ def _wide(text: str) -> bytes:
 # --- .xls: [MS-XLS], and the container that it is in, [MS-CFB] ------------------------
 
 
-def xls(cells: Sequence[bytes], *, encrypted: bool = False) -> bytes:
-    """A workbook of Excel 97 with one sheet of these cells (``xls_text`` and others)."""
+def xls(cells: Sequence[bytes], *, encrypted: bool = False, formats: Sequence[str] = ()) -> bytes:
+    """A workbook of Excel 97 with one sheet of these cells (``xls_text`` and others).
+
+    Style 0 is the general one, 1 and on have these number formats.
+    """
     begin = _xls_record(0x809, struct.pack("<HHHHII", 0x600, 5, 0, 0, 0, 0))
     if encrypted:
         begin += _xls_record(0x2F, struct.pack("<H", 1) + bytes(52))
+    for number, code in enumerate(formats, 164):
+        text = struct.pack("<HHB", number, len(code), 0) + code.encode("latin-1")
+        begin += _xls_record(0x41E, text)
+    for number in (0, *range(164, 164 + len(formats))):
+        begin += _xls_record(0xE0, struct.pack("<HH16x", 0, number)) if formats else b""
     end = _xls_record(0x0A, b"")
     size = len(begin) + 4 + 8 + len("One") + len(end)
     sheet = _xls_record(0x85, struct.pack("<IBBBB", size, 0, 0, 3, 0) + b"One")
@@ -157,8 +165,18 @@ def xls_text(row: int, column: int, text: str) -> bytes:
     return _xls_record(0x204, head + text.encode("latin-1"))
 
 
-def xls_number(row: int, column: int, value: float) -> bytes:
-    return _xls_record(0x203, struct.pack("<HHHd", row, column, 0, value))
+def xls_number(row: int, column: int, value: float, style: int = 0) -> bytes:
+    return _xls_record(0x203, struct.pack("<HHHd", row, column, style, value))
+
+
+def xls_packed(row: int, column: int, value: int, style: int) -> bytes:
+    return _xls_record(0x27E, struct.pack("<HHHI", row, column, style, value << 2 | 2))
+
+
+def xls_packed_row(row: int, column: int, values: Sequence[int], style: int) -> bytes:
+    cells = b"".join(struct.pack("<HI", style, value << 2 | 2) for value in values)
+    last = struct.pack("<H", column + len(values) - 1)
+    return _xls_record(0xBD, struct.pack("<HH", row, column) + cells + last)
 
 
 def xls_error(row: int, column: int, code: int) -> bytes:

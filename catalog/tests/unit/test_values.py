@@ -106,6 +106,8 @@ def test_zeros_after_the_second_decimal_go(given: str, price: str) -> None:
         ("NULL", "programs write it where there is none"),
         ("-5", "below zero"),
         ("12345678900", "up to 9999999999.99"),
+        ("from 5.00", "“from” stands beside the number"),
+        ("5.00 ea", "“ea” stands beside the number"),
         ("9" * 100_000 + ".001", "is not a price"),
     ],
 )

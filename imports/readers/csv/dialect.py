@@ -256,6 +256,8 @@ def _warnings(
             f"The names of the columns were found on line {table.header_line:,}; what stands "
             "above it was left out."
         )
+    if table.header_records > 1:
+        warnings.append(f"Line {table.begins:,} was read as the second line of the columns' names.")
     writing = table.writing
     if writing.delimiter not in DELIMITERS:
         warnings.append(f"The columns are separated by {_named(writing.delimiter)}.")

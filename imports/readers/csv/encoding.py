@@ -1,6 +1,7 @@
 """Which text encoding a file is in (docs/csv.md, "Encodings").
 
-A byte order mark decides; else the whole file is the evidence. One without a byte that UTF-8 does
+A byte order mark decides, and without one, where NUL bytes are in every second place, that is
+UTF-16. Else the whole file is the evidence. One without a byte that UTF-8 does
 not know is UTF-8. In any other, the valid UTF-8 sequences stand against the bytes that belong to
 none: if they are as many at least, it is UTF-8 with damaged records, which the reader refuses one
 by one. Else it is Windows-1252 where that reads as text (``charset``), and a question where not.
@@ -34,6 +35,7 @@ _UNICODE = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", 
 _OTHER_NAMES = {"shift_jis": "cp932", "sjis": "cp932", "ascii": "utf-8", "macroman": "mac-roman"}
 _OTHER_NAMES |= dict.fromkeys(("gbk", "gb2312", "cp936"), "gb18030") | {"big5": "big5hkscs"}
 
+_LOOKED_AT = 1 << 12  # bytes, an even number, that tell UTF-16
 _CLEAN_ENOUGH = 256  # bytes beyond the first of valid sequences, and none that is not valid
 _SHOWN_LINES = 1 << 16  # bytes of lines beyond ASCII that are kept to look at
 _ASCII = bytes(range(128))
@@ -85,6 +87,8 @@ def detect_encoding(file: BinaryIO) -> Encoding:
     for mark, name in _MARKS:
         if block.startswith(mark):
             return Encoding(name, len(mark))
+    if b"\0" in block[:_LOOKED_AT] and (name := _utf_16_without_a_mark(block[:_LOOKED_AT])):
+        return Encoding(name)
     clean = codecs.getincrementaldecoder("utf-8")()
     beyond = 0
     while block:
@@ -100,6 +104,18 @@ def detect_encoding(file: BinaryIO) -> Encoding:
     if pending := clean.getstate()[0]:  # it ends within a sequence
         return _weigh(file, pending, beyond)
     return Encoding("utf-8")
+
+
+def _utf_16_without_a_mark(head: bytes) -> str:
+    """The byte order of text in UTF-16, by where its NUL bytes are; blank for what is none.
+
+    Delimiters, digits and line ends have one each, and it is always the same of two.
+    """
+    even, odd = head[::2], head[1::2]
+    for name, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if high.count(0) * 4 >= len(high) and not low.count(0):
+            return name
+    return ""
 
 
 def _weigh(file: BinaryIO, block: bytes, valid: int) -> Encoding:

@@ -14,6 +14,7 @@ from imports.mapping.table import meaning
 from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
 
 _SEARCHED = 60  # records, from the first that is not blank on
+_PART_LENGTH = 30  # characters of a unit, or of a part of a name
 _NAME_LENGTH = 120  # characters that a column's name has at most where it must be told from text
 
 # A number with signs of grouping and decimals, a percentage, a currency; a date or a time.
@@ -67,6 +68,41 @@ def find_header(records: Sequence[Record]) -> Found:
     # A record that is unlike the others (a price “on request”) may stand between.
     place = next((n for n in above if _names_sku(records[n])), above[0])
     return Found(place, place + 1)
+
+
+def lines_of_header(records: Sequence[Record], header: int) -> int:
+    """How many records the header is: two where one of parts or units stands below it.
+
+    That one has two short texts at least, all above numbers, and none where the header names the
+    SKU, nor in the first column: ``net`` and ``gross`` below one ``Price``, or ``EUR`` and ``kg``.
+    """
+    if header + 1 >= len(records):
+        return 1
+    names, parts = records[header].cells, records[header + 1].cells
+    places = [n for n, cell in enumerate(parts[:COLUMN_LIMIT]) if cell.strip()]
+    below = records[header + 2 : header + 2 + _SEARCHED]
+    if len(places) < 2 or places[0] == 0 or not below or not any(map(str.strip, names[:1])):
+        return 1
+    for place in places:
+        name = names[place] if place < len(names) else ""
+        cells = [r.cells[place] for r in below if place < len(r.cells) and r.cells[place].strip()]
+        numbers = sum(_kind(cell) == "number" for cell in cells)
+        if _kind(parts[place]) != "text" or meaning(name) == "sku" or 2 * numbers <= len(cells):
+            return 1
+        if len(parts[place]) > _PART_LENGTH:
+            return 1
+    return 2
+
+
+def joined(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """The names of two lines: a blank cell of the first is the group that begins before it."""
+    found, group = [], ""
+    for place in range(max(len(names), len(parts))):
+        name = names[place].strip() if place < len(names) else ""
+        part = parts[place].strip() if place < len(parts) else ""
+        group = name or group
+        found.append(f"{group} {part}" if part else name)
+    return found
 
 
 def known_fields(record: Record) -> set[str]:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from imports.readers.csv.cells import unguarded
 from imports.readers.csv.header import COLUMN_LIMIT
-from imports.readers.csv.header_line import Found, Record, find_header, known_fields
+from imports.readers.csv.header_line import (
+    Found,
+    Record,
+    find_header,
+    joined,
+    known_fields,
+    lines_of_header,
+)
 from imports.readers.csv.lines import Writing
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -24,13 +31,18 @@ class Table:
             self.found = find_header(self.records)
         elif header_line and self.records:
             self.found = Found(0, 1)
-        below = self.records[self.found.first :]
+        self.header_records = 1
+        if self.found.header is not None:
+            self.header_records = lines_of_header(self.records, self.found.header)
+        below = self.records[self.found.first + self.header_records - 1 :]
         if self.found.header is None:
             counts = Counter(len(record.cells) for record in below)
             self.width = max(counts, key=lambda width: (counts[width], width), default=1)
             self.header = [str(number) for number in range(1, self.width + 1)]
         else:
             names = self.records[self.found.header].cells
+            if self.header_records > 1:
+                names = joined(names, self.records[self.found.header + 1].cells)
             self.header = [unguarded(name.strip()) for name in names]
             self.width = len(self.header)
         self.below = [record.cells for record in below]
@@ -43,7 +55,7 @@ class Table:
     def begins(self) -> int:
         """How many lines stand before the records."""
         if self.found.header is not None:
-            return self.records[self.found.header].end
+            return self.records[self.found.header + self.header_records - 1].end
         return self.records[self.found.first].line if self.records else 0
 
     @property
@@ -73,7 +85,7 @@ class Table:
         """
         counts = Counter(
             len(record.cells)
-            for record in self.records[self.found.first :]
+            for record in self.records[self.found.first + self.header_records - 1 :]
             if record.end - record.line == 1
             and len(record.cells) != self.width
             and not any(map(str.strip, record.cells[self.width :]))

@@ -6,7 +6,7 @@ child      what runs there
 archives   gzip and ZIP
 workbooks  a sheet as CSV
 cells      its values as people see them
-shown      those that would be lost (xls: of an old workbook)
+shown      those that would be lost (xls: of an old workbook; shapes: by number formats)
 pages      an HTML table
 limits     how much is unpacked
 """

@@ -150,9 +150,15 @@ class _Unpacking:
             )
         file.seek(0)
         if kind == Kind.FOREIGN:
+            name = foreign_name(file.read(HEAD_SIZE))
             raise UnreadableFile(
-                f"The file is {foreign_name(file.read(HEAD_SIZE))}, not a table. Open it in the "
-                "program it comes from and save it as CSV or as a workbook (.xlsx)."
+                f"The file is {name}, not a table. "
+                + (
+                    "Unpack it, and upload the table, or pack that as ZIP."
+                    if "archive" in name and "web" not in name
+                    else "Open it in the program it comes from and save it as CSV or as a "
+                    "workbook (.xlsx)."
+                )
             )
         if kind == Kind.HTML:
             return {"warnings": pages.convert(file, self.out, rows=self.rows)}
@@ -164,7 +170,7 @@ class _Unpacking:
                 rows=self.rows,
                 unpacked_size=size,
                 tell=lambda share: self._tell(0.5 + share / 2),
-                errors=xls.errors_of(file) if kind == Kind.OLE else {},
+                texts=xls.texts_of(file) if kind == Kind.OLE else {},
             )
         return {"sheets": table.sheets, "sheet": table.sheet, "warnings": warnings + table.warnings}
 

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes: its name and its extension decide nothing."""
 
+import re
 from enum import StrEnum
 
 HEAD_SIZE = 4096  # bytes that are enough to tell
@@ -39,8 +40,28 @@ _FOREIGN = {
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ\0": "an xz archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"\x1f\x9d": "an archive of compress (.Z)",
+    b"\x04\x22\x4d\x18": "an LZ4 archive",
+    b"MSCF\0\0\0\0": "a Windows cabinet",
     b"{\\rtf": "a text document",
+    b"PAR1\x15": "a Parquet file",
+    b"Obj\x01": "an Avro file",
+    b"\x89HDF": "an HDF5 file",
+    b"MZ\x90\0": "a program",
+    b"\x7fELF": "a program",
+    b"MIME-Version: ": "a web archive (.mht)",
 }
+# Those whose mark is not at the beginning: where it is.
+_INSIDE = {
+    (257, b"ustar"): "a tar archive",
+    (2, b"-lh"): "an LHA archive",
+    (4, b"ftyp"): "a picture or a video",
+    (8, b"WEBP"): "a picture",
+}
+# A tag, and another one right behind it or on the next line: a header of <names> has delimiters.
+_is_xml = re.compile(r"<[a-z_][\w:.-]*(?:\s+[\w:.-]+\s*=[^<>]*)?>(?:\s*[\r\n]\s*)?<[/!?a-z]").match
+_is_sylk = re.compile(r"id;p[^\r\n]*(?:[\r\n]+[bcfpo];[a-z][^\r\n]*){2}").match
+_SQL = ("insert into ", "create table ", "-- mysql dump", "-- postgresql database dump")
 _PAGE_STARTS = (
     *("<!doctype html", "<html", "<table", "<head", "<meta", "<body", "<style", "<div", "<center"),
 )
@@ -64,14 +85,19 @@ def foreign_name(head: bytes) -> str:
         # "BZh" could begin a column's name; bzip2 goes on with a digit and a block's mark.
         if head.startswith(magic) and (magic != b"BZh" or head[4:10] == b"1AY&SY"):
             return name
-    if head[257:262] == b"ustar":
-        return "a tar archive"
+    for (place, magic), name in _INSIDE.items():
+        if head[place : place + len(magic)] == magic and (place != 2 or head[6:7] == b"-"):
+            return name
     text = _beginning(head)
+    if _is_sylk(text):
+        return "a SYLK file"
+    if text.startswith(_SQL):
+        return "an SQL dump"
     if text.startswith("<?xml") and not _is_page(text):
         if _XML_OF_2003 in text:
             return "a workbook in Excel’s XML of 2003"
         return "an XML file"
-    return ""
+    return "an XML file" if _is_xml(text) and not _is_page(text) else ""
 
 
 def _is_page(text: str) -> bool:

@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 from imports.readers.csv import UnreadableFile
 from imports.readers.unpack import archives, limits, xls
 from imports.readers.unpack.kinds import Kind
+from imports.readers.unpack.shapes import in_shape, shape_of
 
 # A part in pieces, each with whether it was changed.
 Pieces = Iterator[tuple[bytes, bool]]
@@ -110,9 +111,6 @@ def _xml_pieces(stream: IO[bytes], texts: Callable[[bytes], bytes]) -> Pieces:
 # --- .xlsx: ECMA-376, part 1, 18.3.1.4 ------------------------------------------------
 
 _XLSX_ERROR = re.compile(rb'(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)"e"')
-# A format of zeros and fixed signs: 00000, 00-0000, "ART-"0000; what stands behind ; is for others.
-_ZEROS = re.compile(r'(?:\[\$-[0-9A-Fa-f]+\])?((?:0|"[^";]*"|\\[^;]|[-() ])+)(?:;.*)?')
-_ZERO_OR_SIGN = re.compile(r'0|"([^"]*)"|\\(.)|([-() ])')
 _NOT_COMPUTED = re.compile(
     rb"<(?:\w+:)?f(?:\s[^<>]*)?(?:/>|>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*(?:/>|></(?:\w+:)?v>)\s*)?"
     rb"</(?:\w+:)?c>"
@@ -137,37 +135,11 @@ def _xlsx_texts(text: bytes, padded: dict[bytes, list[str]]) -> bytes:
         attributes = (before + behind).replace(b' t="n"', b"")
         if b" t=" in attributes:
             return match[0]  # the number of a shared text
-        zeros = escape(_in_shape(digits.decode(), padded[style])).encode()
+        zeros = escape(in_shape(digits.decode(), padded[style])).encode()
         start = b"<" + prefix + b"c" + attributes + b' t="str">'
         return start + formula + b"<" + value + b">" + zeros + b"</"
 
     return cell.sub(shown, text)
-
-
-def _in_shape(digits: str, shape: list[str]) -> str:
-    """A whole number as a format shows it; digits beyond its zeros stand before the first."""
-    zeros = shape.count("0")
-    left = digits.rjust(zeros, "0")
-    shown, beyond = "", len(left) - zeros + 1
-    for part in shape:
-        if part == "0":
-            shown, left, beyond = shown + left[:beyond], left[beyond:], 1
-        else:
-            shown += part[1:]
-    return shown
-
-
-def _shape_of(code: str) -> list[str]:
-    """A format's parts: ``0`` for a digit, and signs behind a mark of ours (``=ART-``).
-
-    Empty for a format that is no such shape: two digits at least.
-    """
-    found = _ZEROS.fullmatch(code)
-    parts = _ZERO_OR_SIGN.finditer(found[1]) if found else ()
-    shape = [
-        "0" if part[0] == "0" else "=" + "".join(filter(None, part.groups())) for part in parts
-    ]
-    return shape if shape.count("0") > 1 else []
 
 
 def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, list[str]]:
@@ -183,25 +155,36 @@ def _zero_padded_styles(archive: zipfile.ZipFile) -> dict[bytes, list[str]]:
         if node.tag.endswith("}numFmt")
     }
     formats = next((node for node in root if node.tag.endswith("}cellXfs")), ())
-    shapes = [_shape_of(codes.get(style.get("numFmtId"), "")) for style in formats]
+    shapes = [shape_of(codes.get(style.get("numFmtId"), "")) for style in formats]
     return {str(number).encode(): shape for number, shape in enumerate(shapes) if shape}
 
 
 # --- .ods: what LibreOffice writes ----------------------------------------------------
 
 _ODS_ERROR = re.compile(rb'<table:table-cell\s[^<>]*calcext:value-type="error"[^<>]*>')
+# A number whose text has a zero in front, or hyphens between its digits.
+_ODS_SHAPE = re.compile(
+    rb'(<table:table-cell\s[^<>]*office:value-type="float"[^<>]*>)'
+    rb"(<text:p>((?:[A-Za-z]*[-(]?0[0-9()-]+)|[A-Za-z]*[0-9]+-[0-9-]+|[A-Za-z]+-[0-9-]+)</text:p>)"
+)
+_ODS_WHOLE = re.compile(rb'office:value="0*([0-9]+)"')
 _ODS_VALUES = re.compile(rb'\s(?:office:(?:string-)?value(?:-type)?|calcext:value-type)="[^"]*"')
 
 
 def _ods_texts(text: bytes) -> bytes:
-    if b'"error"' not in text:
-        return text
-
-    def as_text(match: re.Match[bytes]) -> bytes:
-        bare = _ODS_VALUES.sub(b"", match[0])
+    def as_text(cell: bytes) -> bytes:
+        bare = _ODS_VALUES.sub(b"", cell)
         return bare.replace(b"table-cell", b'table-cell office:value-type="string"', 1)
 
-    return _ODS_ERROR.sub(as_text, text)
+    def as_shown(match: re.Match[bytes]) -> bytes:
+        whole = _ODS_WHOLE.search(match[1])
+        digits = re.sub(rb"[^0-9]", b"", match[3]).lstrip(b"0") or b"0"
+        same = whole is not None and whole[1] == digits
+        return as_text(match[1]) + match[2] if same else match[0]
+
+    if b'"error"' in text:
+        text = _ODS_ERROR.sub(lambda match: as_text(match[0]), text)
+    return _ODS_SHAPE.sub(as_shown, text)
 
 
 # --- .xlsb: [MS-XLSB] 2.1.4 and 2.4 ---------------------------------------------------

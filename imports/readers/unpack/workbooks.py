@@ -13,7 +13,7 @@ import python_calamine as calamine
 from imports.readers.csv import UnreadableFile
 from imports.readers.unpack import limits
 from imports.readers.unpack.cells import Column
-from imports.readers.unpack.xls import Errors
+from imports.readers.unpack.xls import Texts
 
 ROWS = 1_000  # written at once
 LOOK_SIZE = 64 << 20  # bytes of a workbook, unpacked, up to which its other sheets are looked at
@@ -38,13 +38,13 @@ def convert(
     rows: int | None,
     unpacked_size: int,
     tell: Callable[[float], None],
-    errors: Errors,
+    texts: Texts,
 ) -> Table:
     """Write a sheet as UTF-8 CSV: the one of this name or number (from 1), with ``auto`` the
     first with a cell.
 
     At most the first ``rows``. ``unpacked_size`` is that of all parts of the workbook, in bytes;
-    ``errors`` are the cells that would be blank. Raises ``UnreadableFile``.
+    ``texts`` are the cells that would be lost. Raises ``UnreadableFile``.
     """
     try:
         book = calamine.CalamineWorkbook.from_path(f"/dev/fd/{file.fileno()}")
@@ -58,7 +58,7 @@ def convert(
         shown = [s.name for s in metadata if s.visible is calamine.SheetVisibleEnum.Visible]
         chosen = _choose(book, table, sheet, shown)
         place = [each.name for each in book.sheets_metadata].index(table.sheet)
-        table.warnings = _write(chosen, out, rows, tell, errors.get(place, {}))
+        table.warnings = _write(chosen, out, rows, tell, texts.get(place, {}))
         del chosen  # its memory is needed for the next
         if sheet == "auto":
             table.warnings += _others(book, table, shown, look=unpacked_size <= LOOK_SIZE)
@@ -125,7 +125,7 @@ def _write(
     out: limits.Sink,
     rows: int | None,
     tell: Callable[[float], None],
-    errors: Mapping[int, Mapping[int, str]],
+    texts: Mapping[int, Mapping[int, str]],
 ) -> list[str]:
     """Write the rows; return what the sheet has lost already."""
     before = [""] * (sheet.start or (0, 0))[1]  # columns without a cell
@@ -135,8 +135,8 @@ def _write(
     for number in range(0, total if rows is None else min(total, rows), ROWS):
         at_most = ROWS if rows is None else min(ROWS, rows - number)
         block = list(islice(iterator, at_most))
-        for row in errors.keys() & range(number, number + len(block)) if errors else ():
-            for column, name in errors[row].items():
+        for row in texts.keys() & range(number, number + len(block)) if texts else ():
+            for column, name in texts[row].items():
                 if len(before) <= column < len(before) + sheet.width:
                     block[row - number][column - len(before)] = name
         table.write(block)

@@ -201,6 +201,41 @@ def test_of_several_lines_of_names_the_last_one_is_the_header() -> None:
     assert (found.header_line, found.header) == (3, ["num", "ttl", "cst"])
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (
+            "sku,name,Price,,Stock\n,,Net,Gross,\nA1,Lamp,5.00,5.95,1\nA2,Cup,6.00,7.14,2\n",
+            ["sku", "name", "Price Net", "Price Gross", "Stock"],
+        ),
+        (
+            "Artikelnummer;Bezeichnung;Preis;Gewicht\n;;EUR;kg\nA1;Lampe;5,00;1,2\nA2;T;6,00;2\n",
+            ["Artikelnummer", "Bezeichnung", "Preis EUR", "Gewicht kg"],
+        ),
+    ],
+)
+def test_a_header_of_two_lines_has_the_names_of_both(text: str, names: list[str]) -> None:
+    for options in ({}, {"header_line": 1}):
+        found = dialect_of(text, **options)
+        assert (found.header_line, found.header, found.line) == (1, names, 2)
+        assert [record[0] for record in found.sample] == ["A1", "A2"]
+        assert any("second line of the columns' names" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "A0,Lamp,on request,none",  # an SKU
+        ",Lamp,on request,none",  # a text above texts
+        ",,on request,",  # one cell is no line of names
+        ",,4.00,2",
+    ],
+)
+def test_a_record_below_the_header_is_none_of_its_lines(second: str) -> None:
+    text = f"sku,name,price,stock\n{second}\nA1,Lamp,5.00,1\nA2,Cup,6.00,2\n"
+    assert dialect_of(text).line == 1
+
+
 def test_known_names_tell_a_header_that_shape_does_not() -> None:
     assert dialect_of("Price list, all of it\nsku,name\nA,Lamp\nB,Cup\n").header_line == 2
 

@@ -75,6 +75,43 @@ def test_what_is_neither_utf_8_nor_windows_1252_is_asked_for(encoding: str) -> N
         inspect(io.BytesIO(content))
 
 
+ASKED = [
+    ("cp866", ["Лампа настольная", "Чашка синяя"]),
+    ("koi8-r", ["Лампа настольная", "Чашка синяя"]),
+    ("cp1250", ["Asztali lámpa", "Tűzőgép", "Őszi gyűjtő"]),
+    ("cp1250", ["Lampă de birou", "Ceaşcă", "Ţeavă"]),
+    ("cp850", ["Fuß", "Größe"]),
+    ("cp1253", ["Λάμπα γραφείου", "Φλιτζάνι καφέ"]),
+    ("cp1254", ["Masa lambası ışık", "Çay bardağı şişe"]),
+    ("euc_kr", ["책상 램프", "커피 컵"]),
+    ("gb18030", ["灯", "杯"]),
+]
+
+
+@pytest.mark.parametrize(("encoding", "texts"), ASKED)
+def test_few_letters_of_elsewhere_are_not_taken_for_windows_1252(
+    encoding: str, texts: list[str]
+) -> None:
+    content = "sku;name\n" + "".join(f"A-{n};{text}\n" for n, text in enumerate(texts))
+    (question,) = find_dialect(io.BytesIO(content.encode(encoding))).questions
+    assert any(f"“{encoding}”: A-{n};{text}" in question.message for n, text in enumerate(texts))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_found(encoding: str) -> None:
+    content = "sku;name\nA-1;Größe 尺寸\n".encode(encoding)
+    assert detect_encoding(io.BytesIO(content)).name == encoding
+    assert names(content) == (["Größe 尺寸"], [])
+
+
+@pytest.mark.parametrize(
+    "content", [b"PAR1\x15\x04\x15\x10" + b"\0\1\2" * 50, b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff"]
+)
+def test_nul_bytes_alone_are_no_utf_16(content: bytes) -> None:
+    with pytest.raises(UnreadableFile, match="not text"):
+        find_dialect(io.BytesIO(content))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -85,6 +122,9 @@ def test_what_is_neither_utf_8_nor_windows_1252_is_asked_for(encoding: str) -> N
         "Coração, São Paulo, pão",
         "5 € / m², 10 cm³, ½ l, 20 °C, Lego® ™, «x», n° 5",
         "SAUÐÁRKRÓKUR, Þór",
+        "Stühle für Gäste – „neu“, crème brûlée, 6,00 €",
+        "½ Rohr 90° ±5 µm, 10×20 cm² »neu«, Nº 5 ¿Qué?, M³-Box™ Pro®",
+        "Lego®™",
     ],
 )
 def test_windows_1252_is_taken_for_what_it_is(text: str) -> None:

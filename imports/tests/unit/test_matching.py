@@ -87,6 +87,28 @@ CLEAR = [
         "A1;Lampe;x;12,50",
         "Artikel-Nr.;Produktname;Beschreibung;Listenpreis EUR;",
     ),
+    (
+        "Artikel-Nr. (SKU);Artikelbezeichnung 1;Listenpreis netto EUR",
+        "A1;Lampe;12,50",
+        "Artikel-Nr. (SKU);Artikelbezeichnung 1;;Listenpreis netto EUR;",
+    ),
+    (
+        "Artnr;Naam;Verkoopprijs incl. BTW",
+        "A1;Lamp;12,50",
+        "Artnr;Naam;;Verkoopprijs incl. BTW;",
+    ),
+    ("Mat.-Nr.;Name;Preis zzgl. MwSt.", "A1;Lampe;12,50", "Mat.-Nr.;Name;;Preis zzgl. MwSt.;"),
+    # Czech, Danish
+    (
+        "Kód;Název;Popis;Cena s DPH;Aktivní",
+        "A1;Lampa;x;1 299,00 Kč;ano",
+        "Kód;Název;Popis;Cena s DPH;Aktivní",
+    ),
+    (
+        "Varenummer;Navn;Pris;Aktiv",
+        "A1;Lampe;1.299,00 kr.;nej",
+        "Varenummer;Navn;;Pris;Aktiv",
+    ),
     # French
     (
         "Référence;Désignation;Descriptif;Prix TTC;Actif",
@@ -197,6 +219,47 @@ def test_columns_that_are_clear_are_read_without_a_question(
     assert fields(matched) == {name: column for name, column in wanted.items() if column}
 
 
+CLEAR_WORDS = [
+    (("ja", "nej"), "true false"),
+    (("yes", "nein", "true"), "true false true"),
+    (("✓", "✗"), "true false"),
+    (("1.00", "0.00"), "true false"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), CLEAR_WORDS)
+def test_words_of_several_languages_are_known_beside_each_other(
+    words: tuple[str, ...], expected: str
+) -> None:
+    matched = found("sku;name;active", *(f"A{n};Lamp;{word}" for n, word in enumerate(words)))
+    assert codes(matched) == []
+    (rule,) = [rule for rule in matched.rules.columns if rule.field == "active"]
+    assert " ".join(rule.values[word] for word in words) == expected
+
+
+def test_dashes_for_decimals_settle_the_mark() -> None:
+    for first, mark in (("12.–", "."), ("500:-", ","), ("50,-", ",")):
+        matched = found("sku;name;price", f"A1;Lamp;{first}", f"A2;Cup;3{mark}50")
+        assert codes(matched) == []
+        assert [r.decimal for r in matched.rules.columns if r.field == "price"] == [mark]
+
+
+@pytest.mark.parametrize(
+    ("prices", "currency"),
+    [
+        (["5,50 €", "6,50 €", "$7"], "EUR"),
+        (["5 kr", "6 kr", "7 SEK", "$8"], "SEK"),
+        (["5,50 €", "$7"], None),
+    ],
+)
+def test_the_currency_of_most_prices_is_the_columns(
+    prices: list[str], currency: str | None
+) -> None:
+    matched = found("sku;name;price", *(f"A{n};Lamp;{price}" for n, price in enumerate(prices)))
+    assert codes(matched) == []
+    assert [r.currency for r in matched.rules.columns if r.field == "price"] == [currency]
+
+
 ASKED = [
     # No SKU, and what may be one
     ("foo;name;price", ["A1;Lamp;5.00"], ["no_sku"]),
@@ -214,11 +277,19 @@ ASKED = [
     ("sku;name;Netto;VK brutto;EK", ["A1;Lamp;5.00;5.95;3.00"], ["two_columns"]),
     ("sku;name;Einkaufspreis", ["A1;Lamp;5.00"], ["unclear_price"]),
     ("sku;name;UVP", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;UVP inkl. MwSt.", ["A1;Lamp;5.00"], ["unclear_price"]),
+    ("sku;name;Preis netto;Preis brutto", ["A1;Lamp;5.00;5.95"], ["two_columns"]),
+    ("Parent (SKU);name", ["A1;Lamp"], ["no_sku"]),
     ("sku;name;Hinta;Unit price", ["A1;Lamp;12,00;24,00"], ["two_columns"]),
     ("sku;name;Preis", ["A1;Lamp;auf Anfrage"], ["unclear_price"]),
     ("sku;name;price;Currency", ["A1;Lamp;5.00;EUR", "A2;Cup;6.00;USD"], ["unclear_price"]),
     ("sku;name;Netto", ["A1;Lamp;5,00"], ["unclear_price"]),
     ("sku;name;Price (cents)", ["A1;Lamp;1999"], ["unclear_price"]),
+    ("sku;name;1+;10+", ["A1;Lamp;5.00;4.50"], ["two_columns"]),
+    ("sku;name;ab 1 Stk.;ab 10 Stk.", ["A1;Lamp;5,00;4,50"], ["two_columns"]),
+    ("sku;name;1-9;10-99", ["A1;Lamp;5.00;4.50"], ["two_columns"]),
+    ("sku;name;Retail;Dealer", ["A1;Lamp;5.00;4.50"], ["two_columns"]),
+    ("sku;name;Net;Gross", ["A1;Lamp;5.00;5.95"], ["two_columns"]),
     # Which decimal mark?
     ("sku;name;price", ["A1;Lamp;1,234"], ["unclear_decimal"]),
     ("sku;name;price", ["A1;Lamp;1.234,56", "A2;Lamp;1,234.56"], ["unclear_decimal"]),
@@ -263,6 +334,8 @@ def test_what_names_and_values_leave_open_is_asked(
     [
         ("sku;name;Price tax excluded;Unit price", "A1;Lamp;12.00;"),  # nothing in it
         ("sku;name;VK netto;Unit price", "A1;Lamp;12.00;12.00"),  # the same
+        ("sku;name;price;36-38;40-42", "A1;Lamp;12.00;3;4"),  # sizes
+        ("sku;name;price;1+;10+", "A1;Lamp;12.00;12.00;11.00"),  # its own name
         ("sku;name;price;availability", "A1;Lamp;12.00;in stock"),  # another matter
         ("sku;name;discontinued", "A1;Lamp;0"),  # of none
         ("sku;name;status", "A1;Lamp;"),

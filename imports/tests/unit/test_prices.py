@@ -38,6 +38,9 @@ def read(text: str, **options: Any) -> str:
         ("12,5000", ",", "12.50"),
         ("50,-", ",", "50"),
         ("50,–", ",", "50"),
+        ("1 200:-", ",", "1200"),
+        ("1,200/-", ".", "1200"),
+        ("12.–", ".", "12"),
         ("9.999.999.999,99", ",", "9999999999.99"),
     ],
 )
@@ -243,3 +246,25 @@ def test_one_currency_is_found_for_signs_and_codes_that_mean_the_same() -> None:
 
 def test_zeros_at_the_end_are_no_decimals() -> None:
     assert plain_number("34.0000", ".") == "34"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("ab 5,00", "ab"),
+        ("ab 5,00 €", "ab"),
+        ("5,00 Stück", "Stück"),
+        ("~5,00", "~"),
+        ("5,00*", "*"),
+    ],
+)
+def test_a_word_beside_the_number_is_named(text: str, word: str) -> None:
+    for currency in (None, "EUR"):
+        with pytest.raises(ValueError, match=re.escape(f"“{word}” stands beside the number")):
+            read(text, decimal=",", currency=currency)
+
+
+def test_what_keeps_a_cell_a_text_is_no_part_of_a_price() -> None:
+    assert read('="5,00"', decimal=",") == "5"
+    assert read("'1.299,00", decimal=",") == "1299"
+    assert read('="5.00"') == "5.00"

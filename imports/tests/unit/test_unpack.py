@@ -86,6 +86,10 @@ def book(fill: Callable[[Any, Any], None]) -> bytes:
         (b"PKW,name\n", Kind.TEXT),
         (b"BZh1,name\n", Kind.TEXT),
         (b"<b>sku</b>,name\n", Kind.TEXT),
+        (b"<sku>\t<name>\n", Kind.TEXT),
+        (b"<sku>;<name>\n", Kind.TEXT),
+        (b"ID;Preis\nA1;5\nB;6\n", Kind.TEXT),
+        (b"PAR1,Lamp,5\n", Kind.TEXT),
         (gzip.compress(CSV), Kind.GZIP),
         (zipped({"a.csv": CSV}), Kind.ZIP),
         (xlsx(), Kind.ZIP),
@@ -96,7 +100,7 @@ def book(fill: Callable[[Any, Any], None]) -> bytes:
         (b'<?xml version="1.0"?><html>', Kind.HTML),
         (b"%PDF-1.4", Kind.FOREIGN),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None:
     assert kind_of(content[:4096]) == kind
@@ -117,13 +121,24 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
             b"<Table><Row><Cell>",
             "2003",
         ),
+        (b"<products>\n\t<product><sku>1</sku>", "XML"),
+        (b'<rss version="2.0"><channel>', "XML"),
+        (b"INSERT INTO products VALUES ('A1');", "SQL"),
+        (b"ID;PWXL;N;E\r\nP;PGeneral\r\nC;Y1;X1", "SYLK"),
+        (b"MIME-Version: 1.0\r\nContent-Type: multipart/related", "web archive"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "picture"),
+        (b"\0\0\0\x18ftypheic", "picture"),
     ],
-    ids=range(8),
+    ids=range(16),
 )
 def test_a_file_without_a_table_is_refused_by_its_name(content: bytes, word: str) -> None:
     assert word in foreign_name(content)
     assert word in refusal(content)
     assert word in refusal(gzip.compress(content))
+    assert ("Unpack it" in refusal(content)) == (
+        word in ("7-Zip", "RAR", "bzip2", "tar", "Zstandard")
+    )
 
 
 # --- Workbooks ------------------------------------------------------------------------
@@ -261,6 +276,30 @@ def test_a_number_has_the_signs_that_its_format_puts_between_zeros(code: str, sh
         sheet.write_number(0, 0, 120034, made.add_format({"num_format": code}))
 
     assert rows(book(fill)) == [[shown]]
+
+
+def test_an_old_workbook_and_an_open_document_keep_such_numbers_too() -> None:
+    cells = [
+        workbooks.xls_text(0, 0, "sku"),
+        workbooks.xls_number(1, 0, 17, 1),
+        workbooks.xls_number(2, 0, 17),
+        workbooks.xls_packed(3, 0, 120034, 2),
+        workbooks.xls_packed_row(4, 0, [7, 8], 1),
+        workbooks.xls_number(5, 0, 1.5, 1),
+        workbooks.xls_number(6, 0, 12, 3),
+    ]
+    old = workbooks.xls(cells, formats=["00000", "00-0000", "#,##0.00"])
+    shown = ["sku", "00017", "17", "12-0034", "00007", "1.5", "12"]
+    assert [row[0] for row in rows(old)] == shown
+    assert rows(old)[4] == ["00007", "00008"]
+
+    def number(value: str, text: str) -> list[str]:
+        return [ods_cell(text, f'office:value-type="float" office:value="{value}"')]
+
+    cells_of = {"00017": "17", "12-0034": "120034", "ART-17": "17"}
+    kept = {"1,234": "1234", "0.50": "0.5", "0": "0", "-7": "-7", "007": "7.1"}
+    table = workbooks.ods([number(v, text) for text, v in (cells_of | kept).items()])
+    assert [row[0] for row in rows(table)] == [*cells_of, *kept.values()]
 
 
 def test_a_workbook_of_many_blocks_keeps_its_errors_and_zeros() -> None:
