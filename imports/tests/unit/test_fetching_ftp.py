@@ -342,7 +342,7 @@ def test_an_answer_without_end_is_left(
 
 
 def replace_data(ftp: FtpServer, send: Callable[[Any], object]) -> None:
-    """Have ``send`` put on the data's connection, until the client has had enough, what it likes."""
+    """Have ``send`` write to the data's connection, until the client has had enough."""
 
     def retrieve(session: Any, _: bytes, **options: Any) -> None:
         session._say("150 Here it comes")
