@@ -252,7 +252,8 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
 
     ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if any.
     Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
-    records since, or a newer file was imported; ``SecondPerson`` where ``user`` may not decide about his own file.
+    records since, or a newer file was imported; ``SecondPerson`` where ``user`` may not decide
+    about his own file.
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
