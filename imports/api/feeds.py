@@ -17,7 +17,14 @@ from rest_framework.response import Response
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun
 from imports.operations import feeds as operations
 from imports.operations.feed_tests import test_feed
-from imports.queries.feeds import listed_feeds, listed_runs, tell_jobs, with_runs
+from imports.queries.feeds import (
+    DAYS,
+    due_times,
+    listed_feeds,
+    listed_runs,
+    tell_jobs,
+    with_runs,
+)
 from imports.schedule import MAX_LENGTH, ZONE_MAX_LENGTH
 from product_importer.common.actor import actor_of
 from product_importer.common.address_guard import MAX_LENGTH as URL_MAX_LENGTH
@@ -25,6 +32,7 @@ from product_importer.common.api import ErrorSerializer, JSONBoolean, JSONText, 
 from product_importer.common.parsing import whole_number
 from product_importer.common.viewsets import JSONViewSet
 
+TIMES = 50  # of what is due of one feed
 OUTCOMES = ("running", "applied", "unchanged", "waiting", "failed", "stopped")
 
 
@@ -102,6 +110,7 @@ class FeedSerializer(serializers.ModelSerializer[Feed]):
             "host_key",
             "last_run",
             "next_run_at",
+            "overdue_at",
             "created_at",
         ]
         read_only_fields = ["id", "disabled_reason", "next_run_at", "created_at"]
@@ -154,11 +163,28 @@ class FeedSerializer(serializers.ModelSerializer[Feed]):
         help_text="of an SFTP server, from the first fetch on; blank has the next one taken",
     )
     last_run = serializers.SerializerMethodField()
+    overdue_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        help_text="since when it is known that no new file comes as expected; null: it does",
+    )
 
     @extend_schema_field(FeedRunSerializer(allow_null=True))
     def get_last_run(self, feed: Feed) -> Any:
         last: FeedRun | None = getattr(feed, "last_run", None)
         return FeedRunSerializer(last).data if last is not None else None
+
+
+class DueSerializer(serializers.Serializer[Any]):
+    """When a feed is due in the next days."""
+
+    feed = serializers.IntegerField(source="feed.pk")
+    name = serializers.CharField(source="feed.name")
+    supplier = serializers.IntegerField(source="feed.supplier_id")
+    times = serializers.ListField(
+        child=serializers.DateTimeField(), help_text=f"the first {TIMES} of them"
+    )
+    more = serializers.IntegerField(help_text="that are not among them")
 
 
 class EntrySerializer(serializers.Serializer[Any]):
@@ -198,6 +224,7 @@ class FeedViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Feed]):
         "list": "imports.view_feed",
         "retrieve": "imports.view_feed",
         "runs": "imports.view_feed",
+        "due": "imports.view_feed",
         "create": "imports.add_feed",
         "update": "imports.change_feed",
         "partial_update": "imports.change_feed",
@@ -269,6 +296,19 @@ class FeedViewSet(JSONViewSet, viewsets.ReadOnlyModelViewSet[Feed]):
     @action(detail=True, methods=["post"], pagination_class=None)
     def test(self, request: Request, pk: str) -> Response:
         return Response(TestSerializer(test_feed(self.get_object())).data)
+
+    @extend_schema(
+        summary=f"The feeds, newest first, with what is due of them in the next {DAYS} days",
+        responses=DueSerializer(many=True),
+    )
+    @action(detail=False, serializer_class=DueSerializer)
+    def due(self, request: Request) -> Response:
+        page: Any = self.paginate_queryset(listed_feeds())
+        due = [
+            {"feed": feed, "times": times[:TIMES], "more": max(0, len(times) - TIMES)}
+            for feed, times in due_times(page)
+        ]
+        return self.get_paginated_response(DueSerializer(due, many=True).data)
 
     @extend_schema(
         summary="The runs of a feed, newest first", responses=FeedRunSerializer(many=True)

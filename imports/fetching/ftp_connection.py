@@ -84,6 +84,8 @@ class Connection(ftplib.FTP):
         and it could be anybody's.
         """
         _, port = self.makepasv()
+        if not 0 < port < 65536:
+            raise not_ftp()
         self._clock.restart()
         data: Any = sockets.connect(self._peer, port, self._clock, sockets.TimedSocket)
         try:

@@ -101,9 +101,13 @@ def _own_headers(source: Source) -> dict[str, str]:
 
 
 def _conditions(known: Known) -> dict[str, str]:
-    """Ask for the file only if it is another one."""
-    conditions = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
-    return {name: value for name, value in conditions.items() if value}
+    """Ask for the file only if it is another one: by its date where there is no better.
+
+    Some servers take either for enough, and dates count whole seconds only.
+    """
+    if known.etag:
+        return {"If-None-Match": known.etag}
+    return {"If-Modified-Since": known.last_modified} if known.last_modified else {}
 
 
 def _rest(transfer: Transfer) -> dict[str, str]:

@@ -252,7 +252,8 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
 
     ``version`` is that of the review that ``user`` saw (``ImportJob.review_version``), if any.
     Raises ``Refused`` for a job that does not wait for it, or if somebody has left out other
-    records since; ``SecondPerson`` where ``user`` may not decide about his own file.
+    records since, or a newer file was imported; ``SecondPerson`` where ``user`` may not decide
+    about his own file.
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
@@ -261,8 +262,8 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
         raise SecondPerson(told)
     if version is not None and version != job.review_version:
         raise Refused(
-            f"Somebody has left out other records since you saw it: {job.left_out:,} are left out "
-            "now. Look at it again, then apply it."
+            "Somebody has left out other records since you saw it, or a newer file was imported: "
+            f"{job.left_out:,} are left out now. Look at it again, then apply it."
         )
     job.approved_at, job.approved_by = timezone.now(), user
     job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)

@@ -13,6 +13,7 @@ from catalog.models import ChangeSet
 from catalog.operations import products as catalog
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.notices import tell_of_job
+from imports.pipeline.stop_rules import lock_reviews, tell_overtaken
 from imports.sql import review, staging
 from product_importer.common import counters
 from webhooks.models import Event
@@ -47,7 +48,9 @@ def finish_import(job_id: int) -> None:
     if told := _difference(job):
         job.warnings.append(told)
     job.stage = Stage.FINISHING
+    reviews = lock_reviews(job)
     _end(job, Status.COMPLETED)
+    tell_overtaken(reviews)
 
 
 COUNTS = ("created", "updated", "unchanged", "skipped", "rejected")

@@ -128,6 +128,33 @@ def _overtaken(job: ImportJob, supplier: Supplier) -> str:
     )
 
 
+def lock_reviews(job: ImportJob) -> list[ImportJob]:
+    """The other imports of a job's supplier that wait to be applied, locked.
+
+    Run inside the transaction that ends the job, before its change set is locked.
+    """
+    if job.supplier_id is None:
+        return []
+    waiting = ImportJob.objects.select_for_update(of=("self",)).select_related("supplier")
+    of_supplier = waiting.filter(supplier=job.supplier_id, status=ImportJob.Status.AWAITING_REVIEW)
+    return list(of_supplier.exclude(pk=job.pk).order_by("pk"))
+
+
+def tell_overtaken(reviews: list[ImportJob]) -> None:
+    """Tell those that wait for somebody that a newer file was imported, with this reason first.
+
+    Whoever has seen one before looks at it again: its review has another version then.
+    """
+    for job in reviews:
+        told = _overtaken(job, job.supplier) if job.supplier else ""
+        if not told or told in job.warnings:
+            continue
+        job.warnings = [told, *job.warnings]
+        job.shown = {**job.shown, "warnings": [told, *job.shown["warnings"]]}
+        job.review_version += 1
+        job.save(update_fields=["warnings", "shown", "review_version"])
+
+
 def _columns_changed(last: ImportJob, job: ImportJob) -> str:
     was, now = last.layout.get("header", []), job.layout.get("header", [])
     # As a format is recognised: in any order and spelling.

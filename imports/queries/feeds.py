@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import takewhile
-from zoneinfo import ZoneInfo
 
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
@@ -81,25 +81,34 @@ class Due:
 
 def due_by_day(feeds: Iterable[Feed], *, days: int = DAYS) -> list[tuple[date, list[Due]]]:
     """What is due in the next days by the site's clock, day by day, in order of the first time."""
-    now = timezone.now()
     found: dict[date, list[Due]] = {}
-    for feed in feeds:
+    for feed, all_times in due_times(feeds, days=days):
         by_day: dict[date, list[datetime]] = {}
-        for time in _times(feed, now, now + timedelta(days=days)):
+        for time in all_times:
             by_day.setdefault(timezone.localtime(time).date(), []).append(time)
         for day, times in by_day.items():
             found.setdefault(day, []).append(Due(feed, times[:TIMES], max(0, len(times) - TIMES)))
     return [(day, sorted(found[day], key=lambda due: due.times[0])) for day in sorted(found)]
 
 
-def _times(feed: Feed, now: datetime, end: datetime) -> list[datetime]:
-    """When a feed is due; what should have been fetched already is due now."""
-    if not feed.enabled or feed.next_run_at is None:
-        return []
+def due_times(feeds: Iterable[Feed], *, days: int = DAYS) -> list[tuple[Feed, list[datetime]]]:
+    """When each feed is due in the next days; what should have been fetched already is due now."""
+    now = timezone.now()
+    # A week of every five minutes takes 30 ms to reckon, and many feeds have the same schedule.
+    coming = cache(lambda schedule, zone: _coming(schedule, zone, now, now + timedelta(days=days)))
+    found = []
+    for feed in feeds:
+        times: list[datetime] = []
+        if feed.enabled and feed.next_run_at is not None:
+            overdue = [feed.next_run_at] if feed.next_run_at <= now else []
+            times = [*overdue, *coming(feed.schedule, feed.time_zone)]
+        found.append((feed, times))
+    return found
+
+
+def _coming(schedule: str, zone: str, now: datetime, end: datetime) -> list[datetime]:
     try:
-        zone: ZoneInfo = zone_of(feed.time_zone)
-        coming = takewhile(lambda time: time < end, parse_schedule(feed.schedule).after(now, zone))
+        times = parse_schedule(schedule).after(now, zone_of(zone))
+        return list(takewhile(lambda time: time < end, times))
     except ScheduleError:
         return []
-    overdue = [feed.next_run_at] if feed.next_run_at <= now else []
-    return [*overdue, *coming]

@@ -225,6 +225,8 @@ class SftpServer:
         self.before_read: Callable[[int], object] = lambda offset: None
         self.hangs = False  # after the first read
         self.names: list[bytes] | None = None  # in place of the folder's own
+        self.lists_until = 0.0  # by ``time.monotonic``: it answers nothing before
+        self.size: int | None = None  # that it tells of each file, in place of the right one
         self.connections = self.logins = 0
         self.reads = 0
         self.port = 0
@@ -294,7 +296,15 @@ class _SftpFiles(asyncssh.SFTPServer):
         data: bytes = super().read(file_obj, offset, size)  # type: ignore[assignment]
         return data
 
+    def stat(self, path: bytes) -> Any:
+        found = super().stat(path)
+        if self._server.size is not None:
+            return asyncssh.SFTPAttrs(type=1, size=self._server.size, mtime=1_700_000_000)
+        return found
+
     async def scandir(self, path: bytes) -> Any:
+        while time.monotonic() < self._server.lists_until:
+            await asyncio.sleep(0.1)
         if self._server.names is None:
             async for found in super().scandir(path):
                 yield found

@@ -135,3 +135,25 @@ def test_a_test_answers_with_what_is_there(
     gone = api.post(f"{FEEDS}{feed}/test/").json()
     assert (gone["code"], gone["read"], gone["error"] != "") == ("not_found", {}, True)
     assert not FeedRun.objects.exists()
+
+
+def test_what_is_due_is_told_feed_by_feed(api: Client, supplier: Supplier) -> None:
+    daily = make(api, supplier).json()
+    off = make(api, supplier, name="off", enabled=False).json()
+    often = make(api, supplier, name="often", schedule="every 5 minutes").json()
+    told = {one["feed"]: one for one in api.get(f"{FEEDS}due/").json()["results"]}
+    assert list(told) == [often["id"], off["id"], daily["id"]]
+    one = told[daily["id"]]
+    assert (one["name"], one["supplier"], one["more"]) == ("list", supplier.pk, 0)
+    assert len(one["times"]) == 7
+    assert one["times"][0] == daily["next_run_at"]
+    assert told[off["id"]]["times"] == []
+    assert len(told[often["id"]]["times"]) == 50
+    assert told[often["id"]]["more"] > 1900
+
+
+def test_an_overdue_feed_says_since_when(api: Client, supplier: Supplier) -> None:
+    made = make(api, supplier).json()
+    assert made["overdue_at"] is None
+    Feed.objects.update(overdue_at="2026-03-01T05:00:00Z")
+    assert api.get(f"{FEEDS}{made['id']}/").json()["overdue_at"] == "2026-03-01T05:00:00Z"

@@ -204,6 +204,35 @@ def test_what_goes_on_after_a_newer_file_waits(run: Importing, messages: Message
     assert "A newer file was imported since" in old.warnings[0]
 
 
+def test_a_review_that_waits_tells_first_that_a_newer_file_was_imported(run: Importing) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30, "stop_fewer": 20}, full_list=False)
+    run(HEADER + BEFORE, format=a_format)
+    old = run(HEADER + records(20), format=a_format)
+    another = run(HEADER + records(20), format=a_format, file_name="stock.csv")
+    other = run(HEADER + records(20), format=make_format("Huber"), review=True)
+    seen = old.review_version
+    run(HEADER + changed_price(2, 40, 101), format=a_format)
+    for job in (old, another, other):
+        job.refresh_from_db()
+    assert old.status == "awaiting_review"
+    assert "A newer file was imported since" in old.warnings[0]
+    assert old.shown["warnings"][0] == old.warnings[0]
+    assert "fewer records" in old.warnings[1]
+    assert "newer file" not in str([another.warnings, other.warnings])
+    with pytest.raises(jobs.Refused, match="newer file was imported"):
+        jobs.apply_import(job_id=old.pk, user=None, version=seen)
+    jobs.apply_import(job_id=old.pk, user=None, version=old.review_version)
+
+
+def test_a_review_is_told_once_that_newer_files_were_imported(run: Importing) -> None:
+    a_format = make_format("Mueller", usual={"stop_age": 30}, full_list=False)
+    old = run(HEADER + BEFORE, format=a_format, review=True)
+    for price in (101, 102):
+        run(HEADER + changed_price(2, 40, price), format=a_format)
+    old.refresh_from_db()
+    assert len([one for one in old.warnings if "newer file" in one]) == 1
+
+
 def test_records_mended_after_a_newer_file_wait(run: Importing, messages: Messages) -> None:
     a_format = make_format("Mueller", usual={"stop_age": 30})
     old = run(HEADER + BEFORE + "N-1,Thing,no price\n", format=a_format)

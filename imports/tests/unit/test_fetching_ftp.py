@@ -1,8 +1,11 @@
 """Files by FTP and FTPS: log-ins, TLS, folders, breaks, passive addresses."""
 
+import contextlib
 import io
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +311,11 @@ def test_a_listing_without_end_is_left_with_a_sentence(
         ({"RETR": "451 Disk trouble"}, "server_error", True),
         ({"RETR": "550 Permission denied"}, "forbidden", False),
         ({"PASV": "227 Somewhere"}, "bad_response", True),
+        ({"PASV": "227 Here (127,0,0,1,300,999)"}, "bad_response", True),
+        ({"PASV": "227 Here (127,0,0,1,0,0)"}, "bad_response", True),
+        ({"SIZE": "213 100"}, "changed", True),
+        ({"SIZE": "213 99999999"}, "connection_lost", True),
+        ({"SIZE": "213 99999999999"}, "too_large", False),
         ({"TYPE": "HTTP/1.1 400 Bad Request"}, "bad_response", True),
         ({"RETR": "426 Gone"}, "connection_lost", True),
     ],
@@ -331,6 +339,58 @@ def test_an_answer_without_end_is_left(
 ) -> None:
     ftp.replies = {"USER": "331-Welcome\r\n" * 2000}
     assert failure(ftp.url + put(folder, "list.csv"), tries=1).code == "bad_response"
+
+
+def replace_data(ftp: FtpServer, send: Callable[[Any], object]) -> None:
+    """Have ``send`` write to the data's connection, until the client has had enough."""
+
+    def retrieve(session: Any, _: bytes, **options: Any) -> None:
+        session._say("150 Here it comes")
+        with contextlib.suppress(OSError), closing(session.listener.accept()[0]) as plain:
+            data = plain
+            if session.secure:
+                data = ftp.context.wrap_socket(plain, server_side=True)  # type: ignore[union-attr]
+            with closing(data):
+                send(data)
+
+    ftp.server.RequestHandlerClass._send = retrieve  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_data_that_hangs_drips_or_never_ends_is_left(
+    folder: Path,
+    failure: Callable[..., FetchFailed],
+    request: pytest.FixtureRequest,
+    secure: bool,
+) -> None:
+    server: FtpServer = request.getfixturevalue("ftps" if secure else "ftp")
+    url = server.url + put(folder, "list.csv")
+
+    def endless(data: Any) -> None:
+        while True:
+            data.sendall(LIST)
+
+    def drips(data: Any) -> None:
+        while True:
+            data.sendall(b"x")
+            time.sleep(0.05)
+
+    stretch = {"slow_seconds": 0.6, "slow_bytes": 50_000, "tries": 1}
+    replace_data(server, lambda data: data.recv(1))
+    assert failure(url, **stretch).code in ("silent", "too_slow")
+    replace_data(server, drips)
+    assert failure(url, **stretch).code == "too_slow"
+    assert failure(f"{server.url}/", **stretch).code == "too_slow"
+    replace_data(server, endless)
+    server.replies = {"SIZE": "502 Not here"}
+    assert failure(url, bytes=3_000_000).code == "too_large"
+
+
+def test_a_log_in_page_by_ftp_is_no_file(
+    ftp: FtpServer, folder: Path, failure: Callable[..., FetchFailed]
+) -> None:
+    page = b"<html><form><input type='password'></form></html>"
+    assert failure(ftp.url + put(folder, "list.csv", page)).code == "login_page"
 
 
 def test_a_look_reads_the_beginning_only(

@@ -80,6 +80,24 @@ def test_a_server_that_ignores_conditions_is_not_read_to_the_end(web: WebServer,
     assert get(url, fetched.known) == (None, b"")
 
 
+def test_a_file_that_was_changed_within_the_second_of_the_last_one_is_new(
+    web: WebServer, get: Get
+) -> None:
+    url = web.put("/list.csv", LIST)
+    fetched, _ = get(url)
+    assert fetched is not None
+    web.put("/list.csv", b"sku,name\nB,Late\n")
+
+    def by_date_alone(handler: Handler) -> None:
+        if "If-Modified-Since" in handler.headers:
+            handler.answer(304)
+        else:
+            handler._serve(web.files["/list.csv"])
+
+    web.on("/list.csv", by_date_alone)
+    assert get(url, fetched.known)[1] == b"sku,name\nB,Late\n"
+
+
 def test_a_fetch_goes_on_where_the_connection_broke(web: WebServer, get: Get) -> None:
     url = web.put("/list.csv", LIST, breaks=[500_000, 300_000, 0])
     fetched, data = get(url)

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,26 @@ def test_a_listing_that_takes_too_long_is_left_with_a_sentence(
     put("list.csv")
     failed = failure(source(f"{sftp.url}/"), listing_seconds=0)
     assert (failed.code, failed.temporary) == ("listing_too_long", True)
+
+
+def test_a_server_that_hangs_in_its_listing_is_left(
+    put: Callable[..., str], source: Callable[..., Source], sftp: SftpServer
+) -> None:
+    put("list.csv")
+    sftp.lists_until = time.monotonic() + 120
+    begun = time.monotonic()
+    failed = failure(source(f"{sftp.url}/"), slow_seconds=0.5, tries=1)
+    assert (failed.code, failed.temporary) == ("too_slow", True)
+    assert time.monotonic() - begun < 60
+
+
+def test_a_server_that_lies_about_a_files_size_is_found_out(
+    put: Callable[..., str], source: Callable[..., Source], sftp: SftpServer
+) -> None:
+    url = put("list.csv")
+    for told, bound, code in ((10**9, 2**31, "changed"), (2**62, 2**30, "too_large")):
+        sftp.size = told
+        assert failure(source(url), tries=1, bytes=bound).code == code
 
 
 def test_a_look_at_a_folder_where_no_name_fits_tells_its_names(

@@ -184,6 +184,7 @@ NEEDED: dict[str, str | dict[str, str]] = {
     "api-feed-run": RUN_FEEDS,
     "api-feed-test": RUN_FEEDS,
     "api-feed-runs": SEE_FEEDS,
+    "api-feed-due": SEE_FEEDS,
     "api-upload-list": IMPORT,
     "api-upload-detail": IMPORT,
     "api-upload-parts": IMPORT,
