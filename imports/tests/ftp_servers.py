@@ -179,21 +179,21 @@ class _Session(socketserver.BaseRequestHandler):
     def _send(self, data: bytes, *, breaks: bool = False) -> None:
         self._say("150 Here it comes")
         assert self.listener
-        connection: Any = self.listener.accept()[0]
-        if self.secure and self.ftp.context:
-            connection = self.ftp.context.wrap_socket(connection, server_side=True)
-            self.ftp.resumed.append(connection.session_reused)
-        stop = self.ftp.breaks.pop(0) if breaks and self.ftp.breaks else None
-        connection.sendall(data[:stop])
-        if stop is not None:
-            reset(connection)
-            self._say("426 Broken")
-            return
-        if self.secure and self.ftp.goodbye:
-            with contextlib.suppress(ssl.SSLError, OSError):
-                connection.unwrap()
-        connection.close()
-        self._say("226 That was it")
+        with contextlib.ExitStack() as opened:
+            # A client that goes away in between leaves none that is collected in another test.
+            connection: Any = opened.enter_context(self.listener.accept()[0])
+            if self.secure and self.ftp.context:
+                connection = self.ftp.context.wrap_socket(connection, server_side=True)
+                opened.enter_context(connection)
+                self.ftp.resumed.append(connection.session_reused)
+            stop = self.ftp.breaks.pop(0) if breaks and self.ftp.breaks else None
+            connection.sendall(data[:stop])
+            if stop is not None:
+                reset(connection)
+            elif self.secure and self.ftp.goodbye:
+                with contextlib.suppress(ssl.SSLError, OSError):
+                    connection.unwrap()
+        self._say("426 Broken" if stop is not None else "226 That was it")
 
 
 def _stamp(path: Path) -> str:
