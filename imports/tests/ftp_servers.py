@@ -179,12 +179,12 @@ class _Session(socketserver.BaseRequestHandler):
     def _send(self, data: bytes, *, breaks: bool = False) -> None:
         self._say("150 Here it comes")
         assert self.listener
-        # A client that has seen enough resets: the socket is closed whatever becomes of it.
-        with contextlib.ExitStack() as stack:
-            connection: Any = stack.enter_context(self.listener.accept()[0])
+        with contextlib.ExitStack() as opened:
+            # A client that goes away in between leaves none that is collected in another test.
+            connection: Any = opened.enter_context(self.listener.accept()[0])
             if self.secure and self.ftp.context:
                 connection = self.ftp.context.wrap_socket(connection, server_side=True)
-                stack.enter_context(connection)
+                opened.enter_context(connection)
                 self.ftp.resumed.append(connection.session_reused)
             stop = self.ftp.breaks.pop(0) if breaks and self.ftp.breaks else None
             connection.sendall(data[:stop])
@@ -193,7 +193,7 @@ class _Session(socketserver.BaseRequestHandler):
             elif self.secure and self.ftp.goodbye:
                 with contextlib.suppress(ssl.SSLError, OSError):
                     connection.unwrap()
-        self._say("226 That was it" if stop is None else "426 Broken")
+        self._say("426 Broken" if stop is not None else "226 That was it")
 
 
 def _stamp(path: Path) -> str:

@@ -8,6 +8,7 @@ take a proxy, a password or a redirect from anywhere.
 
 import contextlib
 import http.client
+import math
 import socket
 import ssl
 import threading
@@ -218,7 +219,9 @@ class _Guarded:
 
     def getresponse(self) -> Any:
         answer = super().getresponse()  # type: ignore[misc]
-        self.last_used = time.monotonic()
+        # Who answers by an error may be closing the connection just now, and another endpoint of
+        # the same server would be given it.
+        self.last_used = time.monotonic() if 200 <= answer.status < 300 else -math.inf
         return answer
 
 

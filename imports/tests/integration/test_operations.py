@@ -358,15 +358,16 @@ def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
 
 
 def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
-    kicked: list[tuple[str, int]], settings: Any
+    kicked: list[tuple[str, int]], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chunks, "CLAIM_SECONDS", 600)  # none of them is taken for dead
     settings.IMPORT_CHUNK_ROWS = 50
     rows = "".join(f"S-{n:04d},Name {n},,1,true\n" for n in range(2000))
     job = start(HEADER + rows)
     jobs.advance_import(job.pk)
 
     def work() -> None:
-        chunks.run_chunks(job.pk, seconds=60)
+        chunks.run_chunks(job.pk, seconds=600)
         connections.close_all()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -422,8 +423,9 @@ def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
 
 
 def test_a_chunk_of_a_killed_worker_is_claimed_again_after_a_moment(
-    kicked: list[tuple[str, int]],
+    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chunks, "CLAIM_SECONDS", 600)  # a moment that no machine needs
     job = start()
     jobs.advance_import(job.pk)
     assert chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)  # and then the worker is killed

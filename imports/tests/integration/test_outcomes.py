@@ -145,8 +145,10 @@ def test_the_tiles_of_a_running_job_add_up(
 def test_undo_asks_by_the_name_of_the_file(
     page: Client, run: Callable[..., ImportJob], user: User
 ) -> None:
-    run("sku,name\nA-0,Lamp\n", review=True)  # has no change set: the numbers differ from here on
     job = run("sku,name\nA-1,Lamp\n", file_name="spring prices.csv", user=user)
+    if job.change_set_id == job.pk:  # as the tests before left the sequences
+        run("sku,name\nA-0,Lamp\n", review=True)  # has no change set: the numbers differ then
+        job = run("sku,name\nA-2,Lamp\n", file_name="spring prices.csv", user=user)
     assert job.change_set
     assert job.change_set.pk != job.pk
     text = text_of(page, f"/changes/{job.change_set.pk}/undo/")

@@ -5,7 +5,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imports.readers.csv import (
@@ -152,6 +152,7 @@ def test_utf_8_is_settled_without_reading_it_to_the_end() -> None:
     assert file.tell() == BLOCK
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.sampled_from(["é", "尺", "😀"]))
 def test_a_character_may_lie_across_two_blocks(before: int, character: str) -> None:
     content = b"x" * (BLOCK - before) + character.encode() + b"\n"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trustme
 
-from imports.fetching import sheets
+from imports.fetching import clock, sheets
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
 from imports.tests.servers import FAST, Authority, Handler, WebServer, new_in, web_server
@@ -361,23 +362,39 @@ def test_a_file_that_says_it_is_too_large_is_not_begun(
     assert failure(url).code == "too_large"
 
 
-def test_servers_that_hang_and_drip_are_left(
-    web: WebServer, failure: Callable[..., FetchFailed]
-) -> None:
+def test_a_server_that_hangs_is_left(web: WebServer, failure: Callable[..., FetchFailed]) -> None:
     def hangs(handler: Handler) -> None:
         handler.say(b"HTTP/1.1 200 OK\r\n\r\n" + LIST)
         handler.rfile.read(1)
+
+    # Of one byte: a stretch may end anywhere in what was sent before.
+    stretch = {"slow_seconds": 0.6, "slow_bytes": 1, "tries": 1}
+    assert failure(web.on("/hangs", hangs), **stretch).code == "silent"
+
+
+def test_a_server_that_drips_is_left(
+    web: WebServer, failure: Callable[..., FetchFailed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on with each byte alone, however slow the machine is."""
 
     def drips(handler: Handler) -> None:
         handler.say(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
             handler.say(b"x")
-            time.sleep(0.05)
 
-    stretch = {"slow_seconds": 0.6, "slow_bytes": 5_000, "tries": 1}
-    assert failure(web.on("/hangs", hangs), **stretch).code == "silent"
-    assert failure(web.on("/drips", drips), **stretch).code == "too_slow"
-    assert failure(web.on("/drips", drips), seconds=0.6).code == "time_limit"
+    now = [0.0]
+    count = clock.Clock.count
+
+    def counted(own: clock.Clock, size: int) -> None:
+        count(own, size)
+        now[0] += size
+
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(clock.Clock, "count", counted)
+    url = web.on("/drips", drips)
+    drip = {"slow_seconds": 600, "slow_bytes": 5_000, "tries": 1}
+    assert failure(url, **drip, seconds=10**6).code == "too_slow"
+    assert failure(url, slow_bytes=1, seconds=600).code == "time_limit"
 
 
 def test_what_is_no_http_at_all_is_told(

@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import io
 import itertools
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from imports.fetching import clock
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Source
 from imports.tests.servers import Authority, Handler, WebServer, new_in
@@ -155,20 +158,27 @@ def test_a_folder_is_listed_page_by_page_and_odd_names_are_left_out(
 
 
 def test_a_listing_without_end_is_left_with_a_sentence(
-    web: WebServer, get: Get, authority: Authority
+    web: WebServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = itertools.count()
+    began = time.monotonic()
+    passed = [0.0]
+    clocks = SimpleNamespace(monotonic=lambda: began + passed[0])
+    monkeypatch.setattr(clock, "time", clocks)  # stands still until the third page is asked for
 
     def listing(handler: Handler) -> None:
-        token = f"<NextContinuationToken>{next(pages)}</NextContinuationToken>"
+        number = next(pages)
+        if number == 2:
+            passed[0] = 100.0
+        token = f"<NextContinuationToken>{number}</NextContinuationToken>"
         handler.answer(200, f"<ListBucketResult>{token}</ListBucketResult>".encode())
 
     web.on("/lists/", listing)
     source = Source(f"s3://lists/in/?endpoint={web.url}", "key", "secret")
     with pytest.raises(FetchFailed) as raised:
-        fetch(source, Known(), io.BytesIO(), limits=authority.limits(listing_seconds=1))
+        fetch(source, Known(), io.BytesIO(), limits=authority.limits(listing_seconds=99))
     assert (raised.value.code, raised.value.temporary) == ("listing_too_long", True)
-    assert next(pages) > 1
+    assert next(pages) == 3
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imports.readers.csv import inspect, lines, read_batches, records
@@ -129,6 +129,7 @@ def test_who_looks_for_a_record_holds_no_more_than_one(monkeypatch: pytest.Monke
 pieces = st.lists(st.sampled_from(['"', '""', ",", "a", "b c", "aaaa"]), max_size=6).map("".join)
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, min_size=1, max_size=12), st.integers(3, 12), st.data())
 def test_a_look_ahead_tells_what_the_parser_would(
     texts: list[str], field_limit: int, data: st.DataObject

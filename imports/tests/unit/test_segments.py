@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 import pytest
@@ -245,7 +246,13 @@ def test_helpers_wait_until_the_importer_has_come_near(
     file: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "BACKLOG", 4)
-    monkeypatch.setattr(sharing, "HELP_SECONDS", 0.1)
+    now = [0.0]  # passes while somebody waits, and only then
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    waits = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep, time=time.time)
+    monkeypatch.setattr(sharing, "time", waits)
     expected = by_one(file, inspect(file))
     helped: list[int] = []
     assert shared(file, lambda name: helped.append(sharing.help_reading(name))) == expected
@@ -285,6 +292,7 @@ def test_a_helper_that_stands_still_holds_nobody_up(
 def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
     file: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sharing, "WAIT_SECONDS", 600.0)  # however late the helper's thread comes
     expected = by_one(file, inspect(file))
     read: list[int] = []
     at_it = threading.Event()
@@ -303,7 +311,7 @@ def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
         fcntl.flock(claimed, fcntl.LOCK_EX)
 
         def finish() -> None:
-            at_it.wait(60)
+            at_it.wait()
             with open(file.name, "rb") as own:
                 layout = inspect(own)
                 start = Checkpoint(layout.offset, layout.line)

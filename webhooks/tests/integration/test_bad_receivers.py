@@ -105,13 +105,21 @@ def test_whatever_a_receiver_answers_can_be_recorded(
         dispatcher._Sent(claimed, timezone.now(), response), timezone.now()
     )
     assert outcome.state == (
-        "succeeded" if response.ok else "failed" if status == 410 else "pending"
+        "succeeded" if response.ok else "failed" if response.status == 410 else "pending"
     )
     Delivery.objects.update(leased_by=7, state="pending", tries=0)
     with transaction.atomic(), connection.cursor() as cursor:
         assert sql.record(cursor, pump=7, outcomes=[outcome], now=timezone.now()) == 1
 
 
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again in some seconds is not due yet, however long a test takes."""
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+
+@pytest.mark.usefixtures("no_time_passes")
 def test_a_poisonous_receiver_has_failed_attempts_and_the_healthy_one_its_events(
     receiver: Receiver, make_endpoint: Maker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,7 +165,10 @@ def test_of_a_receivers_headers_so_much_is_kept_and_it_says_so(
 
 @pytest.fixture
 def beside(
-    receiver: Receiver, make_endpoint: Maker, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver,
+    make_endpoint: Maker,
+    monkeypatch: pytest.MonkeyPatch,
+    no_time_passes: None,
 ) -> Callable[[Callable[[], Response]], Attempt]:
     """Send twenty events to a healthy endpoint and one to another, whose response is made up.
 

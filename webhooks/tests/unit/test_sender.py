@@ -17,11 +17,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from webhooks.delivery import http_client
 from webhooks.delivery.http_client import BODY_BYTES, Sender
 from webhooks.tests.conftest import LOOPBACK
 from webhooks.tests.receiver import Receiver, serve
 
 SECONDS = 1.0  # the deadline in these tests
+# Nobody here ever ends an exchange, so that it ends at all shows the deadline; within what a
+# machine may stand still beside.
+AT_MOST = SECONDS + 30
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 Talk = Callable[[socket.socket], None]
@@ -57,12 +61,12 @@ def talk() -> Iterator[Callable[[Talk], str]]:
 
 
 def drip(start: bytes, again: bytes, pause: float = 0.05) -> Talk:
-    """Say something, and then the same little thing for ever."""
+    """Say something, and then the same little thing until the other side has gone."""
 
     def say(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(start)
-        for _ in range(400):
+        while True:
             connection.sendall(again)
             time.sleep(pause)
 
@@ -70,8 +74,8 @@ def drip(start: bytes, again: bytes, pause: float = 0.05) -> Talk:
 
 
 def silence(connection: socket.socket) -> None:
-    connection.recv(1)
-    time.sleep(20)
+    while connection.recv(65536):  # until the other side has gone
+        pass
 
 
 @pytest.mark.parametrize(
@@ -93,9 +97,10 @@ def test_an_exchange_ends_by_its_deadline(talk: Callable[[Talk], str], say: Talk
     sender = Sender(allowed=LOOPBACK, total_seconds=SECONDS)
     started = time.monotonic()
     response = sender.post(talk(say), body=b"{}", headers={})
-    assert time.monotonic() - started < SECONDS + 0.5
+    took = time.monotonic() - started
+    assert SECONDS <= took < AT_MOST
     assert (response.status, response.error) == (None, "timeout")
-    assert response.total_ms < (SECONDS + 0.5) * 1000
+    assert SECONDS * 1000 <= response.total_ms <= took * 1000
 
 
 @pytest.mark.parametrize(
@@ -105,18 +110,20 @@ def test_a_tls_handshake_ends_by_its_deadline(talk: Callable[[Talk], str], say: 
     sender = Sender(allowed=LOOPBACK, connect_seconds=SECONDS)
     started = time.monotonic()
     response = sender.post(talk(say).replace("http:", "https:"), body=b"{}", headers={})
-    assert time.monotonic() - started < SECONDS + 0.5
+    assert time.monotonic() - started < AT_MOST
     assert response.error in ("connect_timeout", "tls_failed")
 
 
 def test_an_upload_that_nobody_reads_ends_by_its_deadline(talk: Callable[[Talk], str]) -> None:
-    def never_read(connection: socket.socket) -> None:
-        time.sleep(20)
-
+    ended = threading.Event()
     sender = Sender(allowed=LOOPBACK, total_seconds=SECONDS)
     started = time.monotonic()
-    response = sender.post(talk(never_read), body=b"x" * 50_000_000, headers={})
-    assert time.monotonic() - started < SECONDS + 0.5
+    try:
+        url = talk(lambda connection: ended.wait() and None)  # and reads nothing
+        response = sender.post(url, body=b"x" * 50_000_000, headers={})
+    finally:
+        ended.set()
+    assert time.monotonic() - started < AT_MOST
     assert response.error == "timeout"
 
 
@@ -124,7 +131,7 @@ def flood(start: bytes, block: bytes) -> Talk:
     def say(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(start)
-        for _ in range(3000):
+        while True:  # until the other side has had enough
             connection.sendall(block)
 
     return say
@@ -150,7 +157,7 @@ BOMB = gzip.compress(bytes(200_000_000), 1)
 def test_a_flood_costs_neither_memory_nor_time(
     talk: Callable[[Talk], str], say: Talk, status: int | None
 ) -> None:
-    sender = Sender(allowed=LOOPBACK, total_seconds=5)
+    sender = Sender(allowed=LOOPBACK, total_seconds=60)
     url = talk(say)
     before = psutil.Process().memory_info().rss
     threads = [
@@ -165,16 +172,18 @@ def test_a_flood_costs_neither_memory_nor_time(
     assert psutil.Process().memory_info().rss - before < 20_000_000
     assert response.status == status
     assert len(response.body) <= BODY_BYTES
-    assert response.total_ms < 2000
-    if status is None:
-        assert response.error in ("too_large", "bad_response", "connection_lost")
+    # What never ends was left by its size: neither of these is "timeout".
+    wanted = ("too_large", "bad_response", "connection_lost") if status is None else ("",)
+    assert response.error in wanted
 
 
 def read_request(connection: socket.socket) -> None:
     """All of it: a connection that is closed with unread bytes is reset."""
     got = b""
     while not got.endswith(b"{}"):
-        got += connection.recv(65536)
+        got += (more := connection.recv(65536))
+        if not more:
+            raise ConnectionError
 
 
 def once(answer: bytes) -> Talk:
@@ -210,7 +219,10 @@ def test_nobody_there_is_told_in_words() -> None:
     assert (response.error, response.connect_ms) == ("connect_failed", None)
 
 
-def test_a_connection_is_kept_and_its_times_are_told(receiver: Receiver) -> None:
+def test_a_connection_is_kept_and_its_times_are_told(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "IDLE_SECONDS", 600.0)  # however long the test stands still
     sender = Sender(allowed=LOOPBACK)
     first, second = (sender.post(receiver.url, body=b"{}", headers={}) for _ in range(2))
     assert receiver.connections == 1
@@ -220,6 +232,16 @@ def test_a_connection_is_kept_and_its_times_are_told(receiver: Receiver) -> None
     for response in (first, second):
         assert response.address == "127.0.0.1"
         assert 0 < (response.first_byte_ms or 0) <= response.total_ms
+
+
+def test_a_connection_that_brought_an_error_is_not_used_again(receiver: Receiver) -> None:
+    """Its server may be closing it just now, at the cost of whoever sends by it next."""
+    sender = Sender(allowed=LOOPBACK)
+    receiver.answer = (503, {}, b"")
+    assert sender.post(receiver.url, body=b"{}", headers={}).status == 503
+    receiver.answer = (200, {}, b"")
+    assert sender.post(receiver.url + "/other", body=b"{}", headers={}).status == 200
+    assert receiver.connections == 2
 
 
 def test_a_response_that_is_cut_off_does_not_spoil_the_next_one(
