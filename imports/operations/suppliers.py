@@ -263,6 +263,8 @@ def clean_missing(given: object) -> dict[str, Any]:
 @transaction.atomic
 def delete_format(*, format_id: int) -> None:
     """Imports that are, or are to be, read by it keep its rules. Raises ``ReadyMade``."""
+    # As whoever ends a run does: its feeds, which forget it, before the format.
+    list(Feed.objects.select_for_update(of=("self",)).filter(format=format_id))
     found = Format.objects.select_for_update(of=("self",)).filter(pk=format_id).first()
     if found is None:
         return

@@ -131,13 +131,14 @@ def _overtaken(job: ImportJob, supplier: Supplier) -> str:
 def lock_reviews(job: ImportJob) -> list[ImportJob]:
     """The other imports of a job's supplier that wait to be applied, locked.
 
-    Run inside the transaction that ends the job, before its change set is locked.
+    Not one that somebody deals with at this very moment: the job's row is locked already, and two
+    that waited for each other would not end. Run inside the transaction that ends the job.
     """
     if job.supplier_id is None:
         return []
-    waiting = ImportJob.objects.select_for_update(of=("self",)).select_related("supplier")
-    of_supplier = waiting.filter(supplier=job.supplier_id, status=ImportJob.Status.AWAITING_REVIEW)
-    return list(of_supplier.exclude(pk=job.pk).order_by("pk"))
+    locked = ImportJob.objects.select_for_update(of=("self",), skip_locked=True)
+    of_supplier = locked.filter(supplier=job.supplier_id, status=ImportJob.Status.AWAITING_REVIEW)
+    return list(of_supplier.exclude(pk=job.pk).select_related("supplier").order_by("pk"))
 
 
 def tell_overtaken(reviews: list[ImportJob]) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from catalog.models import Product
 from conftest import wait_for
 from imports.models import Feed, FeedRun, ImportJob, Supplier
+from imports.operations.feeds import create_feed
 from imports.tests.servers import WebServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,3 +76,28 @@ def test_a_feeds_pages_work_without_scripts(
     page.get_by_role("link", name="← nightly prices").click()
     page.get_by_role("button", name="Fetch now").click()
     wait_for(lambda: Product.objects.count() == 12)
+
+
+def test_on_a_phone_the_strip_the_next_run_and_the_acts_are_in_sight(
+    open_page: Callable[..., Page], user: User
+) -> None:
+    owner = Supplier.objects.create(name="Müller Beleuchtung und Elektrotechnik GmbH")
+    values = {"name": "stock of the warehouse in Rotterdam", "url": "https://a.example.com/a.csv"}
+    feed = create_feed(supplier_id=owner.pk, user=user, schedule="every hour", **values)
+    for _ in range(30):
+        FeedRun.objects.create(feed=feed, state="failed", message="The server asks for a password.")
+    page = open_page(viewport={"width": 360, "height": 800}, color_scheme="dark")
+    page.goto("/feeds/")
+    in_sight = (
+        page.locator(".feed-strip"),
+        page.locator("td[data-label='Next run']"),
+        page.get_by_role("button", name="Fetch now"),
+    )
+    for shown in in_sight:
+        box = shown.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 360
+    page.goto(f"/feeds/{feed.pk}/")
+    box = page.get_by_text("The server asks for a password.").first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360

@@ -167,6 +167,13 @@ def test_a_feed_shows_its_runs_and_what_they_changed(page: Client, feed: Feed) -
     )
 
 
+def test_a_run_shows_what_its_full_list_lacked(page: Client, feed: Feed) -> None:
+    run = run_of(feed, "applied")
+    ImportJob.objects.filter(pk=run.job_id or 0).update(missing=1_234, full_list=True)
+    shown = text(page.get(f"/feeds/{feed.pk}/"))
+    assert ">3 created, 1,234 missing ones deactivated</a>" in shown
+
+
 def test_a_run_that_is_to_be_tried_again_says_when(page: Client, feed: Feed) -> None:
     soon = timezone.now() + timedelta(minutes=5)
     run_of(feed, "running", next_try_at=soon, message="The server does not answer.")
