@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from imports.mapping.table import meaning
 from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
 
-_SEARCHED = 60  # records, from the first that is not blank on
+_SEARCHED = 60  # records, from the first that is not blank on, and two of the table at least
 _PART_LENGTH = 30  # characters of a unit, or of a part of a name
 _NAME_LENGTH = 120  # characters that a column's name has at most where it must be told from text
 
@@ -51,9 +51,9 @@ def find_header(records: Sequence[Record]) -> Found:
     """Find the header among the records that are not blank (one at least)."""
     if "sku" in known_fields(records[0]):
         return Found(0, 1)
-    searched = range(min(len(records), _SEARCHED))
     full = _fullness(records)
-    table = [n for n in searched if records[n].filled * 2 >= full]
+    table = [n for n, record in enumerate(records) if record.filled * 2 >= full]
+    table = [n for n in table if n < max(_SEARCHED, table[0] + 2)]
     by_name = [(len(known_fields(records[n])), -n) for n in table]
     named, place = max(by_name)
     if named >= 2 or (named and len(table) == 1):

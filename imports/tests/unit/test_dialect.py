@@ -194,6 +194,15 @@ def test_the_header_is_found_below_titles_and_blank_lines(above: str, line: int)
     assert found.line == line
 
 
+def test_a_header_below_many_lines_is_found_or_asked_for() -> None:
+    for count in (30, 61, 90):
+        above = "".join(f"Line {number}\n" for number in range(count))
+        assert (
+            dialect_of(f"{above}sku,name,price\nA-1,Lamp,5\nB-2,Cup,6\n").header_line == count + 1
+        )
+    assert dialect_of("Line\n" * 200 + "sku,name\nA-1,Lamp\n").header == ["Line"]
+
+
 def test_of_several_lines_of_names_the_last_one_is_the_header() -> None:
     found = dialect_of(
         "Settings=1\tVersion=2\tFor us\nNumber\tTitle\tCost\nnum\tttl\tcst\n1\tx\t5\n"
