@@ -131,7 +131,7 @@ class ChangeSet(models.Model):
     @property
     def label(self) -> str:
         """What people see it called: an import by its file, all others by their number."""
-        name = self.file_name if self.kind == self.Kind.IMPORT else ""
+        name = self.imported_file if self.kind == self.Kind.IMPORT else ""
         return f"Import of {name}" if name else str(self)
 
     @property
@@ -140,8 +140,10 @@ class ChangeSet(models.Model):
         return self.label[:1].lower() + self.label[1:]
 
     @cached_property
-    def file_name(self) -> str:
-        """Of an import: its file. Lists annotate it, as all of a job may be a megabyte."""
+    def imported_file(self) -> str:
+        """The name of an import's file. Lists annotate it as ``file_name``, for one query."""
+        if "file_name" in self.__dict__:
+            return str(self.__dict__["file_name"] or "")
         found = ChangeSet.objects.filter(pk=self.pk).order_by()
         return found.values_list("importjob__file_name", flat=True).first() or ""
 

@@ -172,7 +172,7 @@ def _single_changes(change_sets: list[ChangeSet]) -> dict[int, HistoryEntry]:
 def _sentence(one: ChangeSet, asked: dict[str, Any], entry: HistoryEntry | None) -> str:
     kinds = ChangeSet.Kind
     if one.kind == kinds.IMPORT:
-        return f"Imported {one.file_name or 'a file'}"
+        return f"Imported {one.imported_file or 'a file'}"
     if one.kind in ChangeSet.BULK:
         return _bulk_sentence(one, asked)
     sku = entry.sku if entry else asked.get("sku") or ""
