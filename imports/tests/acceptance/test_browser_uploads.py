@@ -126,11 +126,11 @@ def direct_site(
         stack.start_worker("direct-worker", concurrency=1)
         stack.start_beat()
         site = DirectSite(stack, endpoint, token)
-        wait_for(lambda: moto_answers(endpoint))
+        wait_for(lambda: answers(endpoint))
         site.bucket.create()
         stack.manage("bucket_cors", site.base)
         stack.wait_for_web()
-        wait_for(lambda: requests.get(f"{site.base}/readyz", timeout=5).ok)
+        wait_for(lambda: answers(f"{site.base}/readyz"))
         yield site
     finally:
         stack.stop_processes()
@@ -139,10 +139,11 @@ def direct_site(
             postgres.execute(f"DROP DATABASE {database} WITH (FORCE)")
 
 
-def moto_answers(endpoint: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether there is an answer and no error; one that does not come in time may come later."""
     try:
-        return requests.get(endpoint, timeout=2).ok
-    except requests.ConnectionError:
+        return requests.get(url, timeout=30).ok
+    except requests.RequestException:
         return False
 
 
@@ -257,6 +258,8 @@ def test_a_file_that_is_chosen_before_all_scripts_are_there_is_uploaded(
     page.goto("/", wait_until="commit")
     expect(page.locator("#pi-main")).to_be_visible()
     page.set_input_files("#pi-file", make_file("early.csv", 6))
+    # The page's requests are heard of while the page is asked something.
+    wait_for(lambda: page.evaluate("1") and held)
     assert len(held) == 1
     held[0].continue_()
     page.wait_for_url("**/imports/*/")

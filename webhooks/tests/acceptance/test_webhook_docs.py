@@ -58,6 +58,7 @@ def events(
     run_import("sku,name\nLAMP-1,Desk lamp\nLAMP-2,Floor lamp\n", file_name="again.csv")
     act = bulk.start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=None, filters={"sku": "LAMP"})
     bulk.run_bulk_act(act.pk)
+    wait_for(lambda: ChangeSet.objects.get(pk=act.pk).is_final)
     _fail_a_feed()
     send_test(endpoint_id=endpoint.pk)
     bodies = [json.loads(bytes(event.body)) for event in Event.objects.order_by("-id")]

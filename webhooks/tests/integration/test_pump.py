@@ -381,7 +381,11 @@ def while_sending(
         return looks[-1]
 
     monkeypatch.setattr(dispatcher._Run, "_claim", noted)
-    receiver.before_answer = lambda: answer.wait(WAIT_SECONDS)
+
+    def hold() -> None:
+        answer.wait(WAIT_SECONDS)
+
+    receiver.before_answer = hold
 
     def run(act: Callable[[], Any]) -> int:
         thread = elsewhere(run_pump)
