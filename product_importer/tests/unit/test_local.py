@@ -3,12 +3,14 @@
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,22 +110,32 @@ class Run:
         )
 
 
-def opened(folder: Path) -> Path:
-    """A folder that the database's user can reach, which as root is another one."""
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the database's user can reach, which as root is another one.
+
+    Not below pytest's own: another run that begins closes that to everybody else.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="product-importer-tests-"))
     folder.chmod(0o755)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return folder
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    opened(tmp_path)
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def begin(port: int) -> Run:
-        runs.append(Run(tmp_path / "data", port))
+        runs.append(Run(folder / "data", port))
         return runs[-1]
 
     yield begin
@@ -134,7 +146,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 
 def test_a_start_a_crash_a_second_start_and_a_clean_stop(
-    start: Callable[..., Run], tmp_path: Path
+    start: Callable[..., Run], folder: Path
 ) -> None:
     port = free_port(0)
     first = start(port)
@@ -143,7 +155,7 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert re.search(r"^User: admin   Password: \S{16}   \(shown only now\)$", first.text(), re.M)
     wait_for(lambda: answers_well(f"{address}/readyz"))
 
-    file = tmp_path / "products.csv"
+    file = folder / "products.csv"
     file.write_text("sku,name,price\nA-1,Lamp,1.00\nA-2,Chair,free\n")
     done = first.manage("import_products", str(file), "--user", "admin")
     assert done.returncode == 0, done.stderr
@@ -175,7 +187,7 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
 
     everything = second.tree()
     assert len(everything) >= 8
-    socket = Postgres(tmp_path / "data").socket
+    socket = Postgres(folder / "data").socket
     assert socket.is_dir()
     second.process.send_signal(signal.SIGTERM)
     assert second.process.wait(300) == 0
@@ -212,15 +224,16 @@ def test_another_port_is_taken_where_the_usual_one_is_taken(start: Callable[...,
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def running() -> Iterator[Run]:
     """One start for the tests that kill parts of it."""
-    run = Run(opened(tmp_path_factory.mktemp("running")) / "data", free_port(0))
-    try:
-        run.wait_until_ready()
-        yield run
-    finally:
-        run.process.terminate()
-        run.process.wait(300)
+    with open_folder() as folder:
+        run = Run(folder / "data", free_port(0))
+        try:
+            run.wait_until_ready()
+            yield run
+        finally:
+            run.process.terminate()
+            run.process.wait(300)
 
 
 def test_when_the_web_servers_master_is_killed_its_processes_give_way_to_new_ones(
@@ -342,8 +355,8 @@ def test_the_next_start_ends_what_a_killed_part_of_a_killed_start_has_left(tmp_p
         end([ours, anothers])
 
 
-def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path: Path) -> None:
-    folder = opened(tmp_path) / "data"
+def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(folder: Path) -> None:
+    folder /= "data"
     folder.mkdir()
     code = "import sys, pathlib; from product_importer.local.postgres import Postgres;"
     code += "Postgres(pathlib.Path(sys.argv[1])).start()"
@@ -358,14 +371,14 @@ def test_a_first_start_that_was_killed_halfway_is_made_good_by_the_next(tmp_path
         postgres.stop()
 
 
-def test_a_lock_of_a_database_server_that_is_gone_is_in_nobodys_way(tmp_path: Path) -> None:
-    folder = opened(tmp_path) / "data"
+def test_a_lock_of_a_database_server_that_is_gone_is_in_nobodys_way(folder: Path) -> None:
+    folder /= "data"
     folder.mkdir()
     postgres = Postgres(folder)
     postgres.start()
     postgres.stop()
     # Its number is another program's by now, of the same user.
-    other = spawn(["sleep", "1000"], log=tmp_path / "log", user=postgres.user)
+    other = spawn(["sleep", "1000"], log=folder.parent / "log", user=postgres.user)
     try:
         for left in (f"{other.pid}\n{postgres.data}\n", ""):
             (postgres.data / "postmaster.pid").write_text(left)
