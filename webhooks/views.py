@@ -124,6 +124,7 @@ def endpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "endpoint": endpoint,
             "day": days_of([endpoint])[pk],
             "page": page,
+            "is_moving": any(not delivery.is_final for delivery in page),
             "now": timezone.now(),
             "state": state,
             "event_type": event_type,

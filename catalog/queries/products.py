@@ -119,6 +119,7 @@ class Glance:
 
     products: int
     active: int
+    unpriced: int
     changed_today: int
     days: list[Day]
 
@@ -133,7 +134,7 @@ class Glance:
 
 def glance(days: int = 30) -> Glance:
     """Counts over the catalogue, exact as of the last change set, and the last days' changes."""
-    products, active = _totals()
+    totals = _totals()
     today = timezone.localdate()
     since = today - timedelta(days=days - 1)
     sums = {
@@ -149,8 +150,7 @@ def glance(days: int = 30) -> Glance:
         row = sums.get(day, {"c": 0, "u": 0, "d": 0})
         found.append(Day(day, row["c"], row["u"], row["d"]))
     return Glance(
-        products=products,
-        active=active,
+        **totals,
         changed_today=found[-1].total,
         days=found,
     )
@@ -190,15 +190,17 @@ def _count(products: QuerySet[Product], *, below: int | None) -> int | None:
     return count
 
 
-def _totals() -> tuple[int, int]:
-    """How many products there are, and how many of them are active; kept like other counts."""
+def _totals() -> dict[str, int]:
+    """How many products there are, are active, and have no price; kept like other counts."""
     with connection.cursor() as cursor:
         state = catalogue_state(cursor)
-    key = cache_key("totals", state)
-    totals = cache.get(key)
+    key = cache_key("priced-totals", state)
+    totals: dict[str, int] | None = cache.get(key)
     if totals is None:
         totals = Product.objects.aggregate(
-            products=Count("id"), active=Count("id", filter=Q(active=True))
+            products=Count("id"),
+            active=Count("id", filter=Q(active=True)),
+            unpriced=Count("id", filter=Q(price=None)),
         )
         cache.set(key, totals, KEPT_SECONDS)
-    return int(totals["products"]), int(totals["active"])
+    return totals

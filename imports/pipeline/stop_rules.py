@@ -151,7 +151,7 @@ def tell_overtaken(reviews: list[ImportJob]) -> None:
         if not told or told in job.warnings:
             continue
         job.warnings = [told, *job.warnings]
-        job.shown = {**job.shown, "warnings": [told, *job.shown["warnings"]]}
+        job.shown = {**job.shown, "warnings": [told, *job.shown.get("warnings", [])]}
         job.review_version += 1
         job.save(update_fields=["warnings", "shown", "review_version"])
 

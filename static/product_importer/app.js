@@ -354,8 +354,9 @@
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of parts) {
         const next = fresh.getElementById(part.id);
-        /* What somebody is in stays as it is: focus and selection are his. */
-        if (!next || part.contains(document.activeElement) || part.innerHTML === next.innerHTML) continue;
+        /* What somebody is in, or has ticked something in, stays as it is. */
+        const held = part.contains(document.activeElement) || part.querySelector("input:checked:not([checked])");
+        if (!next || held || part.innerHTML === next.innerHTML) continue;
         window.htmx.swap(`#${part.id}`, next.outerHTML, { swapStyle: "outerHTML" });
       }
     }

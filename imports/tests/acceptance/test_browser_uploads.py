@@ -454,7 +454,7 @@ def test_a_large_file_is_kept_where_the_session_ended(
     name = f"kept-{ended_in_parts}.csv"
     asked: list[Route] = []
 
-    def hold_the_last(route: Route) -> None:
+    def stop_the_last(route: Route) -> None:
         asked.append(route)
         if len(asked) != 4:
             route.continue_()
@@ -464,7 +464,7 @@ def test_a_large_file_is_kept_where_the_session_ended(
         return len(asked) == 4
 
     if ended_in_parts:
-        page.route(re.compile(r"/uploads/[^/]+/parts/"), hold_the_last)
+        page.route(re.compile(r"/uploads/[^/]+/parts/"), stop_the_last)
     else:
         context.clear_cookies()
     page.set_input_files("#pi-file", make_file(name))

@@ -49,7 +49,7 @@ def make(page: Client, job: ImportJob, form: Form, what: str, **choices: str) ->
 
 
 SHOP = (
-    "sku,name,Vendor,EAN,Colour,Pack size,Launched,Net\n"
+    "sku,name,Vendor,EAN,Colour,Pack size,Launched,Depth\n"
     "A,Lamp,Acme,4006381333931,red,6,2026-03-02,1.25\n"
     "B,Mug,Bolt,73513537,blue,12,2026-04-02,2.5\n"
 )

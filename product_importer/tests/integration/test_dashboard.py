@@ -105,10 +105,13 @@ def test_the_catalogue_is_counted_once_while_nothing_changes(
     monkeypatch.setattr(timezone, "now", lambda: noon)  # no day ends in between
     for number in range(4):
         products.create_product(
-            actor=None, data={"sku": f"A-{number}", "name": "Lamp", "active": number > 0}
+            actor=None,
+            data={"sku": f"A-{number}", "name": "Lamp", "active": number > 0, "price": "1"}
+            if number
+            else {"sku": "A-0", "name": "Lamp", "active": False},
         )
     glance = ops.get(INDEX).context["glance"]
-    assert (glance.products, glance.active, glance.changed_today) == (4, 3, 4)
+    assert (glance.products, glance.active, glance.unpriced, glance.changed_today) == (4, 3, 1, 4)
     with CaptureQueriesContext(connection) as asked:
         ops.get(INDEX)
     counted = [query["sql"] for query in asked if 'FROM "catalog_product"' in query["sql"]]

@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from standardwebhooks import Webhook
 
+from catalog.operations.products import create_product
+from conftest import wait_for
 from webhooks.models import Endpoint
 from webhooks.tests.receiver import Receiver, serve
 
@@ -55,6 +57,32 @@ def test_an_endpoint_is_added_and_tested_with_status_and_latency_shown(
     result.click()
     expect(page.get_by_role("heading", name=re.compile("webhook.test"))).to_be_visible()
     expect(page.locator(".wh-timeline")).to_contain_text("closed")
+
+
+def test_deliveries_follow_on_the_page_but_for_what_is_ticked(
+    open_page: Callable[..., Page], receiver: Receiver
+) -> None:
+    page = open_page()
+    add_endpoint(page, receiver.url)
+    endpoint = Endpoint.objects.get()
+    receiver.answer = (503, {}, b"closed")
+    page.goto(f"/webhooks/{endpoint.pk}/")
+    create_product(actor=None, data={"sku": "A-1", "name": "Lamp"})
+    page.reload()
+    rows = page.locator("#delivery-list tbody tr")
+    expect(rows).to_contain_text("Retrying")
+    tick = rows.get_by_role("checkbox")
+    tick.check()
+    page.get_by_role("heading", name="Deliveries").click()  # nothing of the list has the focus
+    receiver.answer = (200, {}, b"ok")
+    wait_for(endpoint.deliveries.filter(state="succeeded").exists)
+    for _ in range(2):  # the first is dealt with when the second comes
+        with page.expect_response(re.compile(f"/webhooks/{endpoint.pk}/$")):
+            pass
+    expect(tick).to_be_checked()
+    tick.uncheck()
+    page.get_by_role("heading", name="Deliveries").click()
+    expect(rows).to_contain_text("Succeeded")
 
 
 def test_an_error_is_told_in_words(open_page: Callable[..., Page]) -> None:

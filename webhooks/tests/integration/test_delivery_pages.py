@@ -45,6 +45,19 @@ def test_the_page_of_a_delivery_follows_until_it_has_ended(
     assert 'data-live="always"' not in text_of(page, path)
 
 
+def test_the_deliveries_of_an_endpoint_follow_until_all_have_ended(
+    page: Client, receiver: Receiver, make_endpoint: Maker
+) -> None:
+    endpoint = make_endpoint()
+    tell(2)
+    path = f"/webhooks/{endpoint.pk}/"
+    assert 'id="delivery-list" data-live="always"' in text_of(page, path)
+    run_pump()
+    text = text_of(page, path)
+    assert 'id="delivery-list" data-live>' in text
+    assert 'data-live="always"' not in text
+
+
 def test_each_attempt_shows_the_very_headers_that_were_sent(
     page: Client, receiver: Receiver, make_endpoint: Maker
 ) -> None:

@@ -382,10 +382,10 @@ def while_sending(
 
     monkeypatch.setattr(dispatcher._Run, "_claim", noted)
 
-    def hold() -> None:
+    def wait_to_answer() -> None:
         answer.wait(WAIT_SECONDS)
 
-    receiver.before_answer = hold
+    receiver.before_answer = wait_to_answer
 
     def run(act: Callable[[], Any]) -> int:
         thread = elsewhere(run_pump)
