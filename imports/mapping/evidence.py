@@ -211,8 +211,10 @@ def _currency_of_most(currencies: Counter[str]) -> str | None:
 
     The others are refused by their lines.
     """
-    if not currencies or (common := common_currency(set(currencies))):
-        return common if currencies else None
+    if not currencies:
+        return None
+    if common := common_currency(set(currencies)):
+        return common
     most = currencies.most_common(1)[0][0]
     alike = {other for other in currencies if common_currency({most, other})}
     if 2 * sum(currencies[one] for one in alike) > currencies.total():

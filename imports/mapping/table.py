@@ -201,10 +201,12 @@ def meaning(name: str) -> str:
 def _meaning_of_parts(name: str) -> str:
     """What a name means by its parts: without its tax, or where brackets say the same again."""
     for key in without_tax(name):
-        meant = key if key in FIELDS else STRONG.get(key, "")
-        if meant:
+        if meant := _field_of_key(key):
             return meant
-    if twice := in_brackets(name):
-        before, inside = (key if key in FIELDS else STRONG.get(key, "") for key in twice)
-        return before if before == inside else ""
-    return ""
+    before, inside = map(_field_of_key, in_brackets(name) or ("", ""))
+    return before if before == inside else ""
+
+
+def _field_of_key(key: str) -> str:
+    """The field that a key is of, or surely means; blank if there is none."""
+    return key if key in FIELDS else STRONG.get(key, "")

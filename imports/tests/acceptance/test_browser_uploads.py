@@ -18,7 +18,7 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from benchmarks.memory import PeakMemory
-from conftest import BROWSER_SECONDS, PASSWORD, wait_for
+from conftest import BROWSER_SECONDS, PASSWORD, answers_well, wait_for
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port, spawn, stop
 from product_importer.local.pytest_plugin import MIGRATED, STACK, with_database, worker_number
@@ -126,25 +126,17 @@ def direct_site(
         stack.start_worker("direct-worker", concurrency=1)
         stack.start_beat()
         site = DirectSite(stack, endpoint, token)
-        wait_for(lambda: answers(endpoint))
+        wait_for(lambda: answers_well(endpoint))
         site.bucket.create()
         stack.manage("bucket_cors", site.base)
         stack.wait_for_web()
-        wait_for(lambda: answers(f"{site.base}/readyz"))
+        wait_for(lambda: answers_well(f"{site.base}/readyz"))
         yield site
     finally:
         stack.stop_processes()
         stop(moto, signal.SIGTERM, seconds=5)
         with psycopg.connect(server, autocommit=True) as postgres:
             postgres.execute(f"DROP DATABASE {database} WITH (FORCE)")
-
-
-def answers(url: str) -> bool:
-    """Whether there is an answer and no error; one that does not come in time may come later."""
-    try:
-        return requests.get(url, timeout=30).ok
-    except requests.RequestException:
-        return False
 
 
 @pytest.fixture

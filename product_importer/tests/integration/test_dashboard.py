@@ -106,9 +106,10 @@ def test_the_catalogue_is_counted_once_while_nothing_changes(
     for number in range(4):
         products.create_product(
             actor=None,
-            data={"sku": f"A-{number}", "name": "Lamp", "active": number > 0, "price": "1"}
-            if number
-            else {"sku": "A-0", "name": "Lamp", "active": False},
+            data={
+                **{"sku": f"A-{number}", "name": "Lamp", "active": number > 0},
+                "price": number or None,
+            },
         )
     glance = ops.get(INDEX).context["glance"]
     assert (glance.products, glance.active, glance.unpriced, glance.changed_today) == (4, 3, 1, 4)
