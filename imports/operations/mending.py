@@ -12,7 +12,7 @@ from django.db import transaction
 from imports.mapping.rules import AUTO, Rules, parse_rules
 from imports.models import ImportJob, RowError
 from imports.operations import jobs
-from imports.queries.mending import cells_of, check, open_errors
+from imports.queries.mending import cells_of, cells_to_read, check, open_errors
 from imports.readers.csv.header import ERROR_COLUMN, LINE_COLUMN
 
 CELL_MAX_LENGTH = 200_000  # characters; a description may have 100,000
@@ -158,6 +158,6 @@ def _file(job: ImportJob, mended: list[RowError]) -> bytes:
     writer = csv.writer(buffer, delimiter=_delimiter(job))
     writer.writerow([*(header[i] for i in kept), LINE_COLUMN])
     for error in mended:
-        cells = cells_of(error, len(header))
+        cells = cells_to_read(job, error)
         writer.writerow([*(cells[i] for i in kept), error.line])
     return buffer.getvalue().encode("utf-8-sig")

@@ -59,6 +59,8 @@ def match_columns(job: ImportJob, file: BinaryIO) -> Found:
         questions = [Question("wrong_rules", "", problem) for problem in error.problems]
         rules = replace(rules, columns=(), only_if=(), blank={})
         found = look(job, file, rules)
+    if job.mends_id is not None:  # the page of its origin says what its columns are read as
+        found = replace(found, matched=replace(found.matched, notes=[]))
     questions += found.questions
     if not settled and (questions or job.on_unclear == OnUnclear.ALWAYS):
         dialect = {name: getattr(found.dialect, name) for name in DIALECT}

@@ -1,13 +1,16 @@
 """Refused records as a grid: their cells as somebody mended them, and what is wrong in each."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
-from imports.mapping.values import Plan
+from catalog.values import clean_typed_price
+from imports.mapping.rules import parse_rules, resolve_columns
+from imports.mapping.values import Cleaned, Plan
 from imports.models import ImportJob, RowError
 from imports.queries.outcomes import tell_undone
 from imports.readers.csv import Layout
@@ -95,15 +98,58 @@ def _plan(job: ImportJob) -> Plan:
     return plan
 
 
-def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
-    """What is wrong: of each bad cell, and of the record as a whole; by the import's own rules."""
-    width = len(job.layout["header"])
-    cells = cells_of(error, width)
+def _clean(job: ImportJob, error: RowError, cells: list[str]) -> Cleaned:
+    """What its cells come to by the import's own rules, without the records above it."""
     plan = _plan(job)
     plan.above = {}
     if error.code in _NOT_FILLED:
         plan.forget_above()
-    cleaned = plan.clean(cells[:width])
+    return plan.clean(cells[: len(job.layout["header"])])
+
+
+def _price_column(job: ImportJob) -> tuple[int, str] | None:
+    """The column that is the price and nothing else, and the decimal mark of its prices."""
+    if not hasattr(job, "_price_column"):
+        job._price_column = _find_price_column(job)  # type: ignore[attr-defined]
+    found: tuple[int, str] | None = job._price_column  # type: ignore[attr-defined]
+    return found
+
+
+def _find_price_column(job: ImportJob) -> tuple[int, str] | None:
+    layout = Layout(**job.layout)
+    places: dict[str, tuple[int, ...]] = {name: (at,) for name, at in layout.fields.items()}
+    mark = "."
+    if layout.rules:
+        rules = parse_rules(layout.rules)
+        places = resolve_columns(rules, layout.header).fields
+        mark = next((rule.decimal for rule in rules.columns if rule.field == "price"), None) or "."
+    price = places.get("price", ())
+    used = [at for columns in places.values() for at in columns]
+    return (price[0], mark) if len(price) == 1 and used.count(price[0]) == 1 else None
+
+
+def cells_to_read(job: ImportJob, error: RowError) -> list[str]:
+    """Its cells as the import's rules are to read them.
+
+    A price that somebody typed, and in which the rules see none, is taken as in forms (``49,90``),
+    and is written as the file writes its prices. What the file itself said is left as it is.
+    """
+    cells = cells_of(error, len(job.layout["header"]))
+    if error.mended is None or (found := _price_column(job)) is None:
+        return cells
+    column, mark = found
+    typed = cells[column] != [*error.record, *[""] * (column + 1)][column]
+    if typed and any(one.column == column for one in _clean(job, error, cells).problems):
+        with suppress(ValueError):
+            cells[column] = (clean_typed_price(cells[column]) or "").replace(".", mark)
+    return cells
+
+
+def check(job: ImportJob, error: RowError) -> tuple[dict[int, str], str]:
+    """What is wrong: of each bad cell, and of the record as a whole; by the import's own rules."""
+    width = len(job.layout["header"])
+    cells = cells_to_read(job, error)
+    cleaned = _clean(job, error, cells)
     wrong = {problem.column: problem.message for problem in cleaned.problems}
     for column in range(width, min(len(cells), width + SURPLUS_CELLS)):
         if cells[column].strip():

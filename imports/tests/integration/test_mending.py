@@ -86,6 +86,74 @@ def test_a_cell_is_kept_as_typed_and_checked_by_the_rules_of_the_import(
     assert not Product.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("price_of_file", "typed", "stored"),
+    [("1.00", "49,90", "49.90"), ("1.00", "1.299,00", "1299.00"), ("1,50", "49.90", "49.90")],
+)
+def test_a_typed_price_is_taken_as_in_forms_however_its_file_writes_prices(
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    price_of_file: str,
+    typed: str,
+    stored: str,
+) -> None:
+    job = upload(f"sku;name;price\nA;Lamp;{price_of_file}\nB;Chair;free\n", checks="warn")
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.rejected) == ("completed", 1), job.error
+    mended = mend(job, 3, 2, typed)
+    assert (mended.is_mended, mended.mended) == (True, ["B", "Chair", typed])
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert (new.status, new.created) == ("completed", 1), new.error
+    assert Product.objects.get(sku="B").price == Decimal(stored)
+
+
+def test_a_typed_price_that_can_be_read_in_two_ways_is_refused(
+    refused: Callable[..., ImportJob],
+) -> None:
+    job = refused("A,Lamp,red,free\n")
+    assert not mend(job, 2, 3, "1,234").is_mended
+
+
+def test_what_the_file_itself_says_is_read_by_its_rules_whatever_else_is_mended(
+    refused: Callable[..., ImportJob],
+) -> None:
+    columns: list[dict[str, Any]] = [{"column": name, "field": name} for name in ("sku", "name")]
+    columns.append({"column": "price", "field": "price", "decimal": "."})
+    job = refused('A,,red,"49,90"\n', rules=parse_rules({"columns": columns}))
+    assert not mend(job, 2, 1, "Lamp").is_mended
+    assert mend(job, 2, 3, "49,9").is_mended
+
+
+def test_a_typed_price_is_in_the_unit_of_its_file(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    columns = [{"column": name, "field": name} for name in ("sku", "name")]
+    columns.append({"column": "cents", "field": "price", "factor": "0.01", "round": "0.01"})
+    job = upload("sku,name,cents\nA,Lamp,free\n", rules=parse_rules({"columns": columns}))
+    messages.run_all()
+    mend(job, 2, 2, "4990,00")
+    mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    assert Product.objects.get().price == Decimal("49.90")
+
+
+def test_what_the_columns_are_read_as_is_told_by_the_origin_alone(
+    upload: Callable[..., ImportJob], messages: Messages
+) -> None:
+    job = upload("Artikelnummer;Bezeichnung;Preis\nA;Lampe;1,50\nB;;2,50\n", checks="warn")
+    messages.run_all()
+    job.refresh_from_db()
+    assert any(warning.startswith("Read: ") for warning in job.warnings)
+    mend(job, 3, 1, "Stuhl")
+    new = mending.import_mended(job_id=job.pk, user=None)
+    messages.run_all()
+    new.refresh_from_db()
+    assert (new.status, new.created, new.warnings) == ("completed", 1, [])
+
+
 def test_two_people_do_not_overwrite_each_other(
     page: Client, refused: Callable[..., ImportJob]
 ) -> None:
