@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection, transaction
@@ -103,15 +104,12 @@ def price_in_words(change: dict[str, str]) -> str:
 def describe_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
     """A sentence for each change set. Those of one product say which, and what became of it."""
     found = list(change_sets)
-    single = _single_changes(found)
-    asked = _asked([one.pk for one in found if one.kind != ChangeSet.Kind.IMPORT])
-    undone = _labels({one.undo_of_id for one in found if one.undo_of_id})
-    _name_fields(asked.values())
-    return {
+    undos = [one for one in found if one.kind == ChangeSet.Kind.UNDO]
+    words = _sentences([one for one in found if one.kind != ChangeSet.Kind.UNDO])
+    undone = _undone({one.undo_of_id for one in undos if one.undo_of_id})
+    return words | {
         one.pk: f"{'Undid' if one.is_final else 'Undoing'} {undone.get(one.undo_of_id, 'a change')}"
-        if one.kind == ChangeSet.Kind.UNDO
-        else _sentence(one, asked.get(one.pk, {}), single.get(one.pk))
-        for one in found
+        for one in undos
     }
 
 
@@ -119,11 +117,47 @@ def describe_act(change_set: ChangeSet) -> str:
     return describe_acts([change_set])[change_set.pk]
 
 
-def _labels(ids: set[int]) -> dict[int | None, str]:
-    """What these change sets are called, within a sentence."""
+def name_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
+    """What links to change sets are called: what these did; an import by its file."""
+    found = {one.pk: one for one in change_sets}
+    imports = {pk for pk, one in found.items() if one.kind == ChangeSet.Kind.IMPORT}
+    words = describe_acts(one for pk, one in found.items() if pk not in imports)
+    return words | {pk: found[pk].label for pk in imports}
+
+
+def name_history(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
+    """Entries of one product's history, each with what its change set is called.
+
+    An edit by what it set alone: the entry has the values, and the page says of which product.
+    """
+    found = list(entries)
+    sets = [entry.change_set for entry in found if entry.change_set]
+    names = name_acts(one for one in sets if one.kind != ChangeSet.Kind.EDIT)
+    named = []
+    for entry in found:
+        edit = f"Edited {', '.join(change.label for change in entry.changes)}".strip()
+        number = entry.change_set.pk if entry.change_set else 0
+        named.append(replace(entry, words=names.get(number, edit)))
+    return named
+
+
+def _undone(ids: set[int]) -> dict[int | None, str]:
+    """What these change sets did, as it stands behind “Undid”."""
     found = ChangeSet.objects.filter(pk__in=ids).order_by().defer("request")
-    named = found.annotate(file_name=F("importjob__file_name")) if ids else ()
-    return {one.pk: one.label_within for one in named}
+    named = list(found.annotate(file_name=F("importjob__file_name"))) if ids else []
+    kinds = (ChangeSet.Kind.IMPORT, ChangeSet.Kind.UNDO)
+    words = _sentences([one for one in named if one.kind not in kinds])
+    return {one.pk: f"“{words[one.pk]}”" if one.pk in words else one.label_within for one in named}
+
+
+def _sentences(change_sets: list[ChangeSet]) -> dict[int, str]:
+    """A sentence for each of these, which are no undos."""
+    single = _single_changes(change_sets)
+    asked = _asked([one.pk for one in change_sets if one.kind != ChangeSet.Kind.IMPORT])
+    _name_fields(asked.values())
+    return {
+        one.pk: _sentence(one, asked.get(one.pk, {}), single.get(one.pk)) for one in change_sets
+    }
 
 
 def _asked(ids: list[int]) -> dict[int, dict[str, Any]]:

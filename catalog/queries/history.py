@@ -56,6 +56,7 @@ class HistoryEntry:
     # The values that the product had after it, and which version that was; for its history.
     version: int = 0
     values: dict[str, Any] = field(default_factory=dict)
+    words: str = ""  # what its change set did, where it is shown (``catalog.queries.acts``)
 
     @property
     def actor(self) -> User | None:

@@ -21,6 +21,8 @@ from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number
 PAGE_SIZE = 50
 ACTIONS = ("created", "updated", "deleted")
 SEARCHED = ("sku", "person", "from", "to", "kind")
+# Changes of one act up to which its undo's page waits for the numbers; those of more come after it.
+COUNTED_AT_ONCE = 20_000
 KEPT = "kept"  # by an undo, because somebody changed them since
 
 may_see = permission_required("catalog.view_changeset", raise_exception=True)
@@ -126,6 +128,7 @@ def _kept(request: HttpRequest, change_set: ChangeSet, page: int) -> HttpRespons
     others = others.annotate(file_name=F("importjob__file_name"))
     kept = kept.prefetch_related(Prefetch("other", others))
     rows = list(kept[start : start + PAGE_SIZE + 1])
+    words = acts.name_acts(row.other for row in rows if row.other)
     return render(
         request,
         "catalog/change.html",
@@ -134,7 +137,7 @@ def _kept(request: HttpRequest, change_set: ChangeSet, page: int) -> HttpRespons
             "words": acts.describe_act(change_set),
             "change_set": change_set,
             "action": KEPT,
-            "kept": rows[:PAGE_SIZE],
+            "kept": [(row, words.get(row.other_id or 0, "")) for row in rows[:PAGE_SIZE]],
             "more_kept": len(rows) > PAGE_SIZE,
             "page_number": page,
             **_panel_context(change_set, request),
@@ -168,7 +171,10 @@ def change_notice(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @may_see
 def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
-    """Tell in numbers what an undo would do, and ask; POST starts it."""
+    """Tell in numbers what an undo would do, and ask; POST starts it.
+
+    The numbers of a large one take seconds: the page is there at once, and asks for them.
+    """
     change_set = _change_set(pk)
     if not undo.may_undo(change_set, request.user):
         raise PermissionDenied
@@ -179,6 +185,7 @@ def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
             return _undo_begun(request, begun)
         except undo.NotUndoable as error:
             reason = str(error)  # somebody else did it this very moment
+    at_once = change_set.changed <= COUNTED_AT_ONCE or "count" in request.GET
     return render(
         request,
         "catalog/undo.html",
@@ -187,7 +194,7 @@ def change_undo(request: HttpRequest, pk: int) -> HttpResponse:
             "change_set": change_set,
             "reason": reason,
             "words": acts.describe_act(change_set),
-            "forecast": None if reason else undo.forecast(change_set),
+            "forecast": undo.forecast(change_set) if at_once and not reason else None,
         },
         status=409 if reason else 200,
     )

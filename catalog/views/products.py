@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_POST
 
+from catalog.field_values import in_words
 from catalog.models import ChangeSet, Product, RemovedProduct
 from catalog.operations import products as operations
 from catalog.queries import products as queries
-from catalog.queries.acts import supplier_name
+from catalog.queries.acts import describe_act, name_history, supplier_name
+from catalog.queries.fields import definitions
 from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.personal import settings_of
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
@@ -131,8 +133,9 @@ def _supplier(product: Product) -> dict[str, Any]:
 def _history(request: HttpRequest, product: Product | RemovedProduct) -> dict[str, Any]:
     history = queries.product_history(product)
     everything = "history" in request.GET
+    shown = history.entries if everything else history.entries[:HISTORY_SHOWN]
     return {
-        "history": history.entries if everything else history.entries[:HISTORY_SHOWN],
+        "history": name_history(shown),
         "older": 0 if everything else max(0, len(history.entries) - HISTORY_SHOWN),
         "complete": history.complete,
     }
@@ -143,13 +146,20 @@ def _deleted(request: HttpRequest, pk: int, place: str) -> HttpResponse:
     removed = queries.removed_product(pk)
     if removed is None:
         raise Http404
+    deletion = ChangeSet.objects.filter(pk=removed.change_set_id).first()
     return render(
         request,
         "catalog/deleted.html",
         {
             "title": removed.sku,
             "product": removed,
-            "deletion": ChangeSet.objects.filter(pk=removed.change_set_id).first(),
+            "deletion": deletion,
+            "words": describe_act(deletion) if deletion else "",
+            "own_values": [
+                (definition.label, in_words(definition, value))
+                for key, definition in definitions().items()
+                if (value := (removed.own_fields or {}).get(key)) is not None
+            ],
             "place": place,
             "back": list_url(place),
             **_history(request, removed),

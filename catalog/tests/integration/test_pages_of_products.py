@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from catalog.models import ChangeSet, Product
 from catalog.operations.bulk import price_change, start_bulk_act
+from catalog.operations.fields import create_ready_made
 from catalog.operations.products import (
     bring_back_product,
     create_product,
@@ -39,6 +40,22 @@ def skus(**filters: str) -> list[str]:
 @pytest.fixture
 def lamp(user: User) -> Product:
     return create_product(actor=user, data={"sku": "BO-1", "name": "Lamp", "price": "281.51"})
+
+
+def test_a_history_names_changes_by_what_they_did(
+    page: Client, messages: Messages, user: User, lamp: Product
+) -> None:
+    update_product(product_id=lamp.pk, actor=user, data={"name": "Desk lamp", "price": "9"})
+    edit = ChangeSet.objects.get(kind=ChangeSet.Kind.EDIT)
+    start_undo(change_set_id=edit.pk, actor=user)
+    start_bulk_act(kind=ChangeSet.Kind.BULK_EDIT, actor=user, active=False, filters={"q": "lamp"})
+    messages.run_all()
+    told = text_of(page, f"/products/{lamp.pk}/")
+    assert "Deactivated 1 product matching “lamp”" in told
+    assert "Undid “BO-1: name Lamp → Desk lamp, price 281.51 → 9.00”" in told
+    assert "by mara · Edited name, price" in told
+    assert "Created BO-1" in told
+    assert not re.search(r"(?i)\b(edit|undo|create) [0-9]", told)
 
 
 @pytest.mark.parametrize(
@@ -174,15 +191,26 @@ def test_names_that_are_read_from_the_right_keep_the_order_of_the_sentence(
     assert "name Lamp → \u2068مصباح 🪔\u2069" in told
 
 
+def test_a_deleted_product_is_shown_with_its_own_fields(page: Client, user: User) -> None:
+    create_ready_made()
+    product = create_product(
+        actor=user, data={"sku": "A", "name": "Lamp", "fields": {"brand": "Acme", "stock": 1200}}
+    )
+    delete_product(product_id=product.pk, actor=user)
+    told = text_of(page, f"/products/{product.pk}/")
+    assert "Brand Acme" in told
+    assert "Stock 1,200" in told
+
+
 def test_a_product_deleted_with_others_comes_back_alone(
     page: Client, messages: Messages, user: User, lamp: Product
 ) -> None:
     create_product(actor=user, data={"sku": "X-1", "name": "Chair"})
-    act = start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=user, filters={})
+    start_bulk_act(kind=ChangeSet.Kind.BULK_DELETE, actor=user, filters={})
     messages.run_all()
     told = text_of(page, f"/products/{lamp.pk}/")
     assert "mara deleted this product" in told
-    assert f"bulk delete {act.pk}" in told
+    assert "Deleted 2 products" in told
     page.post(f"/products/{lamp.pk}/bring-back/")
     assert list(Product.objects.values_list("pk", "sku", "price")) == [
         (lamp.pk, "BO-1", Decimal("281.51"))
