@@ -119,7 +119,8 @@ def _undo(
     keep("update", job_seconds(job))
     checkpoint(stack)
     started = time.perf_counter()
-    page = client.log_in().get(f"{client.base}/changes/{job['change_set']}/undo/", timeout=60)
+    url = f"{client.base}/changes/{job['change_set']}/undo/?count"  # with the numbers
+    page = client.log_in().get(url, timeout=60)
     page.raise_for_status()
     keep("forecast", time.perf_counter() - started)
     keep("undo", client.undo(job["id"]))

@@ -107,7 +107,7 @@ def forecast(change_set: ChangeSet) -> Forecast:
     params = {"undone": change_set.pk, "before": change_set.undo_of_id}
     with transaction.atomic(), connection.cursor() as cursor:
         updated, created, changed, back, back_changed, free = sql_undo.forecast(
-            cursor, params, unique=unique_keys()
+            cursor, params, unique=unique_keys(), changes=change_set.updated
         )
     return Forecast(
         restore=updated,

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from catalog.models import ChangeSet
 from catalog.operations import bulk, undo
 from catalog.operations import products as catalog
+from catalog.queries.fields import unique_keys
+from catalog.sql import undo as sql_undo
 from conftest import Messages
 from imports.models import ImportJob
 from imports.tests import servers
@@ -32,6 +35,16 @@ def imported(upload: Callable[..., ImportJob], messages: Messages) -> Callable[.
     return run
 
 
+def forecasts(change_set: ChangeSet) -> list[tuple[int, ...]]:
+    """What an undo would do, with products read one by one, and all at once."""
+    params = {"undone": change_set.pk, "before": change_set.undo_of_id}
+    found = []
+    for changes in (0, 10**9):
+        with transaction.atomic(), connection.cursor() as cursor:
+            found.append(sql_undo.forecast(cursor, params, unique=unique_keys(), changes=changes))
+    return found
+
+
 @pytest.fixture
 def undone(messages: Messages) -> Callable[..., ChangeSet]:
     """Undo a change set, and return the undo."""
@@ -39,6 +52,7 @@ def undone(messages: Messages) -> Callable[..., ChangeSet]:
     def run(change_set: ChangeSet, actor: User | None = None) -> ChangeSet:
         change_set.refresh_from_db()
         expected = undo.forecast(change_set)
+        assert len(set(forecasts(change_set))) == 1
         started = undo.start_undo(change_set_id=change_set.pk, actor=actor)
         messages.run_all()
         started.refresh_from_db()

@@ -328,6 +328,8 @@ def test_changing_a_catalogue_that_came_back_and_undoing_it_reads_each_product_a
     with transaction.atomic(), connection.cursor() as cursor:
         sql_undo.forecast(cursor, params)  # its settings
         assert read(cursor, sql_undo._forecast(()), params) <= 12 * ROWS
+        sql_undo.forecast(cursor, params, changes=ROWS)
+        assert read(cursor, sql_undo._forecast((), at_once=True), params) <= 12 * ROWS
         cursor.execute(sql_undo.SETTINGS)
         assert read(cursor, sql_undo._restore(()), params) <= 30 * ROWS
         transaction.set_rollback(True)
