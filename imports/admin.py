@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Avg, Count, Max, Q
+from django.db.models import Avg, Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -27,6 +27,22 @@ LONG = (*INNER, "warnings", "error", "trouble", "if_missing", "missing_off")
 FEED_INNER = ("known", "host_key", "password_token", "private_key_token", "headers_token")
 
 
+class StateFilter(admin.SimpleListFilter):
+    """The jobs by their status, as their list says it."""
+
+    title = "status"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, label) for name, (label, _) in ImportJob.states().items()]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[ImportJob]
+    ) -> QuerySet[ImportJob] | None:
+        wanted = ImportJob.states().get(self.value() or "")
+        return queryset.filter(wanted[1]) if wanted else None
+
+
 @admin.register(ImportJob)
 class ImportJobAdmin(ReadOnlyAdmin):
     list_display = [
@@ -45,11 +61,15 @@ class ImportJobAdmin(ReadOnlyAdmin):
         "in_change_set",
         "page",
     ]
-    list_filter = ["status", "created_at"]
+    list_filter = [StateFilter, "created_at"]
     search_fields = ["file_name", "sha256"]
     list_select_related = ["created_by"]
     not_listed = LONG
-    readonly_fields = ["in_change_set", "page", "chunk_figures"]
+    readonly_fields = ["shown_status", "in_change_set", "page", "chunk_figures"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = [name for name in super().get_fields(request, obj) if name != "shown_status"]
+        return ["shown_status" if name == "status" else name for name in names]
 
     @display(
         description="Status",

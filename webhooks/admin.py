@@ -86,10 +86,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
             Delivery.State.SUCCEEDED.label: "success",
             Delivery.State.FAILED.label: "danger",
             Delivery.State.PENDING.label: "info",
+            "Retrying": "warning",
         },
     )
     def shown_state(self, delivery: Delivery) -> str:
-        return delivery.get_state_display()
+        return "Retrying" if delivery.is_retrying else delivery.get_state_display()
 
     @display(description="Page")
     def page(self, delivery: Delivery) -> str:

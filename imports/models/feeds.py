@@ -172,6 +172,8 @@ class FeedRun(models.Model):
         """The outcome in words."""
         if self.job is not None and self.job.undone_by is not None:
             return "Applied, undone"
+        if self.job is not None and self.job.is_discarded:
+            return "Discarded"
         return _OUTCOME_LABELS[self.outcome]
 
     @property
@@ -190,7 +192,8 @@ class FeedRun(models.Model):
         if job.imported_nothing:
             return f"All {job.rejected:,} records were refused: nothing was imported."
         if job.status == ImportJob.Status.CANCELLED:
-            return f"{job.cancelled_by or 'Somebody'} discarded the import."
+            did = "discarded" if job.is_discarded else "cancelled"
+            return f"{job.cancelled_by or 'Somebody'} {did} the import."
         return self.message
 
 

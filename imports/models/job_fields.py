@@ -32,8 +32,8 @@ class JobFields(models.Model):
     class Status(models.TextChoices):
         PENDING = "pending", "Pending"
         PROCESSING = "processing", "Processing"
-        AWAITING_MAPPING = "awaiting_mapping", "Awaiting mapping"
-        AWAITING_REVIEW = "awaiting_review", "Awaiting review"
+        AWAITING_MAPPING = "awaiting_mapping", "Waiting for columns"
+        AWAITING_REVIEW = "awaiting_review", "Waiting for review"
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"

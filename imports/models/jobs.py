@@ -33,6 +33,10 @@ class ImportJob(JobFields):
     AWAITING = (JobFields.Status.AWAITING_MAPPING, JobFields.Status.AWAITING_REVIEW)  # a person
     COUNTS = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
 
+    _REVIEW_DISCARDED = models.Q(
+        status=JobFields.Status.CANCELLED, compared_at__isnull=False, approved_at=None
+    )
+
     undone_by: ChangeSet | None = None  # the undo that stands, where somebody has looked
 
     class Meta:
@@ -58,6 +62,17 @@ class ImportJob(JobFields):
     def unfinished(cls) -> models.QuerySet["ImportJob"]:
         """The jobs that a worker has still to do something for, as for a list."""
         return cls.listed().filter(status__in=cls.ACTIVE)
+
+    @classmethod
+    def states(cls) -> dict[str, tuple[str, models.Q]]:
+        """What people tell jobs apart by: the label and the condition of each, by its name.
+
+        Their status, but for those whose review somebody discarded: they are ``discarded``.
+        """
+        found = {status.value: (status.label, models.Q(status=status)) for status in cls.Status}
+        label, cancelled = found[cls.Status.CANCELLED]
+        found[cls.Status.CANCELLED] = (label, cancelled & ~cls._REVIEW_DISCARDED)
+        return found | {"discarded": ("Discarded", cls._REVIEW_DISCARDED)}
 
     @property
     def is_final(self) -> bool:
@@ -89,6 +104,17 @@ class ImportJob(JobFields):
         return self.status == self.Status.COMPLETED and self.rejected > 0 and not dealt_with
 
     @property
+    def is_discarded(self) -> bool:
+        """Whether somebody looked at its review, and did not want it."""
+        was_shown = self.compared_at is not None and self.approved_at is None
+        return self.status == self.Status.CANCELLED and was_shown
+
+    @property
+    def status_label(self) -> str:
+        """Its status in words."""
+        return "Discarded" if self.is_discarded else self.get_status_display()
+
+    @property
     def outcome(self) -> str:
         """Its status, or ``nothing`` or ``undone`` where that says more, as pages style it.
 
@@ -103,7 +129,7 @@ class ImportJob(JobFields):
         """The outcome in words."""
         if self.undone_by is not None and self.status == self.Status.COMPLETED:
             return "Undone" if self.undone_by.is_final else "Being undone"
-        label = "Nothing imported" if self.imported_nothing else self.get_status_display()
+        label = "Nothing imported" if self.imported_nothing else self.status_label
         return f"{label}, undone" if self.undone_by is not None else label
 
     @property

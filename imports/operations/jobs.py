@@ -257,7 +257,7 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
-        raise Refused(f"Only an import that awaits review can be applied. {state_of(job)}")
+        raise Refused(f"Only an import that waits for review can be applied. {state_of(job)}")
     if told := needs_second_person(job, user):
         raise SecondPerson(told)
     if version is not None and version != job.review_version:
@@ -318,7 +318,7 @@ def leave_out(
     """
     job = locked_job(job_id)
     if job.status != Status.AWAITING_REVIEW:
-        raise Refused(f"Records are left out of an import that awaits review. {state_of(job)}")
+        raise Refused(f"Records are left out of an import that waits for review. {state_of(job)}")
     with connection.cursor() as cursor:
         change = review.leave_out if out else review.take_in
         if not change(cursor, job_id, filters, lines):
@@ -386,7 +386,10 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
     status = Status.PROCESSING if job.stage else Status.PENDING
     if job.stage in (Stage.COMPARING, Stage.APPLYING):
         job.stage = Stage.RESOLVING  # its turn, or its review, begins anew
-    since, job.unclear_at = job.unclear_at or job.finished_at, None
+    since = job.unclear_at or (None if job.is_approved else job.compared_at) or job.finished_at
+    job.unclear_at = None
+    if not job.is_approved:
+        job.compared_at = None  # what was shown is compared anew
     go_on(job, since=since, status=status)
     log_act("import_retried", job, user)
     return job
@@ -425,10 +428,10 @@ def go_on(job: ImportJob, *, since: datetime | None, status: ImportJob.Status) -
 def state_of(job: ImportJob) -> str:
     """A sentence that tells what an act does not fit to."""
     if job.status == Status.AWAITING_REVIEW:
-        return "This one awaits review: apply or cancel it."
+        return "This one waits for review: apply or discard it."
     if job.status == Status.AWAITING_MAPPING:
-        return "This one awaits its mapping: match its columns, or cancel it."
-    return f"This one is {job.get_status_display().lower()}."
+        return "This one waits for its columns: match them, or cancel it."
+    return f"This one is {job.status_label.lower()}."
 
 
 def may_undo(job: ImportJob, user: Any) -> bool:

@@ -139,4 +139,4 @@ def _check_waits(job: ImportJob) -> None:
             f"{timezone.localtime(job.mapped_at):%H:%M %Z}, and the import goes on. "
             f"{state_of(job)}"
         )
-    raise Refused(f"Only an import that awaits its mapping can be mapped. {state_of(job)}")
+    raise Refused(f"Only an import that waits for its columns can be mapped. {state_of(job)}")

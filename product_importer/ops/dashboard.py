@@ -78,16 +78,19 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def job_states() -> list[dict[str, Any]]:
     """How many jobs there are in each state, in the order of a job's life, with their list."""
-    counted = dict(ImportJob.objects.order_by().values_list("status").annotate(number=Count("id")))
+    states = ImportJob.states()
+    counted = ImportJob.objects.aggregate(
+        **{name: Count("id", filter=condition) for name, (_, condition) in states.items()}
+    )
     jobs = reverse("admin:imports_importjob_changelist")
     return [
         {
-            "status": status.value,
-            "label": status.label,
-            "count": counted.get(status.value, 0),
-            "link": f"{jobs}?{urlencode({'status__exact': status.value})}",
+            "status": name,
+            "label": label,
+            "count": counted[name],
+            "link": f"{jobs}?{urlencode({'state': name})}",
         }
-        for status in Status
+        for name, (label, _) in states.items()
     ]
 
 

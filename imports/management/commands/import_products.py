@@ -149,4 +149,4 @@ class Command(BaseCommand):
                 f"/imports/{job.pk}/, or POST to /api/v1/imports/{job.pk}/apply/ or cancel/."
             )
         elif job.status != ImportJob.Status.COMPLETED:
-            raise CommandError(job.error or f"The import is {job.get_status_display().lower()}.")
+            raise CommandError(job.error or f"The import is {job.status_label.lower()}.")

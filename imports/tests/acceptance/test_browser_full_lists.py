@@ -41,7 +41,7 @@ def test_a_full_list_that_is_half_as_long_waits_for_a_second_person(
     page.get_by_label("Read as").select_option(str(a_format.pk))
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
-    expect(page.locator("#job-panel .pi-status").first).to_have_text("Awaiting review")
+    expect(page.locator("#job-panel .pi-status").first).to_have_text("Waiting for review")
     reason = "5 of the 10 products that Müller GmbH brought in are not in the full list (50 %)"
     expect(page.locator(".pi-alert-warning", has_text=reason).first).to_be_visible()
     expect(page.locator("#decide")).to_contain_text("applied by a second person")

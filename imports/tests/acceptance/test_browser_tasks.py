@@ -91,7 +91,7 @@ def test_home_and_the_list_follow_and_the_bar_tells_the_end(
     job = upload("sku,name\nA-1,Lamp\n", file_name="spring.csv", review=True)
     wait_for(lambda: ImportJob.objects.get(pk=job.pk).status == "awaiting_review")
     expect(pages["/"].locator("#home-jobs")).to_contain_text("spring.csv")
-    expect(pages["/imports/"].locator("#job-list")).to_contain_text("Awaiting review")
+    expect(pages["/imports/"].locator("#job-list")).to_contain_text("Waiting for review")
     expect(pages["/products/"].locator("a[href='/imports/'] .pi-badge").first).to_have_text("1")
 
 

@@ -37,7 +37,7 @@ def test_an_import_is_reviewed_applied_and_undone_and_an_edit_in_between_is_kept
     page = open_page()
     upload(page, file, review=True)
 
-    has_status(page, "Awaiting review")
+    has_status(page, "Waiting for review")
     review = page.locator("#review")
     expect(review.get_by_role("row")).to_have_count(4)
     expect(review.locator("del")).to_have_text(["Lamp", "2.00"])
@@ -105,7 +105,7 @@ def test_the_review_and_the_undo_fit_the_window(
     file.write_text(f"sku,name,description\nA-1,Desk lamp,{'long ' * 100}\n{'B' * 100},New,x\n")
     page = open_page(viewport={"width": width, "height": 800})
     upload(page, file, review=True)
-    has_status(page, "Awaiting review")
+    has_status(page, "Waiting for review")
     latest = ImportJob.objects.latest("id")
     for path in (
         f"/imports/{latest.pk}/",

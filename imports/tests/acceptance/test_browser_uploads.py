@@ -395,7 +395,7 @@ def test_the_same_file_again_is_held_for_review(
     page.goto("/")
     page.set_input_files("#pi-file", file)
     page.wait_for_url("**/imports/*/")
-    expect(page.locator("#job-panel .pi-status").first).to_have_text("Awaiting review")
+    expect(page.locator("#job-panel .pi-status").first).to_have_text("Waiting for review")
     expect(page.get_by_text("This is the very same file as")).to_be_visible()
 
 

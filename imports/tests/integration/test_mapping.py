@@ -265,7 +265,7 @@ def test_a_job_that_waits_is_left_alone_until_it_is_cancelled(
     assert jobs.sweep_imports() == []
     sweep_leftovers()
     assert job not in old_uploads()
-    with pytest.raises(jobs.Refused, match="awaits its mapping"):
+    with pytest.raises(jobs.Refused, match="waits for its columns"):
         jobs.apply_import(job_id=job.pk, user=None)
     with pytest.raises(jobs.Refused, match="has not ended"):
         jobs.undo_import(job_id=job.pk, user=None)

@@ -335,7 +335,8 @@ def test_a_discarded_review_changes_nothing_and_can_be_taken_up_again(
     jobs.cancel_import(job_id=job.pk, user=None)
     job.refresh_from_db()
     assert (job.status, job.change_set) == ("cancelled", None)
-    with pytest.raises(jobs.Refused, match="cancelled"):
+    assert job.outcome_label == "Discarded"
+    with pytest.raises(jobs.Refused, match="discarded"):
         jobs.apply_import(job_id=job.pk, user=None)
     jobs.retry_import(job_id=job.pk, user=None)
     messages.run_all()

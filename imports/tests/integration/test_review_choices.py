@@ -181,7 +181,7 @@ def test_nothing_is_left_out_of_what_is_decided(
     apply(review, messages)
     answer = page.post(f"/imports/{review.pk}/leave-out/", {"line": ["2"]})
     assert answer.status_code == 409
-    assert "awaits review" in answer.content.decode()
+    assert "waits for review" in answer.content.decode()
 
 
 def test_one_who_may_only_look_ticks_nothing(

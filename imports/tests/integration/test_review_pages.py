@@ -2,16 +2,24 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from catalog.models import ChangeSet, Product
+from catalog.operations import undo
+from catalog.views import change_sets
 from conftest import Messages
 from imports.models import ImportJob
+from imports.queries.progress import progress_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,9 +91,9 @@ def test_an_import_is_undone_after_a_question_in_numbers(
     assert "Undo 1 change" in text
     answer = page.post(f"/changes/{job.change_set.pk}/undo/")
     messages.run_all()
-    undo = ChangeSet.objects.get(kind="undo")
-    assert answer["Location"] == f"/changes/{undo.pk}/"
-    kept = text_of(page, f"/changes/{undo.pk}/?action=kept")
+    begun = ChangeSet.objects.get(kind="undo")
+    assert answer["Location"] == f"/changes/{begun.pk}/"
+    kept = text_of(page, f"/changes/{begun.pk}/?action=kept")
     assert "A-1" in kept
     assert "eve" in kept
     assert "This import was undone" in text_of(page, f"/imports/{job.pk}/")
@@ -93,12 +101,30 @@ def test_an_import_is_undone_after_a_question_in_numbers(
     assert "undone" in text_of(page, "/changes/")
 
 
+def test_the_numbers_of_a_large_undo_come_after_its_page(
+    page: Client,
+    upload_page: Callable[..., ImportJob],
+    lamp: Product,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(change_sets, "COUNTED_AT_ONCE", 1)
+    job = upload_page()
+    path = f"/changes/{job.change_set_id}/undo/"
+    with monkeypatch.context() as patch:
+        patch.setattr(undo, "forecast", None)  # nothing is counted yet
+        text = text_of(page, path)
+    assert 'hx-get="?count"' in text
+    assert '<a href="?count">' in text  # without scripts
+    assert "Undo 2 changes" not in text
+    assert "Undo 2 changes" in text_of(page, f"{path}?count")
+
+
 def test_an_act_that_does_not_fit_says_why_and_does_nothing(
     page: Client, upload_page: Callable[..., ImportJob]
 ) -> None:
     job = upload_page()
     for act, reason in (
-        ("apply", "awaits review"),
+        ("apply", "waits for review"),
         ("cancel", "has not ended"),
         ("retry", "failed or cancelled"),
     ):
@@ -123,6 +149,68 @@ def test_a_waiting_import_is_cancelled_and_tried_again(
     assert "Completed" in text_of(page, f"/imports/{job.pk}/")
 
 
+def test_a_discarded_review_is_told_as_discarded(
+    page: Client, upload_page: Callable[..., ImportJob], lamp: Product
+) -> None:
+    job = upload_page(review="true")
+    page.post(f"/imports/{job.pk}/cancel/")
+    for path in ("/", "/imports/", f"/imports/{job.pk}/", f"/imports/{job.pk}/panel/"):
+        text = text_of(page, path)
+        assert "Discarded" in text
+        assert "Cancelled" not in text
+    assert "The review was discarded by mara." in text_of(page, f"/imports/{job.pk}/")
+    assert get(page, f"imports/{job.pk}/")["status"] == "cancelled"
+    assert "This one is discarded." in post(page, f"imports/{job.pk}/apply/", 409)["detail"]
+
+
+def test_lists_tell_discarded_reviews_without_a_question_for_each(
+    page: Client, upload_page: Callable[..., ImportJob], lamp: Product
+) -> None:
+    def questions() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert "Discarded" in text_of(page, "/imports/")
+        return len(asked)
+
+    def discard(content: bytes) -> None:
+        page.post(f"/imports/{upload_page(content, review='true').pk}/cancel/")
+
+    discard(FILE)
+    questions()
+    before = questions()
+    for number in range(3):
+        discard(FILE + b"X-%d,New,1.00\n" % number)
+    assert questions() == before
+
+
+def test_one_that_was_cancelled_before_or_after_its_review_was_not_discarded(
+    page: Client, upload_page: Callable[..., ImportJob], messages: Messages, lamp: Product
+) -> None:
+    job = upload_page(review="true")
+    page.post(f"/imports/{job.pk}/apply/")
+    page.post(f"/imports/{job.pk}/cancel/")
+    assert "Cancelled" in text_of(page, f"/imports/{job.pk}/")
+    job = upload_page(FILE + b"D-1,New,1.00\n", review="true")
+    page.post(f"/imports/{job.pk}/cancel/")
+    page.post(f"/imports/{job.pk}/retry/")
+    page.post(f"/imports/{job.pk}/cancel/")  # before it is compared again
+    assert "Cancelled" in text_of(page, f"/imports/{job.pk}/")
+
+
+def test_the_time_that_a_discarded_review_waited_is_no_time_of_work(
+    page: Client, upload_page: Callable[..., ImportJob], messages: Messages, lamp: Product
+) -> None:
+    job = upload_page(review="true")
+    jobs = ImportJob.objects.filter(pk=job.pk)
+    hour = timedelta(hours=1)
+    jobs.update(started_at=F("started_at") - hour, compared_at=F("compared_at") - hour)
+    page.post(f"/imports/{job.pk}/cancel/")
+    page.post(f"/imports/{job.pk}/retry/")
+    messages.run_all()
+    page.post(f"/imports/{job.pk}/apply/")
+    messages.run_all()
+    assert 0 < progress_of(jobs.get(), timezone.now()).elapsed < hour.total_seconds() / 2
+
+
 def test_the_same_file_again_is_held_back_and_says_by_whom_it_was_imported(
     page: Client, upload_page: Callable[..., ImportJob], lamp: Product
 ) -> None:
@@ -132,7 +220,7 @@ def test_the_same_file_again_is_held_back_and_says_by_whom_it_was_imported(
     assert "This is the very same file as" in text
     assert "by mara" in text
     assert "Nothing would be created or updated" in text
-    assert "Awaiting review" in text_of(page, "/")
+    assert "Waiting for review" in text_of(page, "/")
 
 
 def test_a_mode_is_chosen_beside_the_drop_zone(
@@ -227,7 +315,7 @@ def test_the_api_reviews_applies_and_undoes(
     ]
     assert "There is no field" in get(page, f"{path}diff/?field=x", 400)["detail"]
     assert post(page, f"{path}apply/", 202)["status"] == "processing"
-    assert "awaits review" in post(page, f"{path}apply/", 409)["detail"]
+    assert "waits for review" in post(page, f"{path}apply/", 409)["detail"]
     messages.run_all()
     done = get(page, path)
     assert (done["status"], done["created"], done["updated"]) == ("completed", 1, 1)

@@ -66,12 +66,12 @@ PAGES = {
     - listitem:
       - paragraph:
         - link "unclear.csv"
-        - text: Awaiting mapping
+        - text: Waiting for columns
       - progressbar "Progress of unclear.csv"
     - listitem:
       - paragraph:
         - link "review.csv"
-        - text: Awaiting review
+        - text: Waiting for review
   - heading "The catalogue" [level=2]
   - figure:
     - 'img "Changes of the last 30 days: 3 products"'
@@ -151,11 +151,11 @@ PAGES = {
       - row:
         - cell:
           - link "unclear.csv"
-        - cell "Awaiting mapping"
+        - cell "Waiting for columns"
       - row:
         - cell:
           - link "review.csv"
-        - cell "Awaiting review"
+        - cell "Waiting for review"
 """,
     "import": """
 - main:

@@ -63,7 +63,7 @@ LISTS = {
     "/api/v1/schema/": ["format", "lang", "version"],
     "/admin/catalog/product/": ["q", "active__exact", "p", "o", "all", "_changelist_filters"],
     "/admin/catalog/changeset/": ["q", "p", "kind__exact", "id__exact"],
-    "/admin/imports/importjob/": ["q", "p", "status__exact", "created_at__gte"],
+    "/admin/imports/importjob/": ["q", "p", "state", "created_at__gte"],
 }
 FORMS: dict[str, dict[str, str]] = {
     "/products/new/": {"sku": "N-1", "name": "New", "price": "1", "description": ""},

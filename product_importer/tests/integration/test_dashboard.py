@@ -1,5 +1,6 @@
 """The admin's first page, and the lists that come from elsewhere."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -70,6 +71,17 @@ def test_jobs_are_counted_by_status(ops: Client) -> None:
     assert states["awaiting_review"]["count"] == 1
     assert states["failed"]["count"] == 0
     assert len(ops.get(states["completed"]["link"]).context["cl"].result_list) == 2
+
+
+def test_discarded_reviews_are_counted_and_found_apart_from_what_was_cancelled(ops: Client) -> None:
+    cancelled = job_of(ImportJob.Status.CANCELLED)
+    discarded = job_of(ImportJob.Status.CANCELLED, compared_at=timezone.now())
+    states = {state["label"]: state for state in ops.get(INDEX).context["job_states"]}
+    for label, job in (("Cancelled", cancelled), ("Discarded", discarded)):
+        assert states[label]["count"] == 1
+        assert list(ops.get(states[label]["link"]).context["cl"].result_list) == [job]
+        shown = ops.get(reverse("admin:imports_importjob_change", args=[job.pk])).content.decode()
+        assert f">{label}<" in re.sub(r"\s+", "", shown)
 
 
 def test_a_job_that_no_worker_takes_wants_attention(ops: Client) -> None:

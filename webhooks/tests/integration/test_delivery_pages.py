@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from standardwebhooks import Webhook
 
@@ -20,7 +21,7 @@ def text_of(page: Client, path: str) -> str:
 
 
 def test_a_delivery_that_failed_is_retrying_and_says_when(
-    page: Client, receiver: Receiver, make_endpoint: Maker
+    page: Client, user: User, receiver: Receiver, make_endpoint: Maker
 ) -> None:
     endpoint = make_endpoint()
     tell()
@@ -32,6 +33,8 @@ def test_a_delivery_that_failed_is_retrying_and_says_when(
         text = text_of(page, path)
         assert re.search(r"Retrying, next <time[^>]*>in \d+ (s|min)</time>", text), path
         assert "Pending</span>" not in text
+    User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    assert "Retrying" in text_of(page, "/admin/webhooks/delivery/")
 
 
 def test_the_page_of_a_delivery_follows_until_it_has_ended(
