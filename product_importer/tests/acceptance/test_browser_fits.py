@@ -74,6 +74,29 @@ def paths(user: User, run_import: Callable[..., ImportJob]) -> list[str]:
     ]
 
 
+# What of the boxes that match lies outside of the table's own box.
+HIDDEN = """
+(table, selector) => { const box = table.getBoundingClientRect();
+  return [...table.querySelectorAll(selector)].map((cell) => cell.getBoundingClientRect())
+    .filter((cell) => cell.width)
+    .filter((cell) => cell.left < box.left - 1 || cell.right > box.right + 1).length; }
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_of_a_product_with_many_fields_what_matters_is_in_sight_however_it_is_scrolled(
+    open_page: Callable[..., Page], paths: list[str], width: int
+) -> None:
+    page = open_page(viewport={"width": width, "height": 800})
+    page.goto("/products/")
+    table = page.get_by_role("region", name="a table that scrolls")
+    assert table.evaluate("(box) => box.scrollWidth > box.clientWidth")  # there is more to see
+    assert table.evaluate(HIDDEN, "td[data-edit=sku] a, td[data-edit=price], .pi-status") == 0
+    table.evaluate("(box) => box.scrollTo(box.scrollWidth, 0)")
+    assert table.evaluate("(box) => box.scrollLeft") > 0
+    assert table.evaluate(HIDDEN, "td[data-edit=sku] a, .pi-pick input") == 0
+
+
 @pytest.mark.parametrize("width", [360, 640, 1280])
 def test_nothing_scrolls_sideways_but_what_says_so(
     open_page: Callable[..., Page], paths: list[str], width: int

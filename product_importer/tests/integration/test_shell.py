@@ -126,6 +126,22 @@ def test_a_log_in_that_fails_says_one_sentence(client: Client, user: User) -> No
         assert "correct the error below" not in page
 
 
+def test_who_is_logged_in_is_told_why_the_admin_asks_again(client: Client, user: User) -> None:
+    client.force_login(user)
+    for path, told in (("/login/", False), ("/admin/login/", True)):
+        text = client.get(path).content.decode()
+        assert "You are logged in as mara" in text
+        assert ("may not enter the admin" in text) is told
+
+
+def test_what_cannot_be_taken_back_has_the_same_button_everywhere() -> None:
+    found = set()
+    for template in (BASE_DIR / "templates").rglob("*.html"):
+        found |= set(re.findall(r"\b[\w-]*-danger\b", template.read_text()))
+    assert found == {"pi-button-danger"}
+    assert ".pi-button-danger {" in (BASE_DIR / "static/product_importer/app.css").read_text()
+
+
 def test_the_box_finds_only_what_one_may_see(
     client: Client, make_user: Callable[..., User], make_product: Callable[..., object]
 ) -> None:
