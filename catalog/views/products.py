@@ -83,7 +83,8 @@ def _with_cell(context: dict[str, Any]) -> dict[str, Any]:
 @shows_images
 def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One product: its values as a form, and what happened to it; a deleted one too."""
-    if request.method == "POST" and not request.user.has_perm("catalog.change_product"):
+    may_edit = request.user.has_perm("catalog.change_product")
+    if request.method == "POST" and not may_edit:
         raise PermissionDenied
     place = list_place(request)
     product = Product.objects.filter(pk=pk).first()
@@ -107,6 +108,7 @@ def product_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "catalog/product.html",
         {
             "own_inputs": own,
+            "own_values": [] if may_edit else _own_values(product),
             "title": product.sku,
             "place": place,
             "back": list_url(place),
@@ -141,6 +143,16 @@ def _history(request: HttpRequest, product: Product | RemovedProduct) -> dict[st
     }
 
 
+def _own_values(product: Product | RemovedProduct) -> list[tuple[str, str]]:
+    """The fields of one's own that it has a value in, and what it is, for who cannot edit it."""
+    stored = product.own_fields or {}
+    return [
+        (definition.label, in_words(definition, stored[key]))
+        for key, definition in definitions().items()
+        if stored.get(key) is not None
+    ]
+
+
 def _deleted(request: HttpRequest, pk: int, place: str) -> HttpResponse:
     """The page of a product that is gone: who deleted it, what it was, and the way back."""
     removed = queries.removed_product(pk)
@@ -155,11 +167,7 @@ def _deleted(request: HttpRequest, pk: int, place: str) -> HttpResponse:
             "product": removed,
             "deletion": deletion,
             "words": describe_act(deletion) if deletion else "",
-            "own_values": [
-                (definition.label, in_words(definition, value))
-                for key, definition in definitions().items()
-                if (value := (removed.own_fields or {}).get(key)) is not None
-            ],
+            "own_values": _own_values(removed),
             "place": place,
             "back": list_url(place),
             **_history(request, removed),
