@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
+
+from catalog.sql import fresh
 
 
 class ConcurrentEdit(Exception):
@@ -231,11 +234,6 @@ def wanted_rows(
     and those of ``source``. With own fields among ``fields``, ``wanted`` has ``own_fields`` and
     ``old_own_fields``.
     """
-    from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
-    values = {
-        name: (from_file if name in fields else _AS_STORED)[name]
-        for name in ("name", "description", "price", "active")
-    }
     own = has_own(fields)
     return _WANTED.format(
         source=source,
@@ -246,8 +244,17 @@ def wanted_rows(
         merged=_MERGED if own else "",
         own_old=", stored.own_fields" if own else "",
         own=", merged.own_fields" if own else "",
-        **values,
+        **_values(fields, may_keep=may_keep),
     )
+
+
+def _values(fields: Collection[str], *, may_keep: bool) -> dict[str, str]:
+    """What the values of a row of ``source`` become over those of ``stored``, as SQL."""
+    from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
+    return {
+        name: (from_file if name in fields else _AS_STORED)[name]
+        for name in ("name", "description", "price", "active")
+    }
 
 
 @dataclass(frozen=True)
@@ -306,6 +313,19 @@ def _statement(
     )
 
 
+def _fresh_statement(*, source: str, more: str, fields: Collection[str], may_keep: bool) -> str:
+    """The same for a range in which no product is stored."""
+    own = has_own(fields)
+    return fresh.INSERT.format(
+        source=source,
+        more=f"{more}," if more else "",
+        own=", own_fields" if own else "",
+        merged_own=", merged.own_fields" if own else "",
+        merged=_MERGED if own else "",
+        **_values(fields, may_keep=may_keep),
+    )
+
+
 def upsert(
     cursor: CursorWrapper,
     *,
@@ -330,19 +350,28 @@ def upsert(
     in ``first_key <= key < end_key``. ``more`` is one more named query that may read ``source``.
     ``may_keep`` is as in ``wanted_rows``; ``unique`` are the keys of own fields that no two
     products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
-    when a product changed meanwhile: the caller rolls back and runs it again.
+    when a product changed or came meanwhile: the caller rolls back and runs it again.
     """
-    cursor.execute(
-        _statement(source=source, more=more, fields=fields, may_keep=may_keep, unique=unique),
-        {
-            **params,
-            "first_key": first_key,
-            "end_key": end_key,
-            "change_set": change_set_id,
-            "may_create": may_create,
-            "may_update": may_update,
-        },
+    parts: dict[str, Any] = {"source": source, "more": more, "fields": fields}
+    parts["may_keep"] = may_keep
+    nothing_stored = (
+        may_create and not unique and not fresh.holds_products(cursor, first_key, end_key)
     )
+    statement = _fresh_statement(**parts) if nothing_stored else _statement(**parts, unique=unique)
+    given = {
+        **params,
+        "first_key": first_key,
+        "end_key": end_key,
+        "change_set": change_set_id,
+        "may_create": may_create,
+        "may_update": may_update,
+    }
+    try:
+        cursor.execute(statement, given)
+    except IntegrityError as error:
+        if nothing_stored and fresh.is_of_an_sku(error):
+            raise ConcurrentEdit from error
+        raise
     total, superseded, new, updated, nameless, taken, written = cursor.fetchone()
     nameless, taken = nameless or [], taken or []
     created = new - len(nameless) if may_create else 0
