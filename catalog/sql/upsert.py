@@ -84,10 +84,10 @@ WITH source AS MATERIALIZED (
     WHERE source.next_line IS NULL
       AND (stored.id IS NULL
            OR (%(may_update)s
-               AND (stored.sku, stored.name, stored.description, stored.price,
-                    stored.active{own_old})
-                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})))
+               AND {differs}))
 )"""
+_DIFFERS = """(stored.sku, stored.name, stored.description, stored.price, stored.active{own_old})
+                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})"""
 
 # Which values of a row of "wanted" change, as a sum of Change.Field numbers.
 CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
@@ -241,11 +241,25 @@ def wanted_rows(
         own_columns="\n        merged.own_fields, stored.own_fields AS old_own_fields,"
         if own
         else "",
-        merged=_MERGED if own else "",
+        merged=merged(fields),
+        differs=differs(fields, may_keep=may_keep),
+        **_values(fields, may_keep=may_keep),
+    )
+
+
+def differs(fields: Collection[str], *, may_keep: bool) -> str:
+    """Whether a row of ``source`` changes that of ``stored``, as SQL; it may read ``merged``."""
+    own = has_own(fields)
+    return _DIFFERS.format(
         own_old=", stored.own_fields" if own else "",
         own=", merged.own_fields" if own else "",
         **_values(fields, may_keep=may_keep),
     )
+
+
+def merged(fields: Collection[str]) -> str:
+    """The join to what values of own fields become, as SQL, behind that of both tables."""
+    return _MERGED if has_own(fields) else ""
 
 
 def _values(fields: Collection[str], *, may_keep: bool) -> dict[str, str]:
@@ -321,7 +335,7 @@ def _fresh_statement(*, source: str, more: str, fields: Collection[str], may_kee
         more=f"{more}," if more else "",
         own=", own_fields" if own else "",
         merged_own=", merged.own_fields" if own else "",
-        merged=_MERGED if own else "",
+        merged=merged(fields),
         **_values(fields, may_keep=may_keep),
     )
 
