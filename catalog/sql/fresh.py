@@ -23,25 +23,36 @@ SELECT EXISTS (
 INSERT = """
 WITH source AS MATERIALIZED (
     {source}
-), {more} valued AS (
-    SELECT source.line, source.record, source.next_line,
-           source.sku AS sku, {name} AS name, {description} AS description,
-           {price} AS price, {active} AS active{merged_own}
+), {more} wanted AS MATERIALIZED (
+    SELECT
+        source.key, source.line, source.record,
+        source.sku AS sku, {name} AS name, {description} AS description,
+        {price} AS price, {active} AS active,{own_columns}
+        NULL::bigint AS product_id
     FROM source LEFT JOIN catalog_product AS stored ON false{merged}
-), written AS (
+    WHERE source.next_line IS NULL
+){judged}, written AS (
     INSERT INTO catalog_product (
         sku, name, description, price, active{own},
         version, created_at, updated_at, created_in_id, changed_in_id
     )
     SELECT sku, name, description, price, active{own},
            1, now(), now(), %(change_set)s, %(change_set)s
-    FROM valued WHERE next_line IS NULL AND name IS NOT NULL
+    FROM {rows} WHERE name IS NOT NULL{free}
 )
 SELECT
-    count(*), count(next_line), count(*) FILTER (WHERE next_line IS NULL), 0,
-    json_agg(json_build_array(line, record)) FILTER (WHERE next_line IS NULL AND name IS NULL),
-    NULL, count(*) FILTER (WHERE next_line IS NULL AND name IS NOT NULL)
-FROM valued
+    from_source.total, from_source.superseded,
+    from_wanted.new, 0, from_wanted.nameless, from_wanted.taken, from_wanted.written
+FROM (
+    SELECT count(*) AS total, count(next_line) AS superseded FROM source
+) AS from_source, (
+    SELECT
+        count(*){filter_free} AS new,
+        json_agg(json_build_array(line, record)) FILTER (WHERE name IS NULL{free}) AS nameless,
+        {taken} AS taken,
+        count(*) FILTER (WHERE name IS NOT NULL{free}) AS written
+    FROM {rows}
+) AS from_wanted
 """
 
 

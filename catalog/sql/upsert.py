@@ -89,6 +89,8 @@ WITH source AS MATERIALIZED (
 _DIFFERS = """(stored.sku, stored.name, stored.description, stored.price, stored.active{own_old})
                    IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})"""
 
+_OWN_COLUMNS = "\n        merged.own_fields, stored.own_fields AS old_own_fields,"
+
 # Which values of a row of "wanted" change, as a sum of Change.Field numbers.
 CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
         + CASE WHEN old_name IS DISTINCT FROM name THEN 2 ELSE 0 END
@@ -178,6 +180,9 @@ FROM (
 ) AS from_wanted
 """
 
+_TAKEN_ROWS = """json_agg(json_build_array(line, record, taken, own_fields ->> taken))
+            FILTER (WHERE taken IS NOT NULL)"""
+
 # What a value becomes: from the file where the file has the column, else as stored. A new
 # product has an empty description, no price, and is active, unless the file says otherwise.
 _FROM_FILE = {
@@ -234,13 +239,10 @@ def wanted_rows(
     and those of ``source``. With own fields among ``fields``, ``wanted`` has ``own_fields`` and
     ``old_own_fields``.
     """
-    own = has_own(fields)
     return _WANTED.format(
         source=source,
         more=f"{more}," if more else "",
-        own_columns="\n        merged.own_fields, stored.own_fields AS old_own_fields,"
-        if own
-        else "",
+        own_columns=_OWN_COLUMNS if has_own(fields) else "",
         merged=merged(fields),
         differs=differs(fields, may_keep=may_keep),
         **_values(fields, may_keep=may_keep),
@@ -302,41 +304,43 @@ def judged_rows(unique: Sequence[str]) -> Judged:
 
 
 def _statement(
-    *, source: str, more: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
+    *,
+    source: str,
+    more: str,
+    fields: Collection[str],
+    may_keep: bool,
+    unique: Sequence[str],
+    nothing_stored: bool,
 ) -> str:
     """The upsert for the columns of one file; own fields cost nothing where there are none."""
     own = has_own(fields)
     judged = judged_rows(unique)
+    parts = {
+        "judged": judged.query,
+        "rows": judged.rows,
+        "free": judged.free,
+        "filter_free": judged.filter_free,
+        "taken": _TAKEN_ROWS if unique else "NULL::json",
+        "own": ", own_fields" if own else "",
+    }
+    if nothing_stored:
+        return fresh.INSERT.format(
+            source=source,
+            more=f"{more}," if more else "",
+            own_columns=_OWN_COLUMNS if own else "",
+            merged=merged(fields),
+            **_values(fields, may_keep=may_keep),
+            **parts,
+        )
     return _UPSERT.format(
         wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, more=more),
-        judged=judged.query,
-        rows=judged.rows,
-        free=judged.free,
-        filter_free=judged.filter_free,
-        taken="json_agg(json_build_array(line, record, taken, own_fields ->> taken))"
-        " FILTER (WHERE taken IS NOT NULL)"
-        if unique
-        else "NULL::json",
         changed_fields=CHANGED_FIELDS + (OWN_CHANGED if own else ""),
-        own=", own_fields" if own else "",
         old_own=", old_own_fields" if own else "",
         own_set=", own_fields = EXCLUDED.own_fields" if own else "",
         own_before=f",\n        {own_before(fields, old='old_own_fields', new='own_fields')}"
         if own
         else "",
-    )
-
-
-def _fresh_statement(*, source: str, more: str, fields: Collection[str], may_keep: bool) -> str:
-    """The same for a range in which no product is stored."""
-    own = has_own(fields)
-    return fresh.INSERT.format(
-        source=source,
-        more=f"{more}," if more else "",
-        own=", own_fields" if own else "",
-        merged_own=", merged.own_fields" if own else "",
-        merged=merged(fields),
-        **_values(fields, may_keep=may_keep),
+        **parts,
     )
 
 
@@ -366,12 +370,15 @@ def upsert(
     products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
     when a product changed or came meanwhile: the caller rolls back and runs it again.
     """
-    parts: dict[str, Any] = {"source": source, "more": more, "fields": fields}
-    parts["may_keep"] = may_keep
-    nothing_stored = (
-        may_create and not unique and not fresh.holds_products(cursor, first_key, end_key)
+    nothing_stored = may_create and not fresh.holds_products(cursor, first_key, end_key)
+    statement = _statement(
+        source=source,
+        more=more,
+        fields=fields,
+        may_keep=may_keep,
+        unique=unique,
+        nothing_stored=nothing_stored,
     )
-    statement = _fresh_statement(**parts) if nothing_stored else _statement(**parts, unique=unique)
     given = {
         **params,
         "first_key": first_key,
