@@ -107,12 +107,12 @@ SELECT EXISTS (
 """
 _LOOK_AGAIN_SETTINGS = "SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off"
 LOOKED_AT_AGAIN = 20_000  # records at most: of more, some stand
-_MOVED = """count(*) FILTER (WHERE record.price <> stored.price
-    AND abs(record.price - stored.price) * 100 > %(more_than)s * stored.price)"""
+MOVED = """count(*) FILTER (WHERE {new} <> {old}
+    AND abs({new} - {old}) * 100 > %(more_than)s * {old})"""
 _BROUGHT_IN = "stored.created_in_id = ANY (%(brought_in)s) AND {condition}"
 # As the sessions of workers run it, a join of half a million records on either side: one plan
 # that needs no statistics of the new table, and no other process to help, which takes as long.
-_LOOK_SETTINGS = """
+LOOK_SETTINGS = """
 SET LOCAL work_mem = '128MB';
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL enable_mergejoin = off;
@@ -154,7 +154,7 @@ class Usual:
     params: dict[str, Any] | None = None
 
 
-class _Values(NamedTuple):
+class Values(NamedTuple):
     """What ``_LOOK_AT_VALUES`` counts: ``odd`` products, and all else of the records."""
 
     priced: int
@@ -168,6 +168,18 @@ class _Values(NamedTuple):
     tenfold: list[tuple[str, str]]  # line and lower(sku) of each
 
 
+class Sifted(NamedTuple):
+    """What was seen of all records, where only those that differ are left (``catalog.sql.sift``).
+
+    ``nameless`` are those without a name, ``kept`` those that are left.
+    """
+
+    values: Values
+    records: int
+    nameless: int
+    kept: int
+
+
 def looks_unusual(
     cursor: CursorWrapper,
     *,
@@ -176,23 +188,25 @@ def looks_unusual(
     may_create: bool,
     may_update: bool,
     usual: Usual | None = None,
+    sifted: Sifted | None = None,
 ) -> bool:
     """Whether staged records may do what a shopkeeper would want to know before it happens.
 
     ``table`` has ``line, sku, name, price``, with an index on ``lower(sku)``; ``fields`` are the
     columns that the file has; ``usual`` is asked of a supplier's file besides. All records count
     here, those that a later line replaces too (but for single prices), and shares are taken for too
-    large from half of their bound on: who finds them so compares what counts. Run inside a
-    transaction.
+    large from half of their bound on: who finds them so compares what counts. With ``sifted`` the
+    table has only those that differ. Run inside a transaction.
     """
     cursor.execute("SET LOCAL jit = off")
-    cursor.execute("SELECT EXISTS (SELECT FROM catalog_product)")
-    stored = bool(cursor.fetchone()[0])
     cursor.execute(_LOOK_AT_RECORDS.format(table=table))
     damaged, odd, records, nameless = cursor.fetchone()
     if damaged:
         return True
-    if not stored:
+    if sifted is not None:
+        records, nameless = sifted.records, sifted.nameless
+        may_create = may_create and sifted.values.met < records
+    elif not _any_stored(cursor):
         return usual is not None and usual.is_unusual(Seen(records, nameless))
     if may_create:
         cursor.execute(_LOOK_AT_ZEROS.format(table=table))
@@ -200,17 +214,14 @@ def looks_unusual(
             return True
     looks = set(fields) & {"price", "name"} if may_update else set()
     values = None
-    if looks or usual is not None:
+    if sifted is None and (looks or usual is not None):
         values = _look_at_values(cursor, table, usual)
     if may_create and _looks_alike(cursor, table, odd=bool(odd), values=values):
         return True
+    values = values or (sifted.values if sifted else None)
     if values is None:
         return False
-    if "price" in looks and values.wiped * WIPED_SHARE * 2 > values.priced:
-        return True
-    if "price" in looks and values.tenfold and _stand(cursor, table, values.tenfold):
-        return True
-    if "name" in looks and values.met > 1 and values.renamed * 4 > values.met:
+    if _look_unusual(cursor, table, values, looks):
         return True
     if usual is None:
         return False
@@ -219,7 +230,23 @@ def looks_unusual(
     return usual.is_unusual(Seen(records, nameless, *met))
 
 
-def _looks_alike(cursor: CursorWrapper, table: str, *, odd: bool, values: "_Values | None") -> bool:
+def _any_stored(cursor: CursorWrapper) -> bool:
+    cursor.execute("SELECT EXISTS (SELECT FROM catalog_product)")
+    return bool(cursor.fetchone()[0])
+
+
+def _look_unusual(
+    cursor: CursorWrapper, table: str, values: Values, looks: Collection[str]
+) -> bool:
+    """Whether prices or names change as they seldom do; ``looks`` are those that the file has."""
+    if "price" in looks and values.wiped * WIPED_SHARE * 2 > values.priced:
+        return True
+    if "price" in looks and values.tenfold and _stand(cursor, table, values.tenfold):
+        return True
+    return "name" in looks and values.met > 1 and values.renamed * 4 > values.met
+
+
+def _looks_alike(cursor: CursorWrapper, table: str, *, odd: bool, values: Values | None) -> bool:
     """Whether records look like what is stored; ``odd``: whether any of them is odd."""
     if not odd and values is not None:
         odd = values.odd > 0
@@ -243,11 +270,11 @@ def _stand(cursor: CursorWrapper, table: str, records: list[tuple[str, str]]) ->
     return bool(cursor.fetchone()[0])
 
 
-def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> "_Values":
-    cursor.execute(_LOOK_SETTINGS)
+def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> Values:
+    cursor.execute(LOOK_SETTINGS)
     parts = {"moved": "0", "missing": "0", "brought_in": "0"}
     if usual and usual.more_than is not None:
-        parts["moved"] = _MOVED
+        parts["moved"] = MOVED.format(old="stored.price", new="record.price")
     if usual and usual.brought_in:
         brought_in = _BROUGHT_IN.format(condition=usual.condition)
         parts |= {
@@ -259,5 +286,5 @@ def _look_at_values(cursor: CursorWrapper, table: str, usual: Usual | None) -> "
         params = {"more_than": usual.more_than, "brought_in": list(usual.brought_in)}
         params |= usual.params or {}
     cursor.execute(_LOOK_AT_VALUES.format(table=table, **parts), params)
-    values = _Values(*cursor.fetchone())
+    values = Values(*cursor.fetchone())
     return values._replace(tenfold=values.tenfold or [])

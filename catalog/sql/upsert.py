@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
+
+from catalog.sql import fresh
 
 
 class ConcurrentEdit(Exception):
@@ -81,10 +84,12 @@ WITH source AS MATERIALIZED (
     WHERE source.next_line IS NULL
       AND (stored.id IS NULL
            OR (%(may_update)s
-               AND (stored.sku, stored.name, stored.description, stored.price,
-                    stored.active{own_old})
-                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})))
+               AND {differs}))
 )"""
+_DIFFERS = """(stored.sku, stored.name, stored.description, stored.price, stored.active{own_old})
+                   IS DISTINCT FROM (source.sku, {name}, {description}, {price}, {active}{own})"""
+
+_OWN_COLUMNS = "\n        merged.own_fields, stored.own_fields AS old_own_fields,"
 
 # Which values of a row of "wanted" change, as a sum of Change.Field numbers.
 CHANGED_FIELDS = """CASE WHEN old_sku IS DISTINCT FROM sku THEN 1 ELSE 0 END
@@ -175,6 +180,9 @@ FROM (
 ) AS from_wanted
 """
 
+_TAKEN_ROWS = """json_agg(json_build_array(line, record, taken, own_fields ->> taken))
+            FILTER (WHERE taken IS NOT NULL)"""
+
 # What a value becomes: from the file where the file has the column, else as stored. A new
 # product has an empty description, no price, and is active, unless the file says otherwise.
 _FROM_FILE = {
@@ -231,23 +239,38 @@ def wanted_rows(
     and those of ``source``. With own fields among ``fields``, ``wanted`` has ``own_fields`` and
     ``old_own_fields``.
     """
-    from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
-    values = {
-        name: (from_file if name in fields else _AS_STORED)[name]
-        for name in ("name", "description", "price", "active")
-    }
-    own = has_own(fields)
     return _WANTED.format(
         source=source,
         more=f"{more}," if more else "",
-        own_columns="\n        merged.own_fields, stored.own_fields AS old_own_fields,"
-        if own
-        else "",
-        merged=_MERGED if own else "",
+        own_columns=_OWN_COLUMNS if has_own(fields) else "",
+        merged=merged(fields),
+        differs=differs(fields, may_keep=may_keep),
+        **_values(fields, may_keep=may_keep),
+    )
+
+
+def differs(fields: Collection[str], *, may_keep: bool) -> str:
+    """Whether a row of ``source`` changes that of ``stored``, as SQL; it may read ``merged``."""
+    own = has_own(fields)
+    return _DIFFERS.format(
         own_old=", stored.own_fields" if own else "",
         own=", merged.own_fields" if own else "",
-        **values,
+        **_values(fields, may_keep=may_keep),
     )
+
+
+def merged(fields: Collection[str]) -> str:
+    """The join to what values of own fields become, as SQL, behind that of both tables."""
+    return _MERGED if has_own(fields) else ""
+
+
+def _values(fields: Collection[str], *, may_keep: bool) -> dict[str, str]:
+    """What the values of a row of ``source`` become over those of ``stored``, as SQL."""
+    from_file = _UNLESS_KEPT if may_keep else _FROM_FILE
+    return {
+        name: (from_file if name in fields else _AS_STORED)[name]
+        for name in ("name", "description", "price", "active")
+    }
 
 
 @dataclass(frozen=True)
@@ -281,28 +304,43 @@ def judged_rows(unique: Sequence[str]) -> Judged:
 
 
 def _statement(
-    *, source: str, more: str, fields: Collection[str], may_keep: bool, unique: Sequence[str]
+    *,
+    source: str,
+    more: str,
+    fields: Collection[str],
+    may_keep: bool,
+    unique: Sequence[str],
+    nothing_stored: bool,
 ) -> str:
     """The upsert for the columns of one file; own fields cost nothing where there are none."""
     own = has_own(fields)
     judged = judged_rows(unique)
+    parts = {
+        "judged": judged.query,
+        "rows": judged.rows,
+        "free": judged.free,
+        "filter_free": judged.filter_free,
+        "taken": _TAKEN_ROWS if unique else "NULL::json",
+        "own": ", own_fields" if own else "",
+    }
+    if nothing_stored:
+        return fresh.INSERT.format(
+            source=source,
+            more=f"{more}," if more else "",
+            own_columns=_OWN_COLUMNS if own else "",
+            merged=merged(fields),
+            **_values(fields, may_keep=may_keep),
+            **parts,
+        )
     return _UPSERT.format(
         wanted=wanted_rows(source=source, fields=fields, may_keep=may_keep, more=more),
-        judged=judged.query,
-        rows=judged.rows,
-        free=judged.free,
-        filter_free=judged.filter_free,
-        taken="json_agg(json_build_array(line, record, taken, own_fields ->> taken))"
-        " FILTER (WHERE taken IS NOT NULL)"
-        if unique
-        else "NULL::json",
         changed_fields=CHANGED_FIELDS + (OWN_CHANGED if own else ""),
-        own=", own_fields" if own else "",
         old_own=", old_own_fields" if own else "",
         own_set=", own_fields = EXCLUDED.own_fields" if own else "",
         own_before=f",\n        {own_before(fields, old='old_own_fields', new='own_fields')}"
         if own
         else "",
+        **parts,
     )
 
 
@@ -330,19 +368,31 @@ def upsert(
     in ``first_key <= key < end_key``. ``more`` is one more named query that may read ``source``.
     ``may_keep`` is as in ``wanted_rows``; ``unique`` are the keys of own fields that no two
     products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
-    when a product changed meanwhile: the caller rolls back and runs it again.
+    when a product changed or came meanwhile: the caller rolls back and runs it again.
     """
-    cursor.execute(
-        _statement(source=source, more=more, fields=fields, may_keep=may_keep, unique=unique),
-        {
-            **params,
-            "first_key": first_key,
-            "end_key": end_key,
-            "change_set": change_set_id,
-            "may_create": may_create,
-            "may_update": may_update,
-        },
+    nothing_stored = may_create and not fresh.holds_products(cursor, first_key, end_key)
+    statement = _statement(
+        source=source,
+        more=more,
+        fields=fields,
+        may_keep=may_keep,
+        unique=unique,
+        nothing_stored=nothing_stored,
     )
+    given = {
+        **params,
+        "first_key": first_key,
+        "end_key": end_key,
+        "change_set": change_set_id,
+        "may_create": may_create,
+        "may_update": may_update,
+    }
+    try:
+        cursor.execute(statement, given)
+    except IntegrityError as error:
+        if nothing_stored and fresh.is_of_an_sku(error):
+            raise ConcurrentEdit from error
+        raise
     total, superseded, new, updated, nameless, taken, written = cursor.fetchone()
     nameless, taken = nameless or [], taken or []
     created = new - len(nameless) if may_create else 0

@@ -189,6 +189,8 @@ class JobFields(models.Model):
     checkpoint = models.JSONField(default=dict)
     bytes_read = models.BigIntegerField(default=0)
     staged_records = models.PositiveIntegerField(default=0)
+    # Unchanged ones that are counted, and no longer staged (imports.pipeline.ordering).
+    sifted_out = models.PositiveIntegerField(default=0, db_default=0)
 
     total_records = models.PositiveIntegerField(default=0)
     processed_records = models.PositiveIntegerField(default=0)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from catalog.sql import compare
 from catalog.sql.caution import WIPED_SHARE, looks_unusual
 from imports.models import ImportJob
-from imports.pipeline import stop_rules
-from imports.pipeline.stage import stage_again
+from imports.pipeline import ordering, stop_rules
+from imports.pipeline.stage import is_outdated, stage_again
 from imports.sql import review, staging
 
 EXAMPLES = 3  # named in a warning
@@ -30,7 +31,8 @@ def look(job: ImportJob) -> bool:
     """See whether anything about a read job looks unusual, once, before it writes.
 
     Returns whether that is known; else another worker is at it, or the records have to be read
-    again. One that is reviewed is seen by somebody anyway.
+    again. One that is reviewed is seen by somebody anyway. Records whose ordering was put off are
+    sifted by it.
     """
     if job.review or job.caution in (Caution.LOOKING, Caution.CLEAR):
         return True
@@ -41,22 +43,13 @@ def look(job: ImportJob) -> bool:
             return False  # cancelled, or another worker was quicker and goes on with it
         if job.caution in (Caution.LOOKING, Caution.CLEAR):
             return True
-        if job.staged_records and not staging.holds_rows(cursor, job.pk):
+        if job.staged_records and (
+            not staging.holds_rows(cursor, job.pk)
+            or (ordering.is_put_off(job) and is_outdated(job))  # else seen where it is applied
+        ):
             stage_again(job)
             return False
-        begun = job.change_set is not None and job.change_set.changed  # before a retry
-        unusual = (
-            not begun
-            and job.staged_records > 0
-            and looks_unusual(
-                cursor,
-                table=staging.staging_table(job.pk),
-                fields=job.layout["fields"].keys(),
-                may_create=job.may_create,
-                may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
-                usual=stop_rules.usual_for(cursor, job),
-            )
-        ) or bool(not begun and stop_rules.reasons_before(job))
+        unusual = _look(cursor, job)
     mine = ImportJob.objects.filter(
         pk=job.pk,
         status=ImportJob.Status.PROCESSING,
@@ -66,9 +59,36 @@ def look(job: ImportJob) -> bool:
     )
     found = Caution.LOOKING if unusual else Caution.CLEAR
     if not mine.update(caution=found, progress_at=timezone.now()):
+        transaction.set_rollback(True)  # cancelled: what was sifted out is to stay staged
         return False
     job.refresh_from_db()
     return True
+
+
+def _look(cursor: CursorWrapper, job: ImportJob) -> bool:
+    """Whether anything about a job's staged records looks unusual."""
+    usual = stop_rules.usual_for(cursor, job)
+    table, sifted = staging.staging_table(job.pk), None
+    if ordering.is_put_off(job):
+        more_than = usual.more_than if usual else None
+        table, sifted = ordering.sift_records(cursor, job, more_than=more_than)
+    begun = job.change_set is not None and job.change_set.changed  # before a retry
+    unusual = (
+        not begun
+        and job.staged_records > 0
+        and looks_unusual(
+            cursor,
+            table=table,
+            fields=job.layout["fields"].keys(),
+            may_create=job.may_create,
+            may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+            usual=usual,
+            sifted=sifted,
+        )
+    ) or bool(not begun and stop_rules.reasons_before(job))
+    if sifted is not None:
+        ordering.settle(cursor, job, sifted, all_records=unusual)
+    return unusual
 
 
 # --- In words -------------------------------------------------------------------------

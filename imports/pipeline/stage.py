@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
-from django.conf import settings
 from django.db import Error, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import F
@@ -21,8 +20,8 @@ from structlog import get_logger
 from catalog.field_values import Definition, definition_of
 from catalog.queries.fields import locked_definitions, there_are
 from imports.mapping.rules import RulesError, layout_keeps
-from imports.models import ImportChunk, ImportJob, RowError
-from imports.pipeline import missing
+from imports.models import ImportJob, RowError
+from imports.pipeline import missing, ordering
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
     Overtaken,
@@ -303,6 +302,7 @@ def _stage_slice(
 def resolve(job: ImportJob) -> bool:
     """Order the staged records by SKU and cut them into chunks; return whether that is done.
 
+    Where few of them seem to change anything, that is put off (``imports.pipeline.ordering``).
     Of the records with one ``lower(sku)`` the last line wins. They always fall into the same
     chunk, so each chunk resolves its own while it is applied.
     """
@@ -316,22 +316,12 @@ def resolve(job: ImportJob) -> bool:
             return False
         if job.found_by and not staging.is_matched(cursor, job.pk):
             _match_by_key(job, cursor)
-        staging.index_staging(cursor, job.pk)
         if job.chunks.exists():
+            staging.index_staging(cursor, staging.staging_table(job.pk))
             job.chunks.filter(done_at=None).update(claimed_at=None)
-        elif job.staged_records:
-            bounds = staging.chunk_bounds(
-                cursor,
-                job.pk,
-                rows=job.staged_records,
-                chunk_rows=settings.IMPORT_CHUNK_ROWS,
-            )
-            ImportChunk.objects.bulk_create(
-                ImportChunk(job=job, number=number, first_key=first, end_key=end)
-                for number, (first, end) in enumerate(
-                    zip(["", *bounds], [*bounds, None], strict=True), start=1
-                )
-            )
+        elif not ordering.may_put_off(cursor, job):
+            ordering.order(cursor, job, rows=job.staged_records)
+        ordering.count_anew(cursor, job)
         if not job.total_records:
             job.warnings.append("The file has a header and no records: nothing was imported.")
         job.warnings += _told_of_reading(job)

@@ -49,6 +49,24 @@ def create_staging(
     )
 
 
+def create_sifted(cursor: CursorWrapper, job_id: int) -> str:
+    """Make an empty table of the same columns beside the staging table; returns its name."""
+    table = staging_table(job_id)
+    cursor.execute(
+        f"CREATE UNLOGGED TABLE {table}_sifted (LIKE {table}) WITH (autovacuum_enabled = false)"
+    )
+    return f"{table}_sifted"
+
+
+def keep_sifted(cursor: CursorWrapper, job_id: int, *, keep: bool) -> None:
+    """Put the sifted records in place of all staged ones, with their index; or drop them."""
+    table = staging_table(job_id)
+    cursor.execute(f"DROP TABLE {table}{'' if keep else '_sifted'}")
+    if keep:
+        cursor.execute(f"ALTER TABLE {table}_sifted RENAME TO {table}")
+        cursor.execute(f"ALTER INDEX {table}_sifted_key RENAME TO {table}_key")
+
+
 def drop_staging(cursor: CursorWrapper, job_id: int) -> None:
     cursor.execute(f"DROP TABLE IF EXISTS {staging_table(job_id)}")
 
@@ -192,12 +210,25 @@ def _without_blanks(cells: list[str], width: int) -> list[str]:
     return cells[:count]
 
 
-def index_staging(cursor: CursorWrapper, job_id: int) -> None:
+def index_staging(cursor: CursorWrapper, table: str) -> None:
     """Order the staged records by key and line: this is what resolves duplicates."""
-    table = staging_table(job_id)
     cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
     cursor.execute(f"DROP INDEX IF EXISTS {table}_key")
     cursor.execute(f"CREATE INDEX {table}_key ON {table} (lower(sku), line)")
+
+
+def count_left(cursor: CursorWrapper, job_id: int) -> int:
+    """How many staged records are in chunks that are not applied."""
+    cursor.execute(
+        f"""
+        SELECT count(*) FROM imports_importchunk AS chunk JOIN {staging_table(job_id)} AS staged
+            ON lower(staged.sku) >= chunk.first_key
+            AND (chunk.end_key IS NULL OR lower(staged.sku) < chunk.end_key)
+        WHERE chunk.job_id = %s AND chunk.done_at IS NULL
+        """,
+        [job_id],
+    )
+    return int(cursor.fetchone()[0])
 
 
 # Why no product is found for a record: what "unmatched" begins with, before the SKUs it is about.

@@ -127,6 +127,39 @@ def test_an_edit_between_comparing_and_writing_is_noticed(
     assert not Change.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_product_that_somebody_makes_where_nothing_was_stored_is_noticed() -> None:
+    """The upsert of an empty range waits for whoever makes one of its SKUs; then it compares."""
+    change_set = ChangeSet.objects.create(kind="import")
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            put("A-1", "From the file", change_set=change_set)
+        except ConcurrentEdit as error:
+            caught.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        made = Product.objects.create(sku="a-1", name="By hand")
+        thread.start()
+        _wait_until_somebody_waits()
+    thread.join()
+    assert len(caught) == 1
+    assert put("A-1", "From the file", change_set=change_set).updated == 1
+    product = Product.objects.get()
+    assert (product.pk, product.sku, product.name) == (made.pk, "A-1", "From the file")
+    assert Change.objects.get().old_name == "By hand"
+
+
+@pytest.mark.parametrize("values", [{"name": ""}, {"price": Decimal("-0.01")}])
+def test_what_the_database_refuses_for_another_reason_is_no_edit(values: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        put("A-1", **values)
+
+
 # In this database; other processes of the test run have their own on the same server.
 _WAITING = """
 SELECT count(*) FROM pg_locks AS waiting WHERE NOT granted AND EXISTS (

@@ -11,7 +11,7 @@ from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
-from imports.pipeline import caution, stage
+from imports.pipeline import caution, ordering, stage
 from imports.queries.review import read_page
 from imports.sql import staging
 
@@ -36,6 +36,13 @@ def stored(make_product: Callable[..., Product], *skus: str, price: str = "10.00
         make_product(sku, f"Name {number}", price=Decimal(price))
 
 
+@pytest.fixture(params=[False, True], ids=["ordered", "sifted"])
+def sifted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All records are looked at, or only those that would change something."""
+    monkeypatch.setattr(ordering, "LEAST_RECORDS", 1 if request.param else 10**9)
+    monkeypatch.setattr(ordering, "MOST_DIFFER", 1.0)
+
+
 UNUSUAL = {
     "a long number that a spreadsheet cut": ("", "4.00638E+12,Tea,1\n", "damaged by a spreadsheet"),
     "the same in small letters": ("", "4e+12,Tea,1\n", "damaged by a spreadsheet"),
@@ -55,6 +62,7 @@ UNUSUAL = {
 }
 
 
+@pytest.mark.usefixtures("sifted")
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_what_looks_unusual_waits_before_anything_is_written(
     plain: Callable[..., ImportJob], make_product: Callable[..., Product], kind: str
@@ -94,6 +102,7 @@ USUAL = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("sifted")
 @pytest.mark.parametrize("kind", USUAL)
 def test_what_is_usual_goes_through(
     plain: Callable[..., ImportJob], make_product: Callable[..., Product], kind: str
