@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('imports', '0013_notices'),
+        ('imports', '0014_plain_status_words'),
     ]
 
     operations = [
