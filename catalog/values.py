@@ -8,6 +8,7 @@ catalogue's contract (docs/csv.md) and stand in the database as constraints as w
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 # In the order in which files, pages and histories show them.
@@ -119,7 +120,7 @@ def clean_price(text: str) -> str | None:
     price = text.strip()
     if not price:
         return None
-    found = _price(price) or _price(price_unguarded(price))
+    found = _price(price) or _price(_price_unguarded(price))
     if found and (found[1] == found[0] or "." in found[1]):
         return found[1]
     raise ValueError(
@@ -128,8 +129,12 @@ def clean_price(text: str) -> str | None:
     )
 
 
-def price_unguarded(price: str) -> str:
-    """A price without what kept its cell a text: ``="5.00"``, ``'5.00``."""
+def prices_unguarded(prices: Iterable[str]) -> list[str]:
+    """Prices without what kept their cells texts: ``="5.00"``, ``'5.00``."""
+    return [_price_unguarded(price) for price in prices]
+
+
+def _price_unguarded(price: str) -> str:
     if found := _formula_guard(price):
         return found[1].strip()
     return price[1:] if price[:1] == "'" and not price.endswith("'") else price
@@ -202,3 +207,13 @@ def clean_active(text: str) -> bool | None:
             f"“{text.strip()[:40]}” is neither active nor inactive. Write true or false "
             "(yes/no, y/n, t/f, 1/0 and active/inactive work too)."
         ) from None
+
+
+def all_read(clean: Callable[[str], object], texts: Iterable[str]) -> bool:
+    """Whether a cleaner refuses none of these texts."""
+    try:
+        for text in texts:
+            clean(text)
+    except ValueError:
+        return False
+    return True

@@ -1,14 +1,20 @@
 """What a column's values settle about the rule that it is read by, and what they leave open."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from catalog.field_values import Definition, clean
-from catalog.values import FIELDS, clean_price
-from imports.mapping.amounts import plain_number, split_amount
+from catalog.values import FIELDS
+from imports.mapping.amounts import (
+    Mark,
+    group_in,
+    needs_mark,
+    plain_number,
+    prices_in,
+    split_amount,
+    split_amounts,
+)
 from imports.mapping.dates import orders_of, read_date
-from imports.mapping.evidence import Mark, prices_in
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules
@@ -74,14 +80,12 @@ def _is_clear(value: str) -> bool:
 def _settle_price(
     table: Table, rule: ColumnRule, place: int, rank: Rank
 ) -> tuple[ColumnRule, list[Question]]:
-    evidence = table.evidence(place)
-    price = evidence.price
-    if rank == Rank.OWN_NAME:  # it is the price, however few of its values are amounts
-        price = prices_in(table.values(place))
+    is_named = rank == Rank.OWN_NAME  # it is the price, however few of its values are amounts
+    price = prices_in(table.values(place)) if is_named else table.evidence(place).price
     name = table.header[place]
     where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
     if price is None:
-        if rank == Rank.OWN_NAME or not evidence.filled:
+        if is_named or not table.filled(place):
             return rule, []  # each is refused by its line
         message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
         return rule, [Question("unclear_price", name, message)]
@@ -97,7 +101,8 @@ def _settle_price(
 def ask_for_unread_price(table: Table, place: int) -> list[Question]:
     """Ask where a column of prices has numbers, with something behind each that nobody knows."""
     values = [value.strip() for value in table.values(place) if value.strip()]
-    numbers = sum(value[:1].isdecimal() and split_amount(value) is not None for value in values)
+    begun = [value for value in values if value[:1].isdecimal()]
+    numbers = sum(amount is not None for amount in split_amounts(begun))
     if len(values) < 2 or 2 * numbers <= len(values) or prices_in(values) is not None:
         return []
     name = table.header[place]
@@ -123,23 +128,11 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
 def _with_marks(table: Table, rule: ColumnRule, place: int, mark: Mark) -> ColumnRule:
     """With the marks that the values do not read without."""
     values = table.values(place)
-    if mark in (".", ",") and _needs_mark(values, mark):
+    if mark in (".", ",") and needs_mark(values, mark):
         return replace(rule, decimal=mark)
-    sign = _group_in(values) if not mark else ""
+    sign = group_in(values) if not mark else ""
     # Of whole numbers alone: what mark goes with such groups elsewhere.
     return replace(rule, decimal="," if sign == " " else ".", group=sign) if sign else rule
-
-
-def _group_in(values: Sequence[str]) -> str:
-    """The sign, a blank or an apostrophe, between the thousands of whole numbers."""
-    for sign in (" ", "'"):
-        for value in values:
-            amount = split_amount(value)
-            if amount is None or amount.number.isdecimal():
-                continue
-            if plain_number(amount.number, "." if sign == "'" else ",", sign) is not None:
-                return sign
-    return ""
 
 
 def _marks_left_open(table: Table, place: int, where: str) -> str:
@@ -160,33 +153,6 @@ def _marks_left_open(table: Table, place: int, where: str) -> str:
 def _as(value: str, mark: str) -> str:
     amount = split_amount(value)
     return (amount and plain_number(amount.number, mark)) or "no number"
-
-
-_plain = re.compile(r"[0-9]+(?:\.[0-9]{1,2}0*)?").fullmatch
-
-
-def _needs_mark(values: Sequence[str], mark: str) -> bool:
-    """Whether any value reads under a mark that does not read without."""
-    for value in values:
-        text = value.strip()
-        if text and not _plain(text):
-            amount = split_amount(text)
-            # With a plain number and no currency, there is a dash for the decimals: 12.–
-            if amount is not None and not (_plain(amount.number) and amount.currency):
-                if _plain(amount.number) and _is_price(text):
-                    continue
-                number = plain_number(amount.number, mark)
-                if number is not None and _is_price(number):
-                    return True
-    return False
-
-
-def _is_price(text: str) -> bool:
-    try:
-        clean_price(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _settle_active(

@@ -21,7 +21,7 @@ from imports.readers.csv.header import (
     open_text,
 )
 from imports.readers.csv.lines import RECORD_LIMIT, Writing, read_blocks
-from imports.readers.csv.refusals import is_blank, refuse_what_is_no_table
+from imports.readers.csv.refusals import count_filled, refuse_what_is_no_table
 from imports.readers.csv.table import (
     DELIMITERS,
     Table,
@@ -119,7 +119,8 @@ def find_dialect(
     found = detect_encoding(file) if encoding == "auto" else named_encoding(file, encoding)
     lines, sizes = _first_lines(file, found)
     refuse_what_is_no_table(file, found.mark_size, lines)
-    texts = [line.decode(codec_of(found.name), "replace") for line in lines]
+    codec = codec_of(found.name)
+    texts = [line.decode(codec, "replace") for line in lines]
     skip, declared = _declared_delimiter(texts)
     if isinstance(header_line, int) and header_line > 0:
         skip = header_line - 1
@@ -168,7 +169,7 @@ def _first_lines(file: BinaryIO, encoding: Encoding) -> tuple[list[bytes], list[
         for number, line in enumerate(block.lines):
             lines.append(b"\n" if number in block.overlong else line)
             sizes.append(block.overlong.get(number, len(line)))
-        filled += sum(not is_blank(line) for line in block.lines)
+        filled += count_filled(block.lines)
         if sum(sizes) >= RECORD_LIMIT or filled >= 100:
             break
     return lines, sizes

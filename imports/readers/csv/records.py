@@ -22,7 +22,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
 from imports.mapping.quick import plain_sku
 from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import recovery
@@ -333,7 +333,10 @@ class _Parser:
                         and (name.isascii() or name.strip(NAME_TRIMMED) == name)
                         and (
                             NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
-                            or is_text(description)
+                            or (
+                                len(description) <= NO_TEXT_MAX_LENGTH
+                                and description.strip() not in NO_TEXTS
+                            )
                         )
                         and not description.isspace()
                         and end - start == 1
