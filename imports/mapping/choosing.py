@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, key_of
+from catalog.values import FIELDS
+from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, keys_of
 from imports.mapping.amounts import is_currency, token
 from imports.mapping.evidence import look_at
 from imports.mapping.model import OWN_PREFIX
@@ -27,7 +28,18 @@ class Choice:
         self.questions.append(Question(code, column, message))
 
 
-def because_of(claim: Claim) -> str:
+def choose_all(table: Table) -> list[Choice]:
+    """The columns that the fields come from, the product's own fields among them."""
+    return [choose(table, name) for name in (*FIELDS, *table.memory.own.fields)]
+
+
+def reasons_of(choices: Sequence[Choice]) -> dict[int, str]:
+    """Why columns were chosen, by their places."""
+    claims = [choice.claim for choice in choices if choice.claim is not None]
+    return {claim.place: _because_of(claim) for claim in claims}
+
+
+def _because_of(claim: Claim) -> str:
     return {
         Rank.OWN_NAME: "It has the field's own name.",
         Rank.SUPPLIER: "It was chosen before for this supplier.",
@@ -107,8 +119,8 @@ def _ask_for_rivals(table: Table, choice: Choice, claims: list[Claim]) -> None:
 
 def _ask_for_currencies(table: Table, choice: Choice) -> None:
     """Ask where a column beside the price says that its amounts are in several currencies."""
-    for place, name in enumerate(table.header):
-        if choice.claim is None or key_of(name) not in CURRENCY_COLUMNS:
+    for place, key in enumerate(keys_of(table.header)):
+        if choice.claim is None or key not in CURRENCY_COLUMNS:
             continue
         words = {value.strip() for value in table.values(place)} - {""}
         if len(words) > 1 and all(is_currency(token(word)) for word in words):

@@ -1,6 +1,6 @@
 """What a column's values settle about the rule that it is read by, and what they leave open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from catalog.field_values import Definition, clean
@@ -14,11 +14,29 @@ from imports.mapping.amounts import (
     split_amount,
     split_amounts,
 )
+from imports.mapping.choosing import Choice
 from imports.mapping.dates import orders_of, read_date
+from imports.mapping.model import references
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules
 from imports.mapping.table import Rank, Table
+
+
+def settle_choices(table: Table, choices: Iterable[Choice]) -> list[ColumnRule]:
+    """The rules of the columns that are chosen; what their values leave open is asked."""
+    names = references(table.header)
+    rules = []
+    for choice in choices:
+        if choice.claim is None:
+            continue
+        place, rank = choice.claim.place, choice.claim.rank
+        rule, asked = settle(table, ColumnRule(choice.field, columns=(names[place],)), place, rank)
+        rules.append(rule)
+        choice.questions += asked
+        if choice.field == "price" and rank == Rank.OWN_NAME and not asked:
+            choice.questions += _ask_for_unread_price(table, place)
+    return rules
 
 
 def settle(
@@ -27,13 +45,13 @@ def settle(
     """Add to a rule what its column's values settle, and ask about what they leave open."""
     if rule.field == "price":
         return _settle_price(table, rule, place, rank)
-    definition = table.memory.own.definition(rule.field)
+    if rule.field == "active":
+        return _settle_active(table, rule, place, rank)
+    definition = None if rule.field in FIELDS else table.memory.own.definition(rule.field)
     if definition is not None and definition.type in NUMBERS:
         return _settle_number(table, rule, place)
     if definition is not None and definition.type == "date":
         return _settle_date(table, rule, place)
-    if rule.field == "active":
-        return _settle_active(table, rule, place, rank)
     return rule, []
 
 
@@ -98,7 +116,7 @@ def _settle_price(
     return rule, []
 
 
-def ask_for_unread_price(table: Table, place: int) -> list[Question]:
+def _ask_for_unread_price(table: Table, place: int) -> list[Question]:
     """Ask where a column of prices has numbers, with something behind each that nobody knows."""
     values = [value.strip() for value in table.values(place) if value.strip()]
     begun = [value for value in values if value[:1].isdecimal()]

@@ -1,6 +1,7 @@
 """What is fixed before the first record: how a file is written, and which column is which field."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO
 
@@ -110,6 +111,13 @@ def normalised(name: str) -> str:
 def field_of(key: str) -> str | None:
     """The product field that a normalised column name means."""
     return next((name for name, names in FIELD_NAMES.items() if key in names), None)
+
+
+def fields_named(records: Iterable[Iterable[str]]) -> list[set[str]]:
+    """The product fields that the names of columns in each of these records mean."""
+    return [
+        {name for key in map(normalised, names) if (name := field_of(key))} for names in records
+    ]
 
 
 def match_names(header: list[str]) -> tuple[dict[str, int], list[str]]:

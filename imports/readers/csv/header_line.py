@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imports.mapping.table import meaning
-from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
+from imports.readers.csv.header import COLUMN_LIMIT, fields_named
 
 _SEARCHED = 60  # records, from the first that is not blank on, and two of the table at least
 _PART_LENGTH = 30  # characters of a unit, or of a part of a name
@@ -49,12 +49,13 @@ class Found:
 
 def find_header(records: Sequence[Record]) -> Found:
     """Find the header among the records that are not blank (one at least)."""
-    if "sku" in known_fields(records[0]):
+    if "sku" in known_fields(records[:1])[0]:
         return Found(0, 1)
     full = _fullness(records)
     table = [n for n, record in enumerate(records) if record.filled * 2 >= full]
     table = [n for n in table if n < max(_SEARCHED, table[0] + 2)]
-    by_name = [(len(known_fields(records[n])), -n) for n in table]
+    known = known_fields([records[n] for n in table])
+    by_name = [(len(fields), -n) for fields, n in zip(known, table, strict=True)]
     named, place = max(by_name)
     if named >= 2 or (named and len(table) == 1):
         return Found(-place, 1 - place)
@@ -105,10 +106,10 @@ def joined(names: Sequence[str], parts: Sequence[str]) -> list[str]:
     return found
 
 
-def known_fields(record: Record) -> set[str]:
-    """The product fields that a record names as a header would."""
-    cells = [cell for cell in record.cells[:COLUMN_LIMIT] if len(cell) <= _NAME_LENGTH]
-    return {name for cell in cells if (name := field_of(normalised(cell)))}
+def known_fields(records: Sequence[Record]) -> list[set[str]]:
+    """The product fields that records name as a header would."""
+    cells = [record.cells[:COLUMN_LIMIT] for record in records]
+    return fields_named([[cell for cell in row if len(cell) <= _NAME_LENGTH] for row in cells])
 
 
 def _names_sku(record: Record) -> bool:
