@@ -114,6 +114,12 @@ def blank_of(rules: Rules, name: str) -> Blank:
     return rules.blank.get(name, DEFAULT_BLANK.get(name, "clear"))
 
 
+def changes_blanks(rules: Rules) -> bool:
+    """Whether a blank cell does to some field what it does not without a rule."""
+    default = Rules()
+    return any(blank != blank_of(default, name) for name, blank in rules.blank.items())
+
+
 def own_key(rules: Rules) -> str:
     """The key of the own field that products are found by; blank where that is the SKU."""
     return rules.key.removeprefix(OWN_PREFIX) if rules.key.startswith(OWN_PREFIX) else ""
