@@ -127,7 +127,7 @@ def _ask_for_currencies(table: Table, choice: Choice) -> None:
             choice.ask(
                 "unclear_price",
                 table.header[choice.claim.place],
-                f"{table.named(place)[0].upper()}{table.named(place)[1:]} says that the prices are "
+                f"{table.named_first(place)} says that the prices are "
                 f"in several currencies: {table.examples(place, 6)}. A price has none in the "
                 "catalogue: take the records of one currency only, or say that the price is read "
                 "all the same.",
@@ -192,7 +192,7 @@ def _choose_state(table: Table, choice: Choice, claims: list[Claim]) -> None:
         choice.ask(
             "unclear_active",
             table.header[claim.place],
-            f"{table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} may say "
+            f"{table.named_first(claim.place)} may say "
             + ("which products are sold no longer" if inverse else "which products are active")
             + f": it has {table.examples(claim.place, 6)}. Say what each of these words means, or "
             "that the column is left out; new products would be active then.",
@@ -216,12 +216,14 @@ def _says_live(table: Table, claim: Claim) -> bool:
 def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
     found = ", ".join(f"“{name.strip()[:40]}”" for name in table.header[:NAMED])
     more = len(table.header) - NAMED
-    claims = list({claim.place: claim for claim in reversed(claims)}.values())[::-1]
-    perhaps = [claim for claim in claims if table.filled(claim.place)]
-    blank = [claim for claim in claims if claim not in perhaps and claim.rank <= Rank.ALIAS]
+    best: dict[int, Claim] = {}
+    for claim in claims:
+        best.setdefault(claim.place, claim)
+    perhaps = [claim for claim in best.values() if table.filled(claim.place)]
+    blank = [c for c in best.values() if c not in perhaps and c.rank <= Rank.ALIAS]
     speaks = (
         "".join(
-            f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
+            f" {table.named_first(claim.place)} has "
             f"{table.examples(claim.place)}: it may be it{claim.else_ and f', or {claim.else_}'}."
             for claim in perhaps[:3]
         )

@@ -70,7 +70,7 @@ def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule
         return replace(rule, date=settled.pop()), []
     if not settled and not left_open:
         return rule, []
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    where = table.named_first(place)
     if settled:
         message = f"{where} writes its dates in several orders: {table.examples(place, 4)}."
     else:
@@ -100,18 +100,14 @@ def _settle_price(
 ) -> tuple[ColumnRule, list[Question]]:
     is_named = rank == Rank.OWN_NAME  # it is the price, however few of its values are amounts
     price = prices_in(table.values(place)) if is_named else table.evidence(place).price
-    name = table.header[place]
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
     if price is None:
-        if is_named or not table.filled(place):
-            return rule, []  # each is refused by its line
-        message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
-        return rule, [Question("unclear_price", name, message)]
+        # Where it is named so, each is refused by its line.
+        return rule, [] if is_named or not table.filled(place) else [_is_it_the_price(table, place)]
     if price.currency and rule.currency is None:
         rule = replace(rule, currency=price.currency)
     if rule.decimal is None:
         if price.decimal == "?":
-            return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+            return rule, [_which_mark(table, place)]
         rule = _with_marks(table, rule, place, price.decimal)
     return rule, []
 
@@ -123,10 +119,15 @@ def _ask_for_unread_price(table: Table, place: int) -> list[Question]:
     numbers = sum(amount is not None for amount in split_amounts(begun))
     if len(values) < 2 or 2 * numbers <= len(values) or prices_in(values) is not None:
         return []
-    name = table.header[place]
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
-    message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
-    return [Question("unclear_price", name, message)]
+    return [_is_it_the_price(table, place)]
+
+
+def _is_it_the_price(table: Table, place: int) -> Question:
+    message = (
+        f"{table.named_first(place)} is called a price, but has {table.examples(place)}. "
+        "Is it the price?"
+    )
+    return Question("unclear_price", table.header[place], message)
 
 
 def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule, list[Question]]:
@@ -137,9 +138,7 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
     if price.currency and rule.currency is None:
         rule = replace(rule, currency=price.currency)
     if price.decimal == "?" and not price.mixed:
-        where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
-        name = table.header[place]
-        return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+        return rule, [_which_mark(table, place)]
     return _with_marks(table, rule, place, price.decimal), []
 
 
@@ -153,19 +152,22 @@ def _with_marks(table: Table, rule: ColumnRule, place: int, mark: Mark) -> Colum
     return replace(rule, decimal="," if sign == " " else ".", group=sign) if sign else rule
 
 
-def _marks_left_open(table: Table, place: int, where: str) -> str:
-    price = prices_in(table.values(place))
+def _which_mark(table: Table, place: int) -> Question:
+    """What to ask where the values leave their decimal mark open, or contradict each other."""
+    where, price = table.named_first(place), prices_in(table.values(place))
     if price is not None and not price.mixed and price.open_values:
         value = price.open_values[0]
-        return (
+        message = (
             f"{where} leaves its decimal mark open: “{value[:40]}” is "
             f"{_as(value, '.')} with a point as the mark, and {_as(value, ',')} with a comma. "
             "Say which one it is."
         )
-    return (
-        f"{where} writes its numbers in two ways: {table.examples(place, 6)}. Say which decimal "
-        "mark is right; what does not fit to it is refused."
-    )
+    else:
+        message = (
+            f"{where} writes its numbers in two ways: {table.examples(place, 6)}. Say which "
+            "decimal mark is right; what does not fit to it is refused."
+        )
+    return Question("unclear_decimal", table.header[place], message)
 
 
 def _as(value: str, mark: str) -> str:
@@ -184,7 +186,7 @@ def _settle_active(
         return replace(rule, values=active.table), []
     if rank == Rank.OWN_NAME:
         return rule, []  # what is no such word is refused by its line
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    where = table.named_first(place)
     message = (
         f"{where} has words that are not known: {table.examples(place, 6)}. Say what each of them "
         "means for “active”."

@@ -71,6 +71,11 @@ class Table:
         numbers = [str(number) for number in range(1, len(self.header) + 1)]
         return bool(self.records) and list(self.header) == numbers
 
+    @property
+    def columns(self) -> list[list[str]]:
+        """The cells of each column, as ``values`` has them."""
+        return [self.values(place) for place in range(len(self.header))]
+
     def values(self, place: int, limit: int | None = None) -> list[str]:
         """The cells of a column, blank ones among them."""
         return [record[place] if place < len(record) else "" for record in self.records[:limit]]
@@ -93,6 +98,11 @@ class Table:
             if name.strip() in ("", number)
             else (f"column {number} (“{name.strip()[:60]}”)")
         )
+
+    def named_first(self, place: int) -> str:
+        """The same at the beginning of a sentence."""
+        name = self.named(place)
+        return f"{name[0].upper()}{name[1:]}"
 
     def examples(self, place: int, limit: int = 3) -> str:
         """Some values of a column in a sentence: different ones, filled."""

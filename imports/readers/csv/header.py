@@ -69,6 +69,11 @@ class Layout:
         return Writing(self.delimiter, self.quote, self.padded, self.wrapped)
 
     @property
+    def keys(self) -> list[str]:
+        """The normalised names of the columns."""
+        return [normalised(name) for name in self.header]
+
+    @property
     def error_column(self) -> int | None:
         """Where ``rejects.csv`` keeps its reason, if this file is one."""
         return self.header.index(ERROR_COLUMN) if ERROR_COLUMN in self.header else None

@@ -193,7 +193,7 @@ class _Parser:
         is_rejects = layout.error_column is not None
         self.fewest = self.width if is_rejects else 1 + max(needed)
         self.widths = {self.width, *(w for w in layout.widths if w >= self.fewest)}
-        self.header = [normalised(name) for name in layout.header] if layout.header_line else []
+        self.header = layout.keys if layout.header_line else []
         # Where no column refuses the header's own name, the SKU has to.
         refuses = "price" in layout.fields or "active" in layout.fields or not layout.header_line
         self.is_plain_sku = _plain_sku if refuses else _plain_sku_but(layout)

@@ -41,7 +41,7 @@ def read_sample(file: BinaryIO, dialect: Dialect) -> list[SampleRecord]:
         if size >= SAMPLE_BYTES or len(lines) > 4 * SAMPLE_RECORDS:
             break
     writing = Writing(dialect.delimiter, dialect.quote, dialect.padded, dialect.wrapped)
-    reader = writing.reader(writing.plain([line.replace("\0", "") for line in lines]), strict=False)
+    reader = writing.reader_of([line.replace("\0", "") for line in lines])
     records: list[SampleRecord] = []
     start = dialect.line
     try:

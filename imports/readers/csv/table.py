@@ -5,16 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 
-from imports.readers.csv.cells import unguarded
 from imports.readers.csv.header import COLUMN_LIMIT
-from imports.readers.csv.header_line import (
-    Found,
-    Record,
-    find_header,
-    joined,
-    known_fields,
-    lines_of_header,
-)
+from imports.readers.csv.header_line import Record, header_of
 from imports.readers.csv.lines import Writing
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -29,24 +21,15 @@ class Table:
     def __init__(self, texts: list[str], skip: int, writing: Writing, header_line: int | str):
         self.writing = writing
         self.records = list(_records(texts, skip, writing))
-        self.found = Found(None, 0)
-        if header_line == "auto" and self.records:
-            self.found = find_header(self.records)
-        elif header_line and self.records:
-            self.found = Found(0, 1)
-        self.header_records = 1
-        if self.found.header is not None:
-            self.header_records = lines_of_header(self.records, self.found.header)
+        self.found = header_of(self.records, header_line)
+        self.header_records = self.found.records
         below = self.records[self.found.first + self.header_records - 1 :]
         if self.found.header is None:
             counts = Counter(len(record.cells) for record in below)
             self.width = max(counts, key=lambda width: (counts[width], width), default=1)
             self.header = [str(number) for number in range(1, self.width + 1)]
         else:
-            names = self.records[self.found.header].cells
-            if self.header_records > 1:
-                names = joined(names, self.records[self.found.header + 1].cells)
-            self.header = [unguarded(name.strip()) for name in names]
+            self.header = list(self.found.names)
             self.width = len(self.header)
         self.below = [record.cells for record in below]
 
@@ -61,13 +44,10 @@ class Table:
             return self.records[self.found.header + self.header_records - 1].end
         return self.records[self.found.first].line if self.records else 0
 
-    @cached_property
+    @property
     def named(self) -> int:
         """How many fields the header names, if the SKU is one of them."""
-        if self.found.header is None:
-            return 0
-        known = known_fields([self.records[self.found.header]])[0]
-        return len(known) if "sku" in known else 0
+        return len(self.found.fields) if "sku" in self.found.fields else 0
 
     @cached_property
     def evenness(self) -> float:
@@ -120,8 +100,7 @@ class Table:
 
 def _records(texts: list[str], skip: int, writing: Writing) -> Iterator[Record]:
     """The first records that are not blank, as far as they can be parsed."""
-    plain = writing.plain(texts[skip : skip + 20 * SAMPLE])
-    reader = writing.reader(plain, strict=False)
+    reader = writing.reader_of(texts[skip : skip + 20 * SAMPLE])
     start = count = 0
     try:
         for cells in reader:
@@ -203,6 +182,8 @@ def _in_apostrophes(pieces: list[str]) -> bool | None:
 
 def _looks_wrapped(texts: list[str], outer: str) -> bool:
     """Whether each line is one cell, and one in quotes has more quotes or commas in it."""
+    if not any(text.startswith('"') for text in texts[: 2 * SAMPLE]):
+        return False
     reader = Writing(outer).reader(texts[: 2 * SAMPLE])
     wrapped = start = 0
     try:
