@@ -140,10 +140,10 @@ def _price_unguarded(price: str) -> str:
     return price[1:] if price[:1] == "'" and not price.endswith("'") else price
 
 
-def word_beside(price: str) -> str:
-    """The word, or the sign, that stands before or behind one number; blank for anything else."""
+def words_beside(price: str) -> list[str]:
+    """The words, or signs, that stand before and behind one number; none for anything else."""
     found = _with_words(price) if len(price) <= _SHOWN_OF_PRICE else None
-    return next((w for text in found.groups() if (w := text.strip(" .,"))), "") if found else ""
+    return [word for text in found.groups() if (word := text.strip(" .,"))] if found else []
 
 
 def _why_no_price(price: str) -> str:
@@ -161,8 +161,8 @@ def _why_no_price(price: str) -> str:
         return f" but what is left of {near} where a program or a spreadsheet calculates in binary"
     if _many_places(price):
         return ": it has more than two decimals"
-    if word := word_beside(price):
-        return f": “{word}” stands beside the number"
+    if words := words_beside(price):
+        return f": “{words[0]}” stands beside the number"
     return ": it has a decimal comma, or commas between its digits" if "," in price else ""
 
 
