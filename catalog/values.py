@@ -8,6 +8,7 @@ catalogue's contract (docs/csv.md) and stand in the database as constraints as w
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 # In the order in which files, pages and histories show them.
@@ -119,7 +120,7 @@ def clean_price(text: str) -> str | None:
     price = text.strip()
     if not price:
         return None
-    found = _price(price) or _price(price_unguarded(price))
+    found = _price(price) or _price(_price_unguarded(price))
     if found and (found[1] == found[0] or "." in found[1]):
         return found[1]
     raise ValueError(
@@ -128,17 +129,21 @@ def clean_price(text: str) -> str | None:
     )
 
 
-def price_unguarded(price: str) -> str:
-    """A price without what kept its cell a text: ``="5.00"``, ``'5.00``."""
+def prices_unguarded(prices: Iterable[str]) -> list[str]:
+    """Prices without what kept their cells texts: ``="5.00"``, ``'5.00``."""
+    return [_price_unguarded(price) for price in prices]
+
+
+def _price_unguarded(price: str) -> str:
     if found := _formula_guard(price):
         return found[1].strip()
     return price[1:] if price[:1] == "'" and not price.endswith("'") else price
 
 
-def word_beside(price: str) -> str:
-    """The word, or the sign, that stands before or behind one number; blank for anything else."""
+def words_beside(price: str) -> list[str]:
+    """The words, or signs, that stand before and behind one number; none for anything else."""
     found = _with_words(price) if len(price) <= _SHOWN_OF_PRICE else None
-    return next((w for text in found.groups() if (w := text.strip(" .,"))), "") if found else ""
+    return [word for text in found.groups() if (word := text.strip(" .,"))] if found else []
 
 
 def _why_no_price(price: str) -> str:
@@ -156,8 +161,8 @@ def _why_no_price(price: str) -> str:
         return f" but what is left of {near} where a program or a spreadsheet calculates in binary"
     if _many_places(price):
         return ": it has more than two decimals"
-    if word := word_beside(price):
-        return f": “{word}” stands beside the number"
+    if words := words_beside(price):
+        return f": “{words[0]}” stands beside the number"
     return ": it has a decimal comma, or commas between its digits" if "," in price else ""
 
 
@@ -202,3 +207,13 @@ def clean_active(text: str) -> bool | None:
             f"“{text.strip()[:40]}” is neither active nor inactive. Write true or false "
             "(yes/no, y/n, t/f, 1/0 and active/inactive work too)."
         ) from None
+
+
+def all_read(clean: Callable[[str], object], texts: Iterable[str]) -> bool:
+    """Whether a cleaner refuses none of these texts."""
+    try:
+        for text in texts:
+            clean(text)
+    except ValueError:
+        return False
+    return True

@@ -104,18 +104,6 @@ def count_changes(
     )
 
 
-def tell_changed(
-    cursor: CursorWrapper, change_set_id: int, first_key: str, end_key: str | None
-) -> None:
-    """Tell of the products that a change set wrote in a range of ``lower(sku)``."""
-    record_changed_products(
-        cursor,
-        change_set_id=change_set_id,
-        source_sql=upsert.CHANGED_IN_KEYS,
-        params={"change_set": change_set_id, "first_key": first_key, "end_key": end_key},
-    )
-
-
 def tell_chosen(cursor: CursorWrapper, change_set_id: int, ids: list[int]) -> None:
     """Tell of products that a change set is about to delete."""
     record_changed_products(

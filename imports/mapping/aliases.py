@@ -8,6 +8,7 @@ suggested, and asked about where it matters.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # What names are told apart by: letters and digits, without case and accents.
 _noise = re.compile(r"[\W_]+")
@@ -42,6 +43,16 @@ def key_of(name: str) -> str:
     """A column's name as it is compared: its letters and digits, without case and accents."""
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
     return _noise.sub("", "".join(c for c in text if not unicodedata.combining(c)))
+
+
+def keys_of(names: Iterable[str]) -> list[str]:
+    """The keys of a file's columns."""
+    return [key_of(name) for name in names]
+
+
+def bare_keys_of(names: Iterable[str]) -> list[str]:
+    """The bare keys of a file's columns."""
+    return [bare_key_of(name) for name in names]
 
 
 def bare_key_of(name: str) -> str:

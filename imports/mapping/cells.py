@@ -1,7 +1,7 @@
 """What one cell says for one field, without any rule; and what is wrong with it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from catalog.values import (
@@ -49,6 +49,11 @@ def unguarded(cell: str) -> str:
     The export puts it there (``catalog.export``), and spreadsheets show none of it.
     """
     return cell[1:] if _guarded(cell) else cell
+
+
+def all_unguarded(cells: Iterable[str]) -> list[str]:
+    """The same of many cells."""
+    return [unguarded(cell) for cell in cells]
 
 
 def guarded(cell: str) -> str:

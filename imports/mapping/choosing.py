@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, key_of
+from catalog.values import FIELDS
+from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, keys_of
 from imports.mapping.amounts import is_currency, token
 from imports.mapping.evidence import look_at
 from imports.mapping.model import OWN_PREFIX
@@ -27,7 +28,18 @@ class Choice:
         self.questions.append(Question(code, column, message))
 
 
-def because_of(claim: Claim) -> str:
+def choose_all(table: Table) -> list[Choice]:
+    """The columns that the fields come from, the product's own fields among them."""
+    return [choose(table, name) for name in (*FIELDS, *table.memory.own.fields)]
+
+
+def reasons_of(choices: Sequence[Choice]) -> dict[int, str]:
+    """Why columns were chosen, by their places."""
+    claims = [choice.claim for choice in choices if choice.claim is not None]
+    return {claim.place: _because_of(claim) for claim in claims}
+
+
+def _because_of(claim: Claim) -> str:
     return {
         Rank.OWN_NAME: "It has the field's own name.",
         Rank.SUPPLIER: "It was chosen before for this supplier.",
@@ -107,15 +119,15 @@ def _ask_for_rivals(table: Table, choice: Choice, claims: list[Claim]) -> None:
 
 def _ask_for_currencies(table: Table, choice: Choice) -> None:
     """Ask where a column beside the price says that its amounts are in several currencies."""
-    for place, name in enumerate(table.header):
-        if choice.claim is None or key_of(name) not in CURRENCY_COLUMNS:
+    for place, key in enumerate(keys_of(table.header)):
+        if choice.claim is None or key not in CURRENCY_COLUMNS:
             continue
         words = {value.strip() for value in table.values(place)} - {""}
         if len(words) > 1 and all(is_currency(token(word)) for word in words):
             choice.ask(
                 "unclear_price",
                 table.header[choice.claim.place],
-                f"{table.named(place)[0].upper()}{table.named(place)[1:]} says that the prices are "
+                f"{table.named_first(place)} says that the prices are "
                 f"in several currencies: {table.examples(place, 6)}. A price has none in the "
                 "catalogue: take the records of one currency only, or say that the price is read "
                 "all the same.",
@@ -180,7 +192,7 @@ def _choose_state(table: Table, choice: Choice, claims: list[Claim]) -> None:
         choice.ask(
             "unclear_active",
             table.header[claim.place],
-            f"{table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} may say "
+            f"{table.named_first(claim.place)} may say "
             + ("which products are sold no longer" if inverse else "which products are active")
             + f": it has {table.examples(claim.place, 6)}. Say what each of these words means, or "
             "that the column is left out; new products would be active then.",
@@ -204,12 +216,14 @@ def _says_live(table: Table, claim: Claim) -> bool:
 def ask_for_sku(table: Table, choice: Choice, claims: list[Claim]) -> None:
     found = ", ".join(f"“{name.strip()[:40]}”" for name in table.header[:NAMED])
     more = len(table.header) - NAMED
-    claims = list({claim.place: claim for claim in reversed(claims)}.values())[::-1]
-    perhaps = [claim for claim in claims if table.filled(claim.place)]
-    blank = [claim for claim in claims if claim not in perhaps and claim.rank <= Rank.ALIAS]
+    best: dict[int, Claim] = {}
+    for claim in claims:
+        best.setdefault(claim.place, claim)
+    perhaps = [claim for claim in best.values() if table.filled(claim.place)]
+    blank = [c for c in best.values() if c not in perhaps and c.rank <= Rank.ALIAS]
     speaks = (
         "".join(
-            f" {table.named(claim.place)[0].upper()}{table.named(claim.place)[1:]} has "
+            f" {table.named_first(claim.place)} has "
             f"{table.examples(claim.place)}: it may be it{claim.else_ and f', or {claim.else_}'}."
             for claim in perhaps[:3]
         )

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from imports.mapping.aliases import key_of
+from imports.mapping.aliases import key_of, keys_of
 from imports.mapping.choosing import choose
 from imports.mapping.matching import Matched, follow
+from imports.mapping.model import reference
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import (
@@ -16,7 +17,7 @@ from imports.mapping.rules import (
     folded,
     resolve_columns,
 )
-from imports.mapping.table import Memory, Table, meaning, reference
+from imports.mapping.table import Memory, Table, meaning
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def under(rules: Rules, format_: Rules) -> Rules:
 
 def likeness(columns: Sequence[str], header: Sequence[str]) -> float:
     """How much of two files' columns is the same, from 0 to 1."""
-    one, other = set(map(key_of, columns)) - {""}, set(map(key_of, header)) - {""}
+    one, other = set(keys_of(columns)) - {""}, set(keys_of(header)) - {""}
     return len(one & other) / max(len(one), len(other), 1)
 
 
@@ -79,7 +80,7 @@ def read_as(
         rules = _with_own(header, records, replace(known, rules=rules), memory)
     matched = follow(header, records, rules, memory)
     notes = [f"Read as {known.title}.", *unfit]
-    here = set(map(key_of, header))
+    here = set(keys_of(header))
     gone = (
         [] if known.lenient else [n for n in known.columns if n.strip() and key_of(n) not in here]
     )
@@ -131,7 +132,7 @@ def _with_own(
 def _fit(known: KnownFormat, header: Sequence[str]) -> _Fitted:
     """Name the columns as this file does, and leave out the rules whose columns it lacks."""
     fitted = _Fitted(known.rules)
-    moved = bool(known.columns) and list(map(key_of, known.columns)) != list(map(key_of, header))
+    moved = bool(known.columns) and keys_of(known.columns) != keys_of(header)
     columns: list[ColumnRule] = []
     for rule in known.rules.columns:
         named = [*rule.columns, *([] if rule.within is None else [rule.within])]
@@ -181,7 +182,7 @@ def _name(known: KnownFormat, column: Column) -> str:
 
 def _added(known: KnownFormat, header: Sequence[str]) -> list[int]:
     """The columns that files of this format did not have before."""
-    before = set(map(key_of, known.columns))
+    before = set(keys_of(known.columns))
     if not before or known.lenient:
         return []
     return [p for p, name in enumerate(header) if name.strip() and key_of(name) not in before]

@@ -10,13 +10,12 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from catalog.values import FIELDS
-from imports.mapping.aliases import bare_key_of, key_of
-from imports.mapping.choosing import Choice, ask_for_sku, because_of, choose
+from imports.mapping.aliases import bare_key_of, keys_of
+from imports.mapping.choosing import Choice, ask_for_sku, choose_all, reasons_of
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules, own_key, resolve_columns
-from imports.mapping.settling import ask_for_further_lines, ask_for_unread_price, settle
-from imports.mapping.table import Memory, Rank, Table, reference
+from imports.mapping.settling import ask_for_further_lines, settle, settle_choices
+from imports.mapping.table import Memory, Rank, Table
 from imports.mapping.telling import Column, columns_of, notes_of
 
 
@@ -32,7 +31,7 @@ class Matched:
 
 def fingerprint(header: Sequence[str]) -> str:
     """What files with the same columns have in common, in any order; blank for no names."""
-    names = sorted(filter(None, map(key_of, header)))
+    names = sorted(filter(None, keys_of(header)))
     return hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
 
 
@@ -53,30 +52,19 @@ def match(
 
 
 def _find(table: Table, rules: Rules) -> Matched:
-    choices = [choose(table, name) for name in (*FIELDS, *table.memory.own.fields)]
+    choices = choose_all(table)
     questions = _ask_for_key(table, rules, {c.field for c in choices if c.claim is not None})
     if own_key(rules):  # what is no SKU for sure, is none: none is needed
         choices = [choice for choice in choices if choice.field != "sku" or choice.claim]
-    chosen: list[ColumnRule] = []
-    because: dict[int, str] = {}
-    for choice in choices:
-        if choice.claim is not None:
-            place = choice.claim.place
-            because[place] = because_of(choice.claim)
-            rule = ColumnRule(choice.field, columns=(reference(table.header, place),))
-            rule, asked = settle(table, rule, place, choice.claim.rank)
-            chosen.append(rule)
-            choice.questions += asked
-            if choice.field == "price" and choice.claim.rank == Rank.OWN_NAME and not asked:
-                choice.questions += ask_for_unread_price(table, place)
-        questions += choice.questions
+    chosen = settle_choices(table, choices)
+    questions += [question for choice in choices for question in choice.questions]
     matched = replace(rules, columns=tuple(chosen))
     fields = {c.claim.place: c.field for c in choices if c.claim is not None}
     questions += ask_for_further_lines(table, matched, fields)
     own = all(c.claim is None or c.claim.rank == Rank.OWN_NAME for c in choices)
     return Matched(
         rules=matched,
-        columns=columns_of(table, fields, because),
+        columns=columns_of(table, fields, reasons_of(choices)),
         questions=questions,
         notes=notes_of(table, matched, fields, tell=not own or not _are_plain(chosen)),
     )

@@ -1,7 +1,8 @@
 """What rules are: a closed list, as data, and as JSON (docs/csv.md, "Rules")."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -113,6 +114,12 @@ def blank_of(rules: Rules, name: str) -> Blank:
     return rules.blank.get(name, DEFAULT_BLANK.get(name, "clear"))
 
 
+def changes_blanks(rules: Rules) -> bool:
+    """Whether a blank cell does to some field what it does not without a rule."""
+    default = Rules()
+    return any(blank != blank_of(default, name) for name, blank in rules.blank.items())
+
+
 def own_key(rules: Rules) -> str:
     """The key of the own field that products are found by; blank where that is the SKU."""
     return rules.key.removeprefix(OWN_PREFIX) if rules.key.startswith(OWN_PREFIX) else ""
@@ -134,6 +141,22 @@ def may_keep(rules: Rules) -> bool:
 def folded(word: str) -> str:
     """A word as a table finds it: without case and blanks around it."""
     return word.strip().casefold()
+
+
+def reference(header: Sequence[str], place: int) -> Column:
+    """How rules name a column (from 0): by its name, or by its number if that is not its own."""
+    return references(header)[place]
+
+
+def references(header: Sequence[str]) -> list[Column]:
+    """The same of all columns."""
+    words = [folded(name) for name in header]
+    count = Counter(words)
+    # In a file without a header the numbers are the names.
+    return [
+        name if word and count[word] == 1 and name != str(number) else number
+        for number, (name, word) in enumerate(zip(header, words, strict=True), start=1)
+    ]
 
 
 def rules_as_json(rules: Rules) -> dict[str, Any]:

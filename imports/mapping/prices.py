@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price
+from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price, words_beside
 from imports.mapping.amounts import (
     LONGEST,
     currency_tokens,
@@ -99,9 +99,7 @@ def _no_price(price: str) -> str:
 
 def _word_beside(price: str) -> str:
     """What stands beside a number and is no currency, as “ab” in “ab 5,00 €”."""
-    pieces = re.split(r"[0-9](?:.*[0-9])?", price, maxsplit=1)
-    words = [piece.strip() for piece in pieces if piece.strip()] if len(pieces) > 1 else []
-    return next((word[:20] for word in words if not is_currency(token(word))), "")
+    return next((word for word in words_beside(price) if not is_currency(token(word))), "")
 
 
 def _with_a_word(price: str, word: str) -> str:

@@ -1,18 +1,42 @@
 """What a column's values settle about the rule that it is read by, and what they leave open."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from catalog.field_values import Definition, clean
-from catalog.values import FIELDS, clean_price
-from imports.mapping.amounts import plain_number, split_amount
+from catalog.values import FIELDS
+from imports.mapping.amounts import (
+    Mark,
+    group_in,
+    needs_mark,
+    plain_number,
+    prices_in,
+    split_amount,
+    split_amounts,
+)
+from imports.mapping.choosing import Choice
 from imports.mapping.dates import orders_of, read_date
-from imports.mapping.evidence import Mark, prices_in
+from imports.mapping.model import references
 from imports.mapping.own import NUMBERS
 from imports.mapping.questions import Question
 from imports.mapping.rules import ColumnRule, Rules
 from imports.mapping.table import Rank, Table
+
+
+def settle_choices(table: Table, choices: Iterable[Choice]) -> list[ColumnRule]:
+    """The rules of the columns that are chosen; what their values leave open is asked."""
+    names = references(table.header)
+    rules = []
+    for choice in choices:
+        if choice.claim is None:
+            continue
+        place, rank = choice.claim.place, choice.claim.rank
+        rule, asked = settle(table, ColumnRule(choice.field, columns=(names[place],)), place, rank)
+        rules.append(rule)
+        choice.questions += asked
+        if choice.field == "price" and rank == Rank.OWN_NAME and not asked:
+            choice.questions += _ask_for_unread_price(table, place)
+    return rules
 
 
 def settle(
@@ -21,13 +45,13 @@ def settle(
     """Add to a rule what its column's values settle, and ask about what they leave open."""
     if rule.field == "price":
         return _settle_price(table, rule, place, rank)
-    definition = table.memory.own.definition(rule.field)
+    if rule.field == "active":
+        return _settle_active(table, rule, place, rank)
+    definition = None if rule.field in FIELDS else table.memory.own.definition(rule.field)
     if definition is not None and definition.type in NUMBERS:
         return _settle_number(table, rule, place)
     if definition is not None and definition.type == "date":
         return _settle_date(table, rule, place)
-    if rule.field == "active":
-        return _settle_active(table, rule, place, rank)
     return rule, []
 
 
@@ -46,7 +70,7 @@ def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule
         return replace(rule, date=settled.pop()), []
     if not settled and not left_open:
         return rule, []
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    where = table.named_first(place)
     if settled:
         message = f"{where} writes its dates in several orders: {table.examples(place, 4)}."
     else:
@@ -74,36 +98,36 @@ def _is_clear(value: str) -> bool:
 def _settle_price(
     table: Table, rule: ColumnRule, place: int, rank: Rank
 ) -> tuple[ColumnRule, list[Question]]:
-    evidence = table.evidence(place)
-    price = evidence.price
-    if rank == Rank.OWN_NAME:  # it is the price, however few of its values are amounts
-        price = prices_in(table.values(place))
-    name = table.header[place]
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    is_named = rank == Rank.OWN_NAME  # it is the price, however few of its values are amounts
+    price = prices_in(table.values(place)) if is_named else table.evidence(place).price
     if price is None:
-        if rank == Rank.OWN_NAME or not evidence.filled:
-            return rule, []  # each is refused by its line
-        message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
-        return rule, [Question("unclear_price", name, message)]
+        # Where it is named so, each is refused by its line.
+        return rule, [] if is_named or not table.filled(place) else [_is_it_the_price(table, place)]
     if price.currency and rule.currency is None:
         rule = replace(rule, currency=price.currency)
     if rule.decimal is None:
         if price.decimal == "?":
-            return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+            return rule, [_which_mark(table, place)]
         rule = _with_marks(table, rule, place, price.decimal)
     return rule, []
 
 
-def ask_for_unread_price(table: Table, place: int) -> list[Question]:
+def _ask_for_unread_price(table: Table, place: int) -> list[Question]:
     """Ask where a column of prices has numbers, with something behind each that nobody knows."""
     values = [value.strip() for value in table.values(place) if value.strip()]
-    numbers = sum(value[:1].isdecimal() and split_amount(value) is not None for value in values)
+    begun = [value for value in values if value[:1].isdecimal()]
+    numbers = sum(amount is not None for amount in split_amounts(begun))
     if len(values) < 2 or 2 * numbers <= len(values) or prices_in(values) is not None:
         return []
-    name = table.header[place]
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
-    message = f"{where} is called a price, but has {table.examples(place)}. Is it the price?"
-    return [Question("unclear_price", name, message)]
+    return [_is_it_the_price(table, place)]
+
+
+def _is_it_the_price(table: Table, place: int) -> Question:
+    message = (
+        f"{table.named_first(place)} is called a price, but has {table.examples(place)}. "
+        "Is it the price?"
+    )
+    return Question("unclear_price", table.header[place], message)
 
 
 def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule, list[Question]]:
@@ -114,79 +138,41 @@ def _settle_number(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRu
     if price.currency and rule.currency is None:
         rule = replace(rule, currency=price.currency)
     if price.decimal == "?" and not price.mixed:
-        where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
-        name = table.header[place]
-        return rule, [Question("unclear_decimal", name, _marks_left_open(table, place, where))]
+        return rule, [_which_mark(table, place)]
     return _with_marks(table, rule, place, price.decimal), []
 
 
 def _with_marks(table: Table, rule: ColumnRule, place: int, mark: Mark) -> ColumnRule:
     """With the marks that the values do not read without."""
     values = table.values(place)
-    if mark in (".", ",") and _needs_mark(values, mark):
+    if mark in (".", ",") and needs_mark(values, mark):
         return replace(rule, decimal=mark)
-    sign = _group_in(values) if not mark else ""
+    sign = group_in(values) if not mark else ""
     # Of whole numbers alone: what mark goes with such groups elsewhere.
     return replace(rule, decimal="," if sign == " " else ".", group=sign) if sign else rule
 
 
-def _group_in(values: Sequence[str]) -> str:
-    """The sign, a blank or an apostrophe, between the thousands of whole numbers."""
-    for sign in (" ", "'"):
-        for value in values:
-            amount = split_amount(value)
-            if amount is None or amount.number.isdecimal():
-                continue
-            if plain_number(amount.number, "." if sign == "'" else ",", sign) is not None:
-                return sign
-    return ""
-
-
-def _marks_left_open(table: Table, place: int, where: str) -> str:
-    price = prices_in(table.values(place))
+def _which_mark(table: Table, place: int) -> Question:
+    """What to ask where the values leave their decimal mark open, or contradict each other."""
+    where, price = table.named_first(place), prices_in(table.values(place))
     if price is not None and not price.mixed and price.open_values:
         value = price.open_values[0]
-        return (
+        message = (
             f"{where} leaves its decimal mark open: “{value[:40]}” is "
             f"{_as(value, '.')} with a point as the mark, and {_as(value, ',')} with a comma. "
             "Say which one it is."
         )
-    return (
-        f"{where} writes its numbers in two ways: {table.examples(place, 6)}. Say which decimal "
-        "mark is right; what does not fit to it is refused."
-    )
+    else:
+        message = (
+            f"{where} writes its numbers in two ways: {table.examples(place, 6)}. Say which "
+            "decimal mark is right; what does not fit to it is refused."
+        )
+    return Question("unclear_decimal", table.header[place], message)
 
 
 def _as(value: str, mark: str) -> str:
     amount = split_amount(value)
     return (amount and plain_number(amount.number, mark)) or "no number"
-
-
-_plain = re.compile(r"[0-9]+(?:\.[0-9]{1,2}0*)?").fullmatch
-
-
-def _needs_mark(values: Sequence[str], mark: str) -> bool:
-    """Whether any value reads under a mark that does not read without."""
-    for value in values:
-        text = value.strip()
-        if text and not _plain(text):
-            amount = split_amount(text)
-            # With a plain number and no currency, there is a dash for the decimals: 12.–
-            if amount is not None and not (_plain(amount.number) and amount.currency):
-                if _plain(amount.number) and _is_price(text):
-                    continue
-                number = plain_number(amount.number, mark)
-                if number is not None and _is_price(number):
-                    return True
-    return False
-
-
-def _is_price(text: str) -> bool:
-    try:
-        clean_price(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _settle_active(
@@ -200,7 +186,7 @@ def _settle_active(
         return replace(rule, values=active.table), []
     if rank == Rank.OWN_NAME:
         return rule, []  # what is no such word is refused by its line
-    where = f"{table.named(place)[0].upper()}{table.named(place)[1:]}"
+    where = table.named_first(place)
     message = (
         f"{where} has words that are not known: {table.examples(place, 6)}. Say what each of them "
         "means for “active”."

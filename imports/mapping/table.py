@@ -13,6 +13,7 @@ from imports.mapping.aliases import (
     STRONG,
     WEAK,
     bare_key_of,
+    bare_keys_of,
     in_any_language,
     in_brackets,
     is_quantity,
@@ -21,7 +22,6 @@ from imports.mapping.aliases import (
 )
 from imports.mapping.evidence import Evidence, look_at
 from imports.mapping.own_names import OwnNames
-from imports.mapping.rules import folded
 
 OWN_COLUMNS = ("_line", "_error")  # what rejects.csv adds
 
@@ -71,6 +71,11 @@ class Table:
         numbers = [str(number) for number in range(1, len(self.header) + 1)]
         return bool(self.records) and list(self.header) == numbers
 
+    @property
+    def columns(self) -> list[list[str]]:
+        """The cells of each column, as ``values`` has them."""
+        return [self.values(place) for place in range(len(self.header))]
+
     def values(self, place: int, limit: int | None = None) -> list[str]:
         """The cells of a column, blank ones among them."""
         return [record[place] if place < len(record) else "" for record in self.records[:limit]]
@@ -94,6 +99,11 @@ class Table:
             else (f"column {number} (“{name.strip()[:60]}”)")
         )
 
+    def named_first(self, place: int) -> str:
+        """The same at the beginning of a sentence."""
+        name = self.named(place)
+        return f"{name[0].upper()}{name[1:]}"
+
     def examples(self, place: int, limit: int = 3) -> str:
         """Some values of a column in a sentence: different ones, filled."""
         values = dict.fromkeys(v.strip() for v in self.values(place) if v.strip())
@@ -104,9 +114,9 @@ class Table:
     def claims(self) -> dict[str, list[Claim]]:
         """What the names say, by field."""
         found: dict[str, list[Claim]] = {name: [] for name in (*FIELDS, *self.memory.own.fields)}
-        for place, name in enumerate(self.header):
+        for place, (name, bare) in enumerate(zip(self.header, self._bare_keys, strict=True)):
             if name.strip() and name not in OWN_COLUMNS:
-                for product_field, claim in self._claims_of(place, name):
+                for product_field, claim in self._claims_of(place, name, bare):
                     found[product_field].append(claim)
         found["name"] = self._names_with_values(found)
         if not found["price"]:
@@ -140,18 +150,22 @@ class Table:
         """Whole numbers too, where no other column is called so: “Price (cents)”, “Preis 2026”."""
         return [
             Claim(place, Rank.WEAK, "another kind of price")
-            for place, bare in enumerate(map(bare_key_of, self.header))
+            for place, bare in enumerate(self._bare_keys)
             if any(stem in bare for stem in PRICE_STEMS)
             and not any(word in bare for word in NO_PRICES)
             and self.evidence(place).price is not None
         ]
 
-    def _claims_of(self, place: int, name: str) -> list[tuple[str, Claim]]:
-        key, bare = key_of(name), bare_key_of(name)
+    @cached_property
+    def _bare_keys(self) -> list[str]:
+        return bare_keys_of(self.header)
+
+    def _claims_of(self, place: int, name: str, bare: str) -> list[tuple[str, Claim]]:
         if bare in FIELDS:
             return [(bare, Claim(place, Rank.OWN_NAME))]
         if named := self.memory.own.named(name):
             return [(named, Claim(place, Rank.OWN_NAME))]
+        key = key_of(name)
         chosen = self.memory.supplier.get(key)
         if chosen and self._is_there(chosen):
             return [(chosen, Claim(place, Rank.SUPPLIER))]
@@ -177,15 +191,6 @@ class Table:
     def _is_there(self, name: str) -> bool:
         """Whether a field that was chosen before is still one."""
         return name in FIELDS or name in self.memory.own.fields
-
-
-def reference(header: Sequence[str], place: int) -> str | int:
-    """How rules name a column (from 0): by its name, or by its number if that is not its own."""
-    name = header[place]
-    if name == str(place + 1):  # as in a file without a header
-        return place + 1
-    same = sum(folded(other) == folded(name) for other in header)
-    return name if name.strip() and same == 1 else place + 1
 
 
 def meaning(name: str) -> str:

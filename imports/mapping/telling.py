@@ -1,6 +1,6 @@
 """What is said about a file's columns: samples, suggestions, and what became of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz, process
@@ -45,18 +45,18 @@ def columns_of(table: Table, fields: Mapping[int, str], because: Mapping[int, st
         Column(
             index=place + 1,
             name=name,
-            samples=_samples(table, place),
+            samples=_samples(values),
             field=fields.get(place, ""),
             because=because.get(place, ""),
             suggestions=_suggestions(table, place, fields.get(place, ""), open_fields),
         )
-        for place, name in enumerate(table.header)
+        for place, (name, values) in enumerate(zip(table.header, table.columns, strict=True))
     ]
 
 
-def _samples(table: Table, place: int) -> tuple[str, ...]:
+def _samples(values: Iterable[str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for value in table.values(place):
+    for value in values:
         if value.strip():
             found[value[:SAMPLE_LENGTH]] = None
             if len(found) == SAMPLES_SHOWN:

@@ -31,6 +31,7 @@ from imports.mapping.rules import (
     RulesError,
     Value,
     blank_of,
+    changes_blanks,
     folded,
     may_keep,
     own_key,
@@ -265,7 +266,7 @@ def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
     problems += [f"blank.{name}: The field has no column." for name in rules.blank.keys() - named]
     if problems:
         raise RulesError(problems)
-    plain = not rules.only_if and all(_is_plain(rules, rule) for rule in rules.columns)
+    plain = not (rules.only_if or changes_blanks(rules)) and all(map(_is_plain, rules.columns))
     fields = {rule.field: (*found.fields[rule.field], -1)[0] for rule in rules.columns}
     if plain:
         return plain_plan(fields)
@@ -293,10 +294,9 @@ def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
     )
 
 
-def _is_plain(rules: Rules, rule: ColumnRule) -> bool:
+def _is_plain(rule: ColumnRule) -> bool:
     bare = ColumnRule(rule.field, rule.columns, rule.separator)
-    default = blank_of(Rules(), rule.field)
-    return rule == bare and len(rule.columns) == 1 and blank_of(rules, rule.field) == default
+    return rule == bare and len(rule.columns) == 1
 
 
 def _wanted(condition: Condition) -> Callable[[str], bool]:

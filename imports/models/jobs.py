@@ -208,7 +208,7 @@ class ImportJob(JobFields):
     @property
     def may_keep(self) -> bool:
         """Whether its rules may leave stored values as they are, record by record."""
-        return layout_keeps(self.layout)
+        return "rules" in self.layout and layout_keeps(self.layout)
 
     @property
     def has_own(self) -> bool:
@@ -218,7 +218,7 @@ class ImportJob(JobFields):
     @property
     def found_by(self) -> str:
         """The key of the own field that its products are found by; blank where that is the SKU."""
-        return layout_key(self.layout)[0]
+        return layout_key(self.layout)[0] if "rules" in self.layout else ""
 
     @property
     def creates_unmatched(self) -> bool:
@@ -233,6 +233,15 @@ class ImportJob(JobFields):
         """
         refused = bool(self.found_by) and not self.creates_unmatched
         return self.mode != self.Mode.UPDATE_ONLY and not refused
+
+    @property
+    def may(self) -> dict[str, bool]:
+        """What its records may do with products, as ``upsert`` and ``compare`` take it."""
+        return {
+            "may_create": self.may_create,
+            "may_update": self.mode != self.Mode.CREATE_ONLY,
+            "may_keep": self.may_keep,
+        }
 
     @property
     def accounted_records(self) -> int:

@@ -13,18 +13,24 @@ from structlog import get_logger
 from catalog.models import ChangeSet
 from catalog.operations import fields
 from catalog.operations import products as catalog
-from catalog.queries.fields import unique_keys
 from catalog.sql.compare import MISSING, differing_skus
-from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
+from catalog.sql.upsert import (
+    APPLY_SETTINGS,
+    CHANGED_IN_KEYS,
+    ConcurrentEdit,
+    Upserted,
+    upsert,
+)
 from imports.models import ImportChunk, ImportJob
-from imports.pipeline.compare import comparison, source_of, unmatched_of
+from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
-from imports.pipeline.missing import apply_missing, note_supplier
-from imports.pipeline.stage import is_outdated, stage_again
+from imports.pipeline.missing import Gone, apply_missing, note_supplier
+from imports.pipeline.staged import Staged, hold, staged_of
 from imports.readers.csv import Layout, cells_of
 from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
 from product_importer.common import counters
+from webhooks.operations.events import record_changed_products
 
 Status = ImportJob.Status
 Stage = ImportJob.Stage
@@ -106,26 +112,35 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     """Return the chunk's counts and ``seconds``, or nothing where there was nothing to do."""
     started = time.monotonic()
     with connection.cursor() as cursor:
-        cursor.execute(APPLY_SETTINGS)
         mine = ImportChunk.objects.filter(pk=chunk.pk, done_at=None)
-        # Waits for a worker that looks for a chunk: it may hold this row for a moment as well.
-        if not mine.select_for_update(of=("self",)).order_by("pk").first():
-            return {}  # done by another worker
-        job = ImportJob.objects.get(pk=chunk.job_id)
-        if job.status != Status.PROCESSING or job.stage != Stage.APPLYING:
+        staged = hold(cursor, mine, Stage.APPLYING)
+        if staged is None:
             return {}
-        if not staging.holds_rows(cursor, job.pk) or is_outdated(job):
-            stage_again(job)
-            return {}
-        differing = _differing(job, chunk)
-        result = _upsert(job, chunk, chunk.first_key, chunk.end_key)
-        unmatched_rows = unmatched_of(cursor, job, chunk)
-        gone = apply_missing(cursor, job, chunk)
+        job = staged.job
+        differing = _differing(staged, chunk)
+        result = _upsert(staged, chunk, chunk.first_key, chunk.end_key)
+        unmatched_rows = staged.unmatched(cursor, chunk) if staged.found_by else []
+        gone = apply_missing(cursor, job, chunk) if job.full_list else Gone()
         if result.created or result.updated or gone.updated:
-            catalog.tell_changed(
-                cursor, cast(int, job.change_set_id), chunk.first_key, chunk.end_key
+            record_changed_products(
+                cursor,
+                change_set_id=cast(int, job.change_set_id),
+                source_sql=CHANGED_IN_KEYS,
+                params={
+                    "change_set": job.change_set_id,
+                    "first_key": chunk.first_key,
+                    "end_key": chunk.end_key,
+                },
             )
-    refused = result.refused + len(unmatched_rows)
+    counts = {
+        "created": result.created,
+        "updated": result.updated,
+        "unchanged": result.unchanged,
+        "superseded": result.superseded,
+        "skipped": result.skipped,
+        "rejected": len(result.nameless) + len(result.taken) + len(unmatched_rows),
+    }
+    missing = gone.updated + gone.deleted
     left_out = _keep_refused(job, result, unmatched_rows)
     seconds = time.monotonic() - started
     mine.update(done_at=timezone.now(), seconds=seconds, error="", refused_lines=left_out)
@@ -133,14 +148,9 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     moved = ImportJob.objects.filter(
         pk=job.pk, status=Status.PROCESSING, stage=Stage.APPLYING
     ).update(
-        created=F("created") + result.created,
-        updated=F("updated") + result.updated,
-        unchanged=F("unchanged") + result.unchanged,
-        superseded=F("superseded") + result.superseded,
-        skipped=F("skipped") + result.skipped,
-        rejected=F("rejected") + refused,
-        missing=F("missing") + gone.all,
-        processed_records=F("processed_records") + result.rows + len(unmatched_rows),
+        **{name: F(name) + count for name, count in counts.items()},
+        missing=F("missing") + missing,
+        processed_records=F("processed_records") + sum(counts.values()),
         differing=F("differing") + len(differing),
         progress_at=timezone.now(),
     )
@@ -161,51 +171,38 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         updated=result.updated + gone.updated,
         deleted=gone.deleted,
     )
-    counts = {
-        "created": result.created,
-        "updated": result.updated,
-        "unchanged": result.unchanged,
-        "superseded": result.superseded,
-        "skipped": result.skipped,
-        "rejected": refused,
-    }
     records = {f"records|{outcome}": count for outcome, count in counts.items()}
-    counters.add({**records, **counters.CHUNK_SECONDS.counts([seconds])})
-    return {**counts, "missing": gone.all, "seconds": round(seconds, 3)}
+    counters.add(records, {counters.CHUNK_SECONDS: [seconds]})
+    return {**counts, "missing": missing, "seconds": round(seconds, 3)}
 
 
-def _upsert(job: ImportJob, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
+def _upsert(staged: Staged, chunk: ImportChunk, first_key: str, end_key: str | None) -> Upserted:
     """Write a range of a chunk's SKUs; what was left out of the review is skipped."""
-    source = source_of(job)
-    left_out = 0
-    if job.left_out:
+    job, source, left_out = staged.job, staged.taken["source"], 0
+    if job.review and job.left_out:
         source = review.without_left_out(source, job.pk, chunk.number)
         left_out = job.left_out_records.filter(chunk=chunk.number).exclude(action=MISSING).count()
     with connection.cursor() as cursor:
         result = upsert(
             cursor,
-            source=source,
+            **{**staged.taken, "source": source},
             more=staging.RECORD_SUPERSEDED,
             params={"job": job.pk, "details": staging.DETAILS_ROWS},
-            fields=job.layout["fields"].keys(),
             change_set_id=cast(int, job.change_set_id),
             first_key=first_key,
             end_key=end_key,
-            may_create=job.may_create,
-            may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
-            may_keep=job.may_keep,
-            unique=unique_keys() if job.has_own else (),
         )
     return replace(result, skipped=result.skipped + left_out)
 
 
-def _differing(job: ImportJob, chunk: ImportChunk) -> list[str]:
+def _differing(staged: Staged, chunk: ImportChunk) -> list[str]:
     """The SKUs that turn out differently than the review showed; mostly nothing has changed."""
+    job = staged.job
     if not job.review or job.comparing_at is None:
         return []
     if not catalog.changed_since(job.comparing_at, exclude=job.change_set):
         return []
-    compared = comparison(job, chunk)
+    compared = comparison(staged, chunk)
     compared["source"] = review.without_left_out(compared["source"], job.pk, chunk.number)
     against = review.shown_without_left_out(job.pk, chunk.number)
     with connection.cursor() as cursor:
@@ -265,13 +262,14 @@ def find_poison(chunk: ImportChunk) -> Poison | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(APPLY_SETTINGS)
         keys = staging.chunk_keys(cursor, job.pk, chunk.first_key, chunk.end_key)
-        reason = _refusal(chunk, chunk.first_key, chunk.end_key)
+        staged = staged_of(job)
+        reason = _refusal(staged, chunk, chunk.first_key, chunk.end_key)
         if reason is None or not keys:
             return None
         low, high = 0, len(keys)
         while high - low > 1:
             middle = (low + high) // 2
-            found = _refusal(chunk, keys[low][0], keys[middle][0])
+            found = _refusal(staged, chunk, keys[low][0], keys[middle][0])
             if found is None:
                 low = middle
             else:
@@ -279,11 +277,11 @@ def find_poison(chunk: ImportChunk) -> Poison | None:
         return Poison(line=keys[low][1], sku=keys[low][2], reason=reason)
 
 
-def _refusal(chunk: ImportChunk, first_key: str, end_key: str | None) -> str | None:
+def _refusal(staged: Staged, chunk: ImportChunk, first_key: str, end_key: str | None) -> str | None:
     """Why a range of SKUs cannot be written, or ``None`` if it can."""
     try:
         with transaction.atomic():
-            _upsert(chunk.job, chunk, first_key, end_key)
+            _upsert(staged, chunk, first_key, end_key)
             transaction.set_rollback(True)
     except ConcurrentEdit:
         return None

@@ -7,22 +7,19 @@ It is kept for a week after the job's end.
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 from django.db.models import F, Q
 from django.utils import timezone
 from structlog import get_logger
 
 from catalog.operations import products as catalog
-from catalog.queries.fields import there_are, unique_keys
 from catalog.sql import compare
-from catalog.sql.upsert import APPLY_SETTINGS
 from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob, job_snapshot
 from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.missing import show_missing
 from imports.pipeline.notices import tell_of_job
-from imports.pipeline.stage import is_outdated, stage_again
+from imports.pipeline.staged import Staged, hold
 from imports.pipeline.stop_rules import refused_in, second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
@@ -83,22 +80,15 @@ def compare_chunk(chunk: ImportChunk) -> None:
 def _compare_chunk(chunk: ImportChunk) -> int:
     """Return how many records were compared."""
     with connection.cursor() as cursor:
-        cursor.execute(APPLY_SETTINGS)
         mine = ImportChunk.objects.filter(pk=chunk.pk, compared__isnull=True)
-        if not mine.select_for_update(of=("self",)).order_by("pk").first():
-            return 0  # compared by another worker
-        job = ImportJob.objects.get(pk=chunk.job_id)
-        if job.status != Status.PROCESSING or job.stage != Stage.COMPARING:
+        held = hold(cursor, mine, Stage.COMPARING)
+        if held is None:
             return 0
-        if not staging.holds_rows(cursor, job.pk) or is_outdated(job):
-            stage_again(job)
-            return 0
+        job = held.job
         counts = compare.compare(
-            cursor,
-            **comparison(job, chunk),
-            into=review.review_table(job.pk),
+            cursor, **comparison(held, chunk), into=review.review_table(job.pk)
         )
-        counts["unmatched"] = len(unmatched_of(cursor, job, chunk))
+        counts["unmatched"] = len(held.unmatched(cursor, chunk))
         counts["total"] += counts["unmatched"]
         if job.looks_for_missing:
             place = counts["created"] + counts["updated"]
@@ -114,43 +104,10 @@ def _compare_chunk(chunk: ImportChunk) -> int:
     return int(counts["total"])
 
 
-def source_of(job: ImportJob) -> str:
-    """The staged records of a job's chunk, as a query."""
-    if not job.has_own:
-        return staging.chunk_source(job.pk, may_keep=job.may_keep)
-    gone = {one["key"] for one in job.layout["own"]} - there_are()
-    return staging.chunk_source(
-        job.pk,
-        may_keep=job.may_keep,
-        has_own=True,
-        gone=sorted(gone),
-        by_key=bool(job.found_by),
-    )
-
-
-def unmatched_of(
-    cursor: CursorWrapper, job: ImportJob, chunk: ImportChunk
-) -> list[tuple[int, str, str, str]]:
-    """The records of a chunk that no product is found for, where products are found by a key."""
-    if not job.found_by:
-        return []
-    return staging.unmatched_rows(cursor, job.pk, job.found_by, chunk.first_key, chunk.end_key)
-
-
-def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
+def comparison(staged: Staged, chunk: ImportChunk) -> dict[str, Any]:
     """What comparing a chunk takes."""
-    return {
-        "source": source_of(job),
-        "params": {},
-        "fields": job.layout["fields"].keys(),
-        "first_key": chunk.first_key,
-        "end_key": chunk.end_key,
-        "may_create": job.may_create,
-        "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
-        "may_keep": job.may_keep,
-        "unique": unique_keys() if job.has_own else (),
-        "chunk": chunk.number,
-    }
+    bounds = {"first_key": chunk.first_key, "end_key": chunk.end_key}
+    return {**staged.taken, **bounds, "params": {}, "chunk": chunk.number}
 
 
 def finish_comparing(job_id: int) -> None:

@@ -47,10 +47,6 @@ class Gone:
     updated: int = 0
     deleted: int = 0
 
-    @property
-    def all(self) -> int:
-        return self.updated + self.deleted
-
 
 # --- Once the file is read ------------------------------------------------------------
 

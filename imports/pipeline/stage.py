@@ -7,7 +7,6 @@ import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,8 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.field_values import Definition, definition_of
-from catalog.queries.fields import locked_definitions, there_are
+from catalog.queries.fields import there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportJob, RowError
 from imports.pipeline import missing, ordering
@@ -385,29 +383,9 @@ def _told_of_reading(job: ImportJob) -> list[str]:
     return told
 
 
-def is_outdated(job: ImportJob) -> bool:
-    """Whether values of own fields are staged that are no longer as their fields take them.
-
-    Somebody may change a field's type, or make it unique, while an import waits. A label is not
-    among the values, and what a field requires is asked where a file is read. Nobody changes a
-    field from here to the end of the transaction.
-    """
-    if not job.has_own:
-        return False
-    staged = {one["key"]: definition_of(one) for one in job.layout["own"]}
-    now = locked_definitions(list(staged))
-    return any(_takes_other_values(staged[key], now[key]) for key in now)
-
-
-def _takes_other_values(staged: Definition, now: Definition) -> bool:
-    """A list that has grown since takes what it took: the import itself may have added to it."""
-    was, is_now = (replace(one, label="", required=False, choices=()) for one in (staged, now))
-    return was != is_now or not set(staged.choices) <= set(now.choices)
-
-
 def stage_again(job: ImportJob) -> None:
     """Read the file once more: a crash of the server emptied the unlogged staging table, or
-    its own fields are other ones now (``is_outdated``).
+    its own fields are other ones now (``imports.pipeline.staged``).
 
     Several workers find that at once. Who comes late, with a job as it was before, does nothing:
     the file may have been read by then.

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from catalog.sql.caution import Seen, Usual
 from catalog.sql.missing import sets_of
-from imports.mapping.aliases import key_of
+from imports.mapping.aliases import keys_of
 from imports.models import ImportJob, Supplier
 from imports.models.job_fields import JobFields
 from imports.pipeline import missing
@@ -159,9 +159,9 @@ def tell_overtaken(reviews: list[ImportJob]) -> None:
 def _columns_changed(last: ImportJob, job: ImportJob) -> str:
     was, now = last.layout.get("header", []), job.layout.get("header", [])
     # As a format is recognised: in any order and spelling.
-    was_keys, now_keys = set(map(key_of, was)), set(map(key_of, now))
-    gone = [name for name in was if key_of(name) not in now_keys]
-    new = [name for name in now if key_of(name) not in was_keys]
+    was_keys, now_keys = keys_of(was), keys_of(now)
+    gone = [name for name, key in zip(was, was_keys, strict=True) if key not in now_keys]
+    new = [name for name, key in zip(now, now_keys, strict=True) if key not in was_keys]
     parts = [
         f"{what} {', '.join(f'“{name[:40]}”' for name in names[:NAMED])}"
         + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 
 from catalog.queries.fields import definitions
-from imports.mapping.aliases import key_of
+from imports.mapping.aliases import key_of, keys_of
 from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
 from imports.mapping.matching import fingerprint
@@ -125,9 +125,9 @@ def recognise(header: Sequence[str], supplier: Supplier | None) -> list[Format]:
             found = [one for one in found if one.supplier_id == supplier.pk][:1] or found
         if found:
             return found
-    here = set(map(key_of, header))
+    here = set(keys_of(header))
     ready_made = Format.objects.filter(ready_made=True).order_by("id")
-    return [one for one in ready_made if here.issuperset(map(key_of, one.columns))][:1]
+    return [one for one in ready_made if here.issuperset(keys_of(one.columns))][:1]
 
 
 def most_alike(header: Sequence[str], supplier: Supplier | None) -> Format | None:

@@ -15,9 +15,8 @@ from typing import Any
 
 from catalog.field_values import Definition
 from catalog.values import FIELDS
-from imports.mapping.model import OWN_PREFIX
+from imports.mapping.model import OWN_PREFIX, reference
 from imports.mapping.rules import AUTO, COLUMN_LIMIT
-from imports.mapping.table import reference
 from imports.mapping.words import ACTIVE_TABLES
 from product_importer.common.parsing import whole_number
 

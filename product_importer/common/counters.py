@@ -21,12 +21,16 @@ ON CONFLICT (key) DO UPDATE SET value = webhooks_tally.value + excluded.value
 """
 
 
-def add(counts: Mapping[str, float]) -> None:
-    """Add to tallies, each named ``figure|label``.
+def add(
+    counts: Mapping[str, float], spread: "Mapping[Histogram, Iterable[float]] | None" = None
+) -> None:
+    """Add to tallies, each named ``figure|label``, and seconds to histograms.
 
     The rows are locked until the transaction ends, so it is the last thing that one does.
     """
     added = {key: value for key, value in counts.items() if value}
+    for histogram, seconds in (spread or {}).items():
+        added |= histogram.counts(seconds)
     if added:
         with connection.cursor() as cursor:
             cursor.execute(_ADD, [list(added), [float(value) for value in added.values()]])

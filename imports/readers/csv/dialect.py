@@ -6,7 +6,6 @@ known names wins.
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -20,18 +19,9 @@ from imports.readers.csv.header import (
     match_names,
     open_text,
 )
-from imports.readers.csv.lines import RECORD_LIMIT, Writing, read_blocks
-from imports.readers.csv.refusals import is_blank, refuse_what_is_no_table
-from imports.readers.csv.table import (
-    DELIMITERS,
-    Table,
-    looks_padded,
-    looks_wrapped,
-    quote_of,
-)
-
-# Tried where none of those makes columns: the first line's own signs, but for these.
-_NO_DELIMITERS = " \r\n\"'.-_()"
+from imports.readers.csv.lines import RECORD_LIMIT, read_blocks
+from imports.readers.csv.refusals import count_filled, refuse_what_is_no_table
+from imports.readers.csv.table import DELIMITERS, Table, choose_table
 
 _declared = re.compile(r'\ufeff?"?sep=(\\t|[^\w\s"]|\t)"?([;,\t|"]*)[\r\n]*', re.I).fullmatch
 
@@ -119,16 +109,17 @@ def find_dialect(
     found = detect_encoding(file) if encoding == "auto" else named_encoding(file, encoding)
     lines, sizes = _first_lines(file, found)
     refuse_what_is_no_table(file, found.mark_size, lines)
-    texts = [line.decode(codec_of(found.name), "replace") for line in lines]
+    codec = codec_of(found.name)
+    texts = [line.decode(codec, "replace") for line in lines]
     skip, declared = _declared_delimiter(texts)
     if isinstance(header_line, int) and header_line > 0:
         skip = header_line - 1
         if skip >= len(texts):
             raise UnreadableFile(f"The file has no line {header_line:,} that could be a header.")
     given = declared if delimiter == "auto" else delimiter
-    table = _choose(texts, skip, given, quote, header_line)
+    table = choose_table(texts, skip, given, quote, header_line)
     if delimiter == "auto" and given and table.width < 2:  # what is declared is not what is there
-        table = _choose(texts, skip, None, quote, header_line)
+        table = choose_table(texts, skip, None, quote, header_line)
     _refuse_mixed_delimiters(table, texts)
     header = table.header
     if len(header) > COLUMN_LIMIT:
@@ -168,7 +159,7 @@ def _first_lines(file: BinaryIO, encoding: Encoding) -> tuple[list[bytes], list[
         for number, line in enumerate(block.lines):
             lines.append(b"\n" if number in block.overlong else line)
             sizes.append(block.overlong.get(number, len(line)))
-        filled += sum(not is_blank(line) for line in block.lines)
+        filled += count_filled(block.lines)
         if sum(sizes) >= RECORD_LIMIT or filled >= 100:
             break
     return lines, sizes
@@ -182,44 +173,6 @@ def _declared_delimiter(texts: list[str]) -> tuple[int, str | None]:
     if declared := _declared(texts[0]):
         return 1, declared[1].replace("\\t", "\t")
     return 0, None
-
-
-def _choose(
-    texts: list[str], skip: int, delimiter: str | None, quote: str, header_line: int | str
-) -> Table:
-    """The table under the way of writing that the first lines speak for."""
-
-    def table_of(sign: str, wrapped: str) -> Table:
-        marks = [quote] if quote != "auto" else ['"', quote_of(texts[skip:], sign)]
-        tables = [
-            Table(texts, skip, Writing(sign, mark, wrapped=wrapped), header_line)
-            for mark in sorted(set(marks), reverse=True)
-        ]
-        return max(tables, key=lambda t: t.evenness)  # of equal ones, apostrophes
-
-    def best_of(delimiters: tuple[str, ...], wrapped: str = "") -> Table:
-        tables = [table_of(sign, wrapped) for sign in delimiters]
-        # The names that a header on the first line has; then those of one further down.
-        return max(tables, key=lambda t: (t.named * (t.found.first == 1), t.named, t.evenness))
-
-    table = best_of((delimiter,) if delimiter else DELIMITERS)
-    for outer in DELIMITERS:
-        if table.writing.quote == '"' and looks_wrapped(texts[skip:], outer):
-            inner = best_of((delimiter,) if delimiter else DELIMITERS, wrapped=outer)
-            rest = 0.5 if outer == table.writing.delimiter else table.evenness
-            if inner.width > 1 and inner.evenness > rest:
-                return inner
-    if not delimiter and not table.named and (table.width < 2 or table.evenness < 0.5):
-        first = next((text for text in texts[skip:] if text.strip()), "")
-        signs = Counter(c for c in first if not c.isalnum() and c not in _NO_DELIMITERS)
-        others = tuple(sign for sign, _ in signs.most_common(8) if sign not in DELIMITERS)
-        if others:
-            other = best_of(others)
-            if other.named or (other.header_line and other.evenness > max(table.evenness, 0.8)):
-                table = other
-    if looks_padded(texts[skip:], table):
-        return Table(texts, skip, table.writing._replace(padded=True), header_line)
-    return table
 
 
 def _refuse_mixed_delimiters(table: Table, texts: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What is fixed before the first record: how a file is written, and which column is which field."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO
 
@@ -68,6 +69,11 @@ class Layout:
         return Writing(self.delimiter, self.quote, self.padded, self.wrapped)
 
     @property
+    def keys(self) -> list[str]:
+        """The normalised names of the columns."""
+        return [normalised(name) for name in self.header]
+
+    @property
     def error_column(self) -> int | None:
         """Where ``rejects.csv`` keeps its reason, if this file is one."""
         return self.header.index(ERROR_COLUMN) if ERROR_COLUMN in self.header else None
@@ -110,6 +116,13 @@ def normalised(name: str) -> str:
 def field_of(key: str) -> str | None:
     """The product field that a normalised column name means."""
     return next((name for name, names in FIELD_NAMES.items() if key in names), None)
+
+
+def fields_named(records: Iterable[Iterable[str]]) -> list[set[str]]:
+    """The product fields that the names of columns in each of these records mean."""
+    return [
+        {name for key in map(normalised, names) if (name := field_of(key))} for names in records
+    ]
 
 
 def match_names(header: list[str]) -> tuple[dict[str, int], list[str]]:

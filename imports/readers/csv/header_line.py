@@ -7,11 +7,12 @@ tell.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
+from imports.mapping.cells import all_unguarded
 from imports.mapping.table import meaning
-from imports.readers.csv.header import COLUMN_LIMIT, field_of, normalised
+from imports.readers.csv.header import COLUMN_LIMIT, fields_named
 
 _SEARCHED = 60  # records, from the first that is not blank on, and two of the table at least
 _PART_LENGTH = 30  # characters of a unit, or of a part of a name
@@ -41,36 +42,62 @@ class Record:
 
 @dataclass(frozen=True)
 class Found:
-    """The place of the header among the records, or ``None``, and of the first one below it."""
+    """The place of the header among the records, or ``None``, and of the first one below it.
+
+    ``records`` is how many the header is (one, or two), ``names`` the columns' names in it, and
+    ``fields`` the product fields that they are, where they are known.
+    """
 
     header: int | None
     first: int
+    fields: Collection[str] = ()
+    records: int = 1
+    names: Sequence[str] = ()
 
 
-def find_header(records: Sequence[Record]) -> Found:
-    """Find the header among the records that are not blank (one at least)."""
-    if "sku" in known_fields(records[0]):
-        return Found(0, 1)
+def header_of(records: Sequence[Record], header_line: int | str) -> Found:
+    """The header of a file's first records, none of them blank.
+
+    The first one is it where ``header_line`` says so, none where that is 0.
+    """
+    found = Found(None, 0)
+    if header_line == "auto" and records:
+        found = _find_header(records)
+    elif header_line and records:
+        found = Found(0, 1, _known_fields(records[:1])[0])
+    if found.header is None:
+        return found
+    count = _count_of_header(records, found.header)
+    names = records[found.header].cells
+    if count > 1:
+        names = _joined(names, records[found.header + 1].cells)
+    return replace(found, records=count, names=all_unguarded([name.strip() for name in names]))
+
+
+def _find_header(records: Sequence[Record]) -> Found:
+    """Find the header among the records (one at least)."""
+    if "sku" in (named := _known_fields(records[:1])[0]):
+        return Found(0, 1, named)
     full = _fullness(records)
     table = [n for n, record in enumerate(records) if record.filled * 2 >= full]
     table = [n for n in table if n < max(_SEARCHED, table[0] + 2)]
-    by_name = [(len(known_fields(records[n])), -n) for n in table]
-    named, place = max(by_name)
-    if named >= 2 or (named and len(table) == 1):
-        return Found(-place, 1 - place)
+    known = dict(zip(table, _known_fields([records[n] for n in table]), strict=True))
+    place = max(table, key=lambda n: (len(known[n]), -n))
+    if len(known[place]) >= 2 or (known[place] and len(table) == 1):
+        return Found(place, place + 1, known[place])
     kinds = _kinds([records[n] for n in table[len(table) // 2 :]])
     first = next((n for n in table if _has_kinds(records[n], kinds)), None)
     if first is None:  # nothing but text: a header is what files begin with
-        return Found(table[0], table[0] + 1)
+        return Found(table[0], table[0] + 1, known[table[0]])
     above = [n for n in reversed(table) if n < first and _may_be_header(records[n], full)]
     if not above:
         return Found(None, first)
     # A record that is unlike the others (a price “on request”) may stand between.
     place = next((n for n in above if _names_sku(records[n])), above[0])
-    return Found(place, place + 1)
+    return Found(place, place + 1, known[place])
 
 
-def lines_of_header(records: Sequence[Record], header: int) -> int:
+def _count_of_header(records: Sequence[Record], header: int) -> int:
     """How many records the header is: two where one of parts or units stands below it.
 
     That one has two short texts at least, all above numbers, and none where the header names the
@@ -94,7 +121,7 @@ def lines_of_header(records: Sequence[Record], header: int) -> int:
     return 2
 
 
-def joined(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+def _joined(names: Sequence[str], parts: Sequence[str]) -> list[str]:
     """The names of two lines: a blank cell of the first is the group that begins before it."""
     found, group = [], ""
     for place in range(max(len(names), len(parts))):
@@ -105,10 +132,10 @@ def joined(names: Sequence[str], parts: Sequence[str]) -> list[str]:
     return found
 
 
-def known_fields(record: Record) -> set[str]:
-    """The product fields that a record names as a header would."""
-    cells = [cell for cell in record.cells[:COLUMN_LIMIT] if len(cell) <= _NAME_LENGTH]
-    return {name for cell in cells if (name := field_of(normalised(cell)))}
+def _known_fields(records: Sequence[Record]) -> list[set[str]]:
+    """The product fields that records name as a header would."""
+    cells = [record.cells[:COLUMN_LIMIT] for record in records]
+    return fields_named([[cell for cell in row if len(cell) <= _NAME_LENGTH] for row in cells])
 
 
 def _names_sku(record: Record) -> bool:

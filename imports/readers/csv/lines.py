@@ -49,6 +49,10 @@ class Writing(NamedTuple):
             strict=strict,
         )
 
+    def reader_of(self, lines: list[str]) -> "Reader":
+        """The parser of lines as they stand in a file, whatever is wrong with a record."""
+        return self.reader(self.plain(lines), strict=False)
+
     def plain(self, lines: list[str]) -> list[str]:
         """Lines as RFC 4180 has them: each by itself, whatever stands before it."""
         if self.wrapped:

@@ -22,7 +22,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
 from imports.mapping.quick import plain_sku
 from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import recovery
@@ -193,7 +193,7 @@ class _Parser:
         is_rejects = layout.error_column is not None
         self.fewest = self.width if is_rejects else 1 + max(needed)
         self.widths = {self.width, *(w for w in layout.widths if w >= self.fewest)}
-        self.header = [normalised(name) for name in layout.header] if layout.header_line else []
+        self.header = layout.keys if layout.header_line else []
         # Where no column refuses the header's own name, the SKU has to.
         refuses = "price" in layout.fields or "active" in layout.fields or not layout.header_line
         self.is_plain_sku = _plain_sku if refuses else _plain_sku_but(layout)
@@ -333,7 +333,10 @@ class _Parser:
                         and (name.isascii() or name.strip(NAME_TRIMMED) == name)
                         and (
                             NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
-                            or is_text(description)
+                            or (
+                                len(description) <= NO_TEXT_MAX_LENGTH
+                                and description.strip() not in NO_TEXTS
+                            )
                         )
                         and not description.isspace()
                         and end - start == 1

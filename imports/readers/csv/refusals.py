@@ -1,5 +1,6 @@
 """Files that are no table of text, told by what they are."""
 
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from imports.readers.csv.header import UnreadableFile
@@ -16,14 +17,14 @@ _BINARY_STARTS = {
 _NOTHING = b" \t\r\n,;|\"'\x1a\xef\xbb\xbf"
 
 
-def is_blank(line: bytes) -> bool:
-    """Whether a line has nothing but blanks, separators and quotes."""
-    return not line.strip(_NOTHING)
+def count_filled(lines: Iterable[bytes]) -> int:
+    """How many lines have more than blanks, separators and quotes."""
+    return sum(bool(line.strip(_NOTHING)) for line in lines)
 
 
 def refuse_what_is_no_table(file: BinaryIO, mark_size: int, lines: list[bytes]) -> None:
     """Raise ``UnreadableFile`` for what is no CSV; ``lines`` are its first ones."""
-    if all(map(is_blank, lines)):
+    if not count_filled(lines):
         separators = any(line.strip(b" \r\n\xef\xbb\xbf") for line in lines)
         raise UnreadableFile(
             "The file is empty"

@@ -32,15 +32,16 @@ def read_sample(file: BinaryIO, dialect: Dialect) -> list[SampleRecord]:
         size = dialect.offset
         while size > 0:
             size -= len(text.read(size))
+    codec = codec_of(dialect.encoding)
     lines: list[str] = []
     size = 0
     for block in read_blocks(text):
-        lines += [line.decode(codec_of(dialect.encoding), "replace") for line in block.lines]
+        lines += [line.decode(codec, "replace") for line in block.lines]
         size += sum(map(len, block.lines))
         if size >= SAMPLE_BYTES or len(lines) > 4 * SAMPLE_RECORDS:
             break
     writing = Writing(dialect.delimiter, dialect.quote, dialect.padded, dialect.wrapped)
-    reader = writing.reader(writing.plain([line.replace("\0", "") for line in lines]), strict=False)
+    reader = writing.reader_of([line.replace("\0", "") for line in lines])
     records: list[SampleRecord] = []
     start = dialect.line
     try:

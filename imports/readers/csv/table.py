@@ -3,21 +3,16 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 
-from imports.readers.csv.cells import unguarded
 from imports.readers.csv.header import COLUMN_LIMIT
-from imports.readers.csv.header_line import (
-    Found,
-    Record,
-    find_header,
-    joined,
-    known_fields,
-    lines_of_header,
-)
+from imports.readers.csv.header_line import Record, header_of
 from imports.readers.csv.lines import Writing
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 1000  # records
+# Tried where none of those makes columns: the first line's own signs, but for these.
+_NO_DELIMITERS = " \r\n\"'.-_()"
 
 
 class Table:
@@ -26,24 +21,15 @@ class Table:
     def __init__(self, texts: list[str], skip: int, writing: Writing, header_line: int | str):
         self.writing = writing
         self.records = list(_records(texts, skip, writing))
-        self.found = Found(None, 0)
-        if header_line == "auto" and self.records:
-            self.found = find_header(self.records)
-        elif header_line and self.records:
-            self.found = Found(0, 1)
-        self.header_records = 1
-        if self.found.header is not None:
-            self.header_records = lines_of_header(self.records, self.found.header)
+        self.found = header_of(self.records, header_line)
+        self.header_records = self.found.records
         below = self.records[self.found.first + self.header_records - 1 :]
         if self.found.header is None:
             counts = Counter(len(record.cells) for record in below)
             self.width = max(counts, key=lambda width: (counts[width], width), default=1)
             self.header = [str(number) for number in range(1, self.width + 1)]
         else:
-            names = self.records[self.found.header].cells
-            if self.header_records > 1:
-                names = joined(names, self.records[self.found.header + 1].cells)
-            self.header = [unguarded(name.strip()) for name in names]
+            self.header = list(self.found.names)
             self.width = len(self.header)
         self.below = [record.cells for record in below]
 
@@ -61,12 +47,9 @@ class Table:
     @property
     def named(self) -> int:
         """How many fields the header names, if the SKU is one of them."""
-        if self.found.header is None:
-            return 0
-        known = known_fields(self.records[self.found.header])
-        return len(known) if "sku" in known else 0
+        return len(self.found.fields) if "sku" in self.found.fields else 0
 
-    @property
+    @cached_property
     def evenness(self) -> float:
         """Columns beyond the first, times the share of records that have the most common number."""
         all_of_it = [*self.below, *([self.header] if self.header_line else [])]
@@ -117,8 +100,7 @@ class Table:
 
 def _records(texts: list[str], skip: int, writing: Writing) -> Iterator[Record]:
     """The first records that are not blank, as far as they can be parsed."""
-    plain = writing.plain(texts[skip : skip + 20 * SAMPLE])
-    reader = writing.reader(plain, strict=False)
+    reader = writing.reader_of(texts[skip : skip + 20 * SAMPLE])
     start = count = 0
     try:
         for cells in reader:
@@ -133,7 +115,45 @@ def _records(texts: list[str], skip: int, writing: Writing) -> Iterator[Record]:
         return
 
 
-def quote_of(texts: list[str], delimiter: str) -> str:
+def choose_table(
+    texts: list[str], skip: int, delimiter: str | None, quote: str, header_line: int | str
+) -> Table:
+    """The table under the way of writing that the first lines speak for."""
+
+    def table_of(sign: str, wrapped: str) -> Table:
+        marks = [quote] if quote != "auto" else ['"', _quote_of(texts[skip:], sign)]
+        tables = [
+            Table(texts, skip, Writing(sign, mark, wrapped=wrapped), header_line)
+            for mark in sorted(set(marks), reverse=True)
+        ]
+        return max(tables, key=lambda t: t.evenness)  # of equal ones, apostrophes
+
+    def best_of(delimiters: tuple[str, ...], wrapped: str = "") -> Table:
+        tables = [table_of(sign, wrapped) for sign in delimiters]
+        # The names that a header on the first line has; then those of one further down.
+        return max(tables, key=lambda t: (t.named * (t.found.first == 1), t.named, t.evenness))
+
+    table = best_of((delimiter,) if delimiter else DELIMITERS)
+    for outer in DELIMITERS:
+        if table.writing.quote == '"' and _looks_wrapped(texts[skip:], outer):
+            inner = best_of((delimiter,) if delimiter else DELIMITERS, wrapped=outer)
+            rest = 0.5 if outer == table.writing.delimiter else table.evenness
+            if inner.width > 1 and inner.evenness > rest:
+                return inner
+    if not delimiter and not table.named and (table.width < 2 or table.evenness < 0.5):
+        first = next((text for text in texts[skip:] if text.strip()), "")
+        signs = Counter(c for c in first if not c.isalnum() and c not in _NO_DELIMITERS)
+        others = tuple(sign for sign, _ in signs.most_common(8) if sign not in DELIMITERS)
+        if others:
+            other = best_of(others)
+            if other.named or (other.header_line and other.evenness > max(table.evenness, 0.8)):
+                table = other
+    if _looks_padded(texts[skip:], table):
+        return Table(texts, skip, table.writing._replace(padded=True), header_line)
+    return table
+
+
+def _quote_of(texts: list[str], delimiter: str) -> str:
     """The quote character: ``'`` only if all the text of most records stands in such."""
     lines = [text.rstrip("\r\n") for text in texts[:SAMPLE] if text.strip()]
     if not any("'" in line for line in lines) or any(
@@ -160,8 +180,10 @@ def _in_apostrophes(pieces: list[str]) -> bool | None:
     return None if inside or not found else True
 
 
-def looks_wrapped(texts: list[str], outer: str) -> bool:
+def _looks_wrapped(texts: list[str], outer: str) -> bool:
     """Whether each line is one cell, and one in quotes has more quotes or commas in it."""
+    if not any(text.startswith('"') for text in texts[: 2 * SAMPLE]):
+        return False
     reader = Writing(outer).reader(texts[: 2 * SAMPLE])
     wrapped = start = 0
     try:
@@ -176,7 +198,7 @@ def looks_wrapped(texts: list[str], outer: str) -> bool:
     return wrapped > 0
 
 
-def looks_padded(texts: list[str], table: Table) -> bool:
+def _looks_padded(texts: list[str], table: Table) -> bool:
     """Whether blanks stand around quotes, or fill every column up to one width."""
     writing, width = table.writing, table.width
     if width < 2:

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO
 
 from imports.readers.csv import UnreadableFile
 from imports.readers.unpack import archives, limits
-from imports.readers.unpack.kinds import HEAD_SIZE, Kind, foreign_name, kind_of
+from imports.readers.unpack.kinds import FOREIGN_ARCHIVES, HEAD_SIZE, Kind, foreign_name, kind_of
 
 TELL_SECONDS = 0.5
 PEEK_BYTES = 1 << 20  # of a text, where only its first rows are asked for
@@ -155,7 +155,7 @@ class _Unpacking:
                 f"The file is {name}, not a table. "
                 + (
                     "Unpack it, and upload the table, or pack that as ZIP."
-                    if "archive" in name and "web" not in name
+                    if name in FOREIGN_ARCHIVES
                     else "Open it in the program it comes from and save it as CSV or as a "
                     "workbook (.xlsx)."
                 )

@@ -29,12 +29,7 @@ _PACKED = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": Kind.OLE,
     b"\x1f\x8b": Kind.GZIP,
 }
-_FOREIGN = {
-    b"%PDF": "a PDF document",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"GIF8": "a picture",
-    b"SQLite format 3": "a database",
+_FOREIGN_ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!\x1a\x07": "a RAR archive",
     b"BZh": "a bzip2 archive",
@@ -43,6 +38,14 @@ _FOREIGN = {
     b"\x1f\x9d": "an archive of compress (.Z)",
     b"\x04\x22\x4d\x18": "an LZ4 archive",
     b"MSCF\0\0\0\0": "a Windows cabinet",
+}
+_FOREIGN = {
+    **_FOREIGN_ARCHIVES,
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"SQLite format 3": "a database",
     b"{\\rtf": "a text document",
     b"PAR1\x15": "a Parquet file",
     b"Obj\x01": "an Avro file",
@@ -52,12 +55,14 @@ _FOREIGN = {
     b"MIME-Version: ": "a web archive (.mht)",
 }
 # Those whose mark is not at the beginning: where it is.
+_ARCHIVES_INSIDE = {(257, b"ustar"): "a tar archive", (2, b"-lh"): "an LHA archive"}
 _INSIDE = {
-    (257, b"ustar"): "a tar archive",
-    (2, b"-lh"): "an LHA archive",
+    **_ARCHIVES_INSIDE,
     (4, b"ftyp"): "a picture or a video",
     (8, b"WEBP"): "a picture",
 }
+# Those of them that may hold a table: unpacked, it can be read.
+FOREIGN_ARCHIVES = frozenset((*_FOREIGN_ARCHIVES.values(), *_ARCHIVES_INSIDE.values()))
 # A tag, and another one right behind it or on the next line: a header of <names> has delimiters.
 _is_xml = re.compile(r"<[a-z_][\w:.-]*(?:\s+[\w:.-]+\s*=[^<>]*)?>(?:\s*[\r\n]\s*)?<[/!?a-z]").match
 _is_sylk = re.compile(r"id;p[^\r\n]*(?:[\r\n]+[bcfpo];[a-z][^\r\n]*){2}").match
