@@ -11,6 +11,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -37,6 +38,8 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, None, None]:
     """A wrapper, so that it runs before pytest-django's own hook of this name."""
     number = worker_number()
+    if not number:
+        _keep_bytecode()
     stack = _part_of_run(number) if number else _start()
     os.environ.update(stack.environ)
     early_config.stash[STACK] = stack
@@ -47,6 +50,19 @@ def pytest_load_initial_conftests(
 def worker_number() -> int:
     """Which process of the run this is, from 1; 0 where there is only one, and for the first."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+
+
+def _keep_bytecode() -> None:
+    """Keep the compiled modules in a folder of tests, where none are to be beside the code.
+
+    A run starts some two hundred processes: each would compile thousands of modules anew, and
+    pytest its tests.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(prepared.KEPT_IN / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def _start() -> Stack:
