@@ -5,8 +5,12 @@ import io
 import os
 import pkgutil
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -248,6 +252,27 @@ def answers_well(url: str) -> bool:
         return False
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the database's user can reach, which as root is another one.
+
+    Not below pytest's own: another run that begins closes that to everybody else.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="product-importer-tests-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def stores_folder() -> Iterator[Path]:
+    """A folder for servers of a test's own."""
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick_passwords() -> Iterator[None]:
     """A hash takes a third of a second otherwise, and most tests make a user.
@@ -414,17 +439,10 @@ class Messages:
         current_app.tasks[task].run(*arguments)
 
 
-@pytest.fixture(scope="session")
-def known_tasks() -> None:
-    """What a worker does first, so that it knows the tasks."""
-    current_app.loader.import_default_modules()
-
-
 @pytest.fixture
-def messages(
-    known_tasks: None, monkeypatch: pytest.MonkeyPatch, transactional_db: None
-) -> Messages:
+def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Messages:
     """Messages are kept here instead of being sent: the test is the worker."""
+    current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
     monkeypatch.setattr(
         enqueue, "_send_now", lambda task, args, *_: kept.waiting.append((task, *args))
