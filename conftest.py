@@ -439,10 +439,17 @@ class Messages:
         current_app.tasks[task].run(*arguments)
 
 
+@pytest.fixture(scope="session")
+def known_tasks() -> None:
+    """What a worker does first, so that it knows the tasks."""
+    current_app.loader.import_default_modules()
+
+
 @pytest.fixture
-def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Messages:
+def messages(
+    known_tasks: None, monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> Messages:
     """Messages are kept here instead of being sent: the test is the worker."""
-    current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
     monkeypatch.setattr(
         enqueue, "_send_now", lambda task, args, *_: kept.waiting.append((task, *args))
