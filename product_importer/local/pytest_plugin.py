@@ -8,6 +8,7 @@ is migrated, its own database of the broker and its own folder.
 """
 
 import atexit
+import gc
 import json
 import os
 import shutil
@@ -80,7 +81,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tell the groups, before the end of the collection is told; every process has the same."""
+    """Tell the groups, before the end of the collection is told; every process has the same.
+
+    What was loaded until now stays to the end: it is nothing that a collection of garbage should
+    look at again and again, as often as tests make a few hundred objects.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     if worker_number() == 1:
         marks = {item.nodeid: item.get_closest_marker("xdist_group") for item in session.items}
         groups = {test: mark.args[0] for test, mark in marks.items() if mark}
