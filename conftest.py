@@ -5,8 +5,12 @@ import io
 import os
 import pkgutil
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +55,7 @@ WAIT_SECONDS = 300  # a machine may be slow; what does not come, does not come s
 
 
 # What is dear to start, and started by each process of a run that has a test with it.
-SHARED = ("hosting", "direct_site")
+SHARED = ("hosting", "direct_site", "running")
 
 
 expect.set_options(timeout=BROWSER_SECONDS * 1000)
@@ -72,12 +76,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Once the product runs, its worker does what any test asks for; a test that plays the worker
     itself would find the work taken. Playwright's loop runs in its thread from then on, where
-    nothing else can begin one.
+    nothing else can begin one. Groups first: what takes long would keep one process at the end,
+    when there is nothing left for the other.
     """
 
-    def rank(item: pytest.Item) -> int:
+    def rank(item: pytest.Item) -> tuple[int, bool]:
         names = getattr(item, "fixturenames", ())
-        return 2 if "playwright" in names else int("site" in names)
+        part = 2 if "playwright" in names else int("site" in names)
+        return part, item.get_closest_marker("xdist_group") is None
 
     items.sort(key=rank)
 
@@ -246,6 +252,27 @@ def answers_well(url: str) -> bool:
         return False
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the database's user can reach, which as root is another one.
+
+    Not below pytest's own: another run that begins closes that to everybody else.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="product-importer-tests-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def stores_folder() -> Iterator[Path]:
+    """A folder for servers of a test's own."""
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick_passwords() -> Iterator[None]:
     """A hash takes a third of a second otherwise, and most tests make a user.
@@ -412,10 +439,17 @@ class Messages:
         current_app.tasks[task].run(*arguments)
 
 
+@pytest.fixture(scope="session")
+def known_tasks() -> None:
+    """What a worker does first, so that it knows the tasks."""
+    current_app.loader.import_default_modules()
+
+
 @pytest.fixture
-def messages(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Messages:
+def messages(
+    known_tasks: None, monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> Messages:
     """Messages are kept here instead of being sent: the test is the worker."""
-    current_app.loader.import_default_modules()  # as a worker does, so that it knows the tasks
     kept = Messages()
     monkeypatch.setattr(
         enqueue, "_send_now", lambda task, args, *_: kept.waiting.append((task, *args))

@@ -8,17 +8,22 @@ is migrated, its own database of the broker and its own folder.
 """
 
 import atexit
+import gc
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling
 
 from product_importer.local import prepared
 from product_importer.local.postgres import Postgres
@@ -37,6 +42,8 @@ def pytest_load_initial_conftests(
 ) -> Generator[None, None, None]:
     """A wrapper, so that it runs before pytest-django's own hook of this name."""
     number = worker_number()
+    if not number:
+        _keep_bytecode()
     stack = _part_of_run(number) if number else _start()
     os.environ.update(stack.environ)
     early_config.stash[STACK] = stack
@@ -47,6 +54,61 @@ def pytest_load_initial_conftests(
 def worker_number() -> int:
     """Which process of the run this is, from 1; 0 where there is only one, and for the first."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+
+
+class GroupScheduling(LoadScopeScheduling):
+    """One process of the run has all the tests of a group; the others go to whoever is free.
+
+    xdist's own scheduling does it by the ids of the tests, to which it adds the group. Since pytest
+    9.2 they stay as they are, and groups would be torn apart without a word.
+    """
+
+    groups: dict[str, str]  # by the id of a test
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.groups.get(nodeid, nodeid)
+
+    def schedule(self) -> None:
+        if self.collection is None:
+            self.groups = json.loads(_groups_file().read_text())
+        super().schedule()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the groups, before the end of the collection is told; every process has the same.
+
+    What was loaded until now stays to the end: it is nothing that a collection of garbage should
+    look at again and again, as often as tests make a few hundred objects.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+    if worker_number() == 1:
+        marks = {item.nodeid: item.get_closest_marker("xdist_group") for item in session.items}
+        groups = {test: mark.args[0] for test, mark in marks.items() if mark}
+        _groups_file().write_text(json.dumps(groups))
+
+
+def _groups_file() -> Path:
+    return Path(os.environ[FOLDER]) / "groups"
+
+
+def _keep_bytecode() -> None:
+    """Keep the compiled modules in a folder of tests, where none are to be beside the code.
+
+    A run starts some two hundred processes: each would compile thousands of modules anew, and
+    pytest its tests.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(prepared.KEPT_IN / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def _start() -> Stack:

@@ -29,12 +29,11 @@ def web_config() -> str:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, web_config: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(stores_folder: Path, web_config: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The product on stores of its own, which a test may take away."""
     for name in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
-    tmp_path.chmod(0o755)
-    stack = Stack(tmp_path, port=free_port(0))
+    stack = Stack(stores_folder, port=free_port(0))
     try:
         stack.start_stores(redis_port=0, like=migrated_database())
         stack.environ |= {"METRICS_TOKEN": "of-the-probes", "LOG_FORMAT": "json"}

@@ -7,10 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +18,9 @@ import psycopg
 import pytest
 import requests
 
-from conftest import answers_well, wait_for
+from conftest import answers_well, open_folder, wait_for
 from product_importer.environment import BASE_DIR
-from product_importer.local import supervisor
+from product_importer.local import prepared, supervisor
 from product_importer.local.postgres import Postgres
 from product_importer.local.processes import (
     end,
@@ -110,24 +109,22 @@ class Run:
         )
 
 
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """A folder that the database's user can reach, which as root is another one.
-
-    Not below pytest's own: another run that begins closes that to everybody else.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="product-importer-tests-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with open_folder() as made:
         yield made
+
+
+def make_prepared(data: Path) -> None:
+    """A data folder as an earlier start has left it, of which only the first test needs none."""
+    data.mkdir()
+    postgres = Postgres(data, like=prepared.migrated_database())
+    try:
+        postgres.start()
+    finally:
+        postgres.stop()
+    shutil.copytree(prepared.static_files(), data / "static")
+    (data / "static-collected").touch()
 
 
 @pytest.fixture
@@ -196,9 +193,12 @@ def test_a_start_a_crash_a_second_start_and_a_clean_stop(
     assert not socket.exists()
 
 
-def test_a_killed_supervisor_takes_everything_with_it(start: Callable[..., Run]) -> None:
+def test_a_killed_supervisor_takes_everything_with_it(
+    start: Callable[..., Run], folder: Path
+) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux ends children with their parent; the next start ends them here")
+    make_prepared(folder / "data")
     run = start(free_port(0))
     run.wait_until_ready()
     children = run.tree()[1:]
@@ -208,9 +208,12 @@ def test_a_killed_supervisor_takes_everything_with_it(start: Callable[..., Run])
     assert alive == []
 
 
-def test_another_port_is_taken_where_the_usual_one_is_taken(start: Callable[..., Run]) -> None:
+def test_another_port_is_taken_where_the_usual_one_is_taken(
+    start: Callable[..., Run], folder: Path
+) -> None:
     import socket
 
+    make_prepared(folder / "data")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -227,6 +230,7 @@ def test_another_port_is_taken_where_the_usual_one_is_taken(start: Callable[...,
 def running() -> Iterator[Run]:
     """One start for the tests that kill parts of it."""
     with open_folder() as folder:
+        make_prepared(folder / "data")
         run = Run(folder / "data", free_port(0))
         try:
             run.wait_until_ready()

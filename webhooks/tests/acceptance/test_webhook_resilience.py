@@ -22,12 +22,11 @@ from webhooks.tests.receiver import Receiver, serve
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(stores_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """The product on stores of its own, which a test may take away."""
     for name in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
-    tmp_path.chmod(0o755)
-    stack = Stack(tmp_path, port=free_port(0))
+    stack = Stack(stores_folder, port=free_port(0))
     try:
         stack.start_stores(redis_port=0, like=migrated_database())
         stack.environ["WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
