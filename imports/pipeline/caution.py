@@ -16,7 +16,8 @@ from catalog.sql import compare
 from catalog.sql.caution import WIPED_SHARE, looks_unusual
 from imports.models import ImportJob
 from imports.pipeline import ordering, stop_rules
-from imports.pipeline.stage import is_outdated, stage_again
+from imports.pipeline.stage import stage_again
+from imports.pipeline.staged import is_outdated
 from imports.sql import review, staging
 
 EXAMPLES = 3  # named in a warning

@@ -55,7 +55,7 @@ def hold(
     job = ImportJob.objects.get(pk=chunk.job_id)
     if job.status != ImportJob.Status.PROCESSING or job.stage != stage:
         return None
-    if not staging.holds_rows(cursor, job.pk) or _is_outdated(job):
+    if not staging.holds_rows(cursor, job.pk) or is_outdated(job):
         stage_again(job)
         return None
     return staged_of(job)
@@ -77,7 +77,7 @@ def staged_of(job: ImportJob) -> Staged:
     return Staged(job, found_by, {**taken, **may, "source": source})
 
 
-def _is_outdated(job: ImportJob) -> bool:
+def is_outdated(job: ImportJob) -> bool:
     """Whether values of own fields are staged that are no longer as their fields take them.
 
     Somebody may change a field's type, or make it unique, while an import waits. A label is not
