@@ -30,7 +30,7 @@ from catalog.operations import undo
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, filtered_products, where_of
 from catalog.queries.products import count_products, estimated_products
-from catalog.sql import upsert
+from catalog.sql import acts, upsert
 from catalog.sql.fields import set_value
 from catalog.values import clean_typed_price
 from product_importer.common.enqueue import send_after_commit
@@ -279,7 +279,7 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
         # A slice that a crash of the server takes back is done again.
         cursor.execute("SET LOCAL synchronous_commit = off; SET LOCAL jit = off")
         if change_set.kind == ChangeSet.Kind.BULK_DELETE:
-            gone = upsert.delete_products(
+            gone = acts.delete_products(
                 cursor,
                 where=where,
                 params=params,
@@ -287,7 +287,7 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
                 tell=lambda: record_changed_products(
                     cursor,
                     change_set_id=change_set.pk,
-                    source_sql=upsert.CHOSEN.format(where=where),
+                    source_sql=acts.CHOSEN.format(where=where),
                     params=params,
                 ),
             )
@@ -298,17 +298,17 @@ def _change_slice(change_set: ChangeSet, part: BulkSlice) -> dict[str, int]:
             "change_set_id": change_set.pk,
         }
         if price := change_set.request.get("price"):
-            changed = upsert.set_price(cursor, change=price, **chosen)
+            changed = acts.set_price(cursor, change=price, **chosen)
         elif "own_field" in change_set.request:
             key, value = change_set.request["own_field"]
             text = None if value is None else json.dumps(value)
             changed = set_value(cursor, key=key, value=text, **chosen)
         else:
-            changed = upsert.set_active(cursor, active=change_set.request["active"], **chosen)
+            changed = acts.set_active(cursor, active=change_set.request["active"], **chosen)
         record_changed_products(
             cursor,
             change_set_id=change_set.pk,
-            source_sql=upsert.CHANGED_IN_IDS,
+            source_sql=acts.CHANGED_IN_IDS,
             params={
                 "change_set": change_set.pk,
                 "first_id": part.first_id,

@@ -21,7 +21,7 @@ from catalog import field_values, values
 from catalog.models import BroughtBack, Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.queries import products as queries
 from catalog.queries.fields import definitions
-from catalog.sql import upsert
+from catalog.sql import acts
 from catalog.sql.fields import unique_index
 from catalog.values import FIELDS
 from product_importer.common import counters
@@ -109,7 +109,7 @@ def tell_chosen(cursor: CursorWrapper, change_set_id: int, ids: list[int]) -> No
     record_changed_products(
         cursor,
         change_set_id=change_set_id,
-        source_sql=upsert.CHOSEN.format(where="id = ANY (%s)"),
+        source_sql=acts.CHOSEN.format(where="id = ANY (%s)"),
         params=(ids,),
     )
 

@@ -18,8 +18,8 @@ from django.db.backends.utils import CursorWrapper
 from catalog.models import BroughtBack, BulkSlice, ChangeSet, Field
 from catalog.operations import products
 from catalog.queries.fields import unique_keys
+from catalog.sql import acts
 from catalog.sql import undo as sql_undo
-from catalog.sql import upsert
 from product_importer.common.enqueue import send_after_commit
 from product_importer.common.errors import NotPossible
 from webhooks.models import Event
@@ -189,12 +189,12 @@ def undo_slice(undo: ChangeSet, part: BulkSlice) -> dict[str, int]:
             kept = sql_undo.keep_brought_back(cursor, params)
             where, names = sql_undo.BROUGHT_BACK_AS_LEFT
         values = tuple(params[name] for name in names)
-        gone = upsert.delete_products(
+        gone = acts.delete_products(
             cursor,
             where=where,
             params=values,
             change_set_id=undo.pk,
-            tell=lambda: _tell(cursor, undo, upsert.CHOSEN.format(where=where), values),
+            tell=lambda: _tell(cursor, undo, acts.CHOSEN.format(where=where), values),
         )
         return {"deleted": gone, "conflicts": kept}
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from catalog.models import Product
-from catalog.sql.upsert import catalogue_state
+from catalog.sql.acts import catalogue_state
 
 KEPT_SECONDS = 300  # that a count is kept, while nothing changes
 

@@ -46,7 +46,7 @@ from catalog.queries.history import (
     removed_with_sku,
 )
 from catalog.queries.search import narrowed
-from catalog.sql.upsert import catalogue_state
+from catalog.sql.acts import catalogue_state
 
 __all__ = [
     "CHANGES_PAGE",

@@ -5,20 +5,6 @@ its row written in two steps); docs/decisions/0003-apply.md has the figures. Who
 product of the range at the same moment is met by the unique index on ``lower(sku)``.
 """
 
-from django.db import IntegrityError
-from django.db.backends.utils import CursorWrapper
-from psycopg.errors import UniqueViolation
-
-SKU_INDEX = "catalog_product_sku_lower_key"
-
-_HOLDS_PRODUCTS = """
-SELECT EXISTS (
-    SELECT FROM catalog_product
-    WHERE lower(sku) >= %(first_key)s
-      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
-)
-"""
-
 # "stored" is there for the values, which are those of catalog.sql.upsert: none of it is.
 INSERT = """
 WITH source AS MATERIALIZED (
@@ -54,15 +40,3 @@ FROM (
     FROM {rows}
 ) AS from_wanted
 """
-
-
-def holds_products(cursor: CursorWrapper, first_key: str, end_key: str | None) -> bool:
-    """Whether any product is stored in a range of keys."""
-    cursor.execute(_HOLDS_PRODUCTS, {"first_key": first_key, "end_key": end_key})
-    return bool(cursor.fetchone()[0])
-
-
-def is_of_an_sku(error: IntegrityError) -> bool:
-    """Whether a row was refused because its SKU is stored already."""
-    cause = error.__cause__
-    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == SKU_INDEX

@@ -19,7 +19,8 @@ from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
 from catalog.field_values import UNIQUE_MAX_BYTES
-from catalog.sql.upsert import PRODUCT_COLUMNS, ConcurrentEdit
+from catalog.sql.acts import PRODUCT_COLUMNS
+from catalog.sql.upsert import ConcurrentEdit
 
 # Change sets lie together in these tables, but without statistics the planner does not know it.
 # Nor does it know how many products there are, where the catalogue was cleared and analyzed before

@@ -4,14 +4,14 @@
 later; docs/decisions/0003-apply.md has the figures behind its shape.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
+from psycopg.errors import UniqueViolation
 
 from catalog.sql import fresh
 
@@ -303,6 +303,17 @@ def judged_rows(unique: Sequence[str]) -> Judged:
     return Judged(query, "judged", " AND taken IS NULL", " FILTER (WHERE taken IS NULL)")
 
 
+_SKU_INDEX = "catalog_product_sku_lower_key"
+
+_HOLDS_PRODUCTS = """
+SELECT EXISTS (
+    SELECT FROM catalog_product
+    WHERE lower(sku) >= %(first_key)s
+      AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
+)
+"""
+
+
 def _statement(
     *,
     source: str,
@@ -344,6 +355,18 @@ def _statement(
     )
 
 
+def _holds_products(cursor: CursorWrapper, first_key: str, end_key: str | None) -> bool:
+    """Whether any product is stored in a range of keys."""
+    cursor.execute(_HOLDS_PRODUCTS, {"first_key": first_key, "end_key": end_key})
+    return bool(cursor.fetchone()[0])
+
+
+def _is_of_an_sku(error: IntegrityError) -> bool:
+    """Whether a row was refused because its SKU is stored already."""
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == _SKU_INDEX
+
+
 def upsert(
     cursor: CursorWrapper,
     *,
@@ -370,7 +393,7 @@ def upsert(
     products share. Run inside a transaction, after ``APPLY_SETTINGS``. Raises ``ConcurrentEdit``
     when a product changed or came meanwhile: the caller rolls back and runs it again.
     """
-    nothing_stored = may_create and not fresh.holds_products(cursor, first_key, end_key)
+    nothing_stored = may_create and not _holds_products(cursor, first_key, end_key)
     statement = _statement(
         source=source,
         more=more,
@@ -390,7 +413,7 @@ def upsert(
     try:
         cursor.execute(statement, given)
     except IntegrityError as error:
-        if nothing_stored and fresh.is_of_an_sku(error):
+        if nothing_stored and _is_of_an_sku(error):
             raise ConcurrentEdit from error
         raise
     total, superseded, new, updated, nameless, taken, written = cursor.fetchone()
@@ -414,162 +437,3 @@ def upsert(
         nameless=[(line, record) for line, record in nameless],
         taken=sorted((line, record, key, value) for line, record, key, value in taken),
     )
-
-
-PRODUCT_COLUMNS = (
-    "id, sku, name, description, price, active, own_fields, version, created_at, updated_at, "
-    "created_in_id, changed_in_id"
-)
-_KEEP = f"""
-INSERT INTO catalog_removedproduct (change_set_id, {PRODUCT_COLUMNS})
-SELECT %s, {PRODUCT_COLUMNS} FROM catalog_product WHERE {{where}}
-"""
-_DELETE = "DELETE FROM catalog_product WHERE {where}"
-# Every edit commits a change set, so one that came in between shows here.
-_EDITS = "SELECT count(*) FROM catalog_changeset WHERE id > %s - 10000"
-
-
-def delete_products(
-    cursor: CursorWrapper,
-    *,
-    where: str,
-    params: tuple[Any, ...],
-    change_set_id: int,
-    tell: Callable[[], None] = lambda: None,
-) -> int:
-    """Delete what ``where`` (a condition on ``catalog_product``) holds for, and keep it whole.
-
-    Returns how many products are gone. Run inside a transaction. Two statements, because
-    passing the rows from one to the other takes longer than to read them twice; raises
-    ``ConcurrentEdit`` when somebody edited a product meanwhile: the caller rolls back and
-    runs it again. ``tell`` is called while the products can still be found.
-    """
-    cursor.execute(_EDITS, [change_set_id])
-    edits = cursor.fetchone()
-    tell()
-    cursor.execute(_KEEP.format(where=where), [change_set_id, *params])
-    kept = cursor.rowcount
-    cursor.execute(_DELETE.format(where=where), params)
-    gone = int(cursor.rowcount)
-    cursor.execute(_EDITS, [change_set_id])
-    if gone != kept or cursor.fetchone() != edits:
-        raise ConcurrentEdit
-    return gone
-
-
-_SET_ACTIVE = """
-WITH chosen AS MATERIALIZED (
-    SELECT id, version, changed_in_id, updated_at FROM catalog_product
-    WHERE {where} AND active <> %s FOR UPDATE
-), written AS (
-    UPDATE catalog_product AS product
-    SET active = %s, version = product.version + 1, updated_at = now(), changed_in_id = %s
-    -- As an array, which leaves one plan: a join went through all that are chosen for every
-    -- product where the catalogue was cleared and analyzed before it came back.
-    WHERE product.id = ANY (ARRAY(SELECT id FROM chosen))
-), recorded AS (
-    INSERT INTO catalog_change (
-        change_set_id, product_id, fields, old_active,
-        old_version, old_changed_in, old_updated_at
-    )
-    SELECT %s, id, 16, NOT %s, version, changed_in_id, updated_at FROM chosen
-)
-SELECT count(*) FROM chosen
-"""
-
-
-def set_active(
-    cursor: CursorWrapper,
-    *,
-    where: str,
-    params: tuple[Any, ...],
-    active: bool,
-    change_set_id: int,
-) -> int:
-    """Activate or deactivate what ``where`` holds for and is not so yet, with the values before.
-
-    Returns how many products changed. Run inside a transaction.
-    """
-    cursor.execute(
-        _SET_ACTIVE.format(where=where),
-        [*params, active, active, change_set_id, change_set_id, active],
-    )
-    return int(cursor.fetchone()[0])
-
-
-# The new price, from the old one: a fixed one, or a percentage more; rounded to a step, half up.
-# Both take the value and twice the step.
-_NEW_PRICE = {
-    "set": "round(%s::numeric / %s) * %s",
-    "percent": "round(price * (100 + %s::numeric) / 100 / %s) * %s",
-}
-# Prices that would not fit are left as they are. By an array, as in _SET_ACTIVE.
-_SET_PRICE = """
-WITH chosen AS MATERIALIZED (
-    SELECT id, price, version, changed_in_id, updated_at, {new_price} AS new_price
-    FROM catalog_product WHERE {where} FOR UPDATE
-), differing AS MATERIALIZED (
-    SELECT * FROM chosen
-    WHERE new_price IS DISTINCT FROM price AND new_price >= 0 AND new_price < 10000000000
-), written AS (
-    UPDATE catalog_product AS product
-    SET price = {new_price}, version = product.version + 1, updated_at = now(), changed_in_id = %s
-    WHERE product.id = ANY (ARRAY(SELECT id FROM differing))
-), recorded AS (
-    INSERT INTO catalog_change (
-        change_set_id, product_id, fields, old_price,
-        old_version, old_changed_in, old_updated_at
-    )
-    SELECT %s, id, 8, price, version, changed_in_id, updated_at FROM differing
-)
-SELECT count(*) FROM differing
-"""
-
-
-def set_price(
-    cursor: CursorWrapper,
-    *,
-    where: str,
-    params: tuple[Any, ...],
-    change: dict[str, str],
-    change_set_id: int,
-) -> int:
-    """Change the prices of what ``where`` holds for, with the values before.
-
-    ``change`` has ``by`` (``set`` or ``percent``), ``value`` and ``round``, the step. A product
-    without a price has none after a percentage. Returns how many products changed. Run inside a
-    transaction.
-    """
-    step = Decimal(change["round"])
-    figures = [Decimal(change["value"]), step, step]
-    cursor.execute(
-        _SET_PRICE.format(new_price=_NEW_PRICE[change["by"]], where=where),
-        [*figures, *params, *figures, change_set_id, change_set_id],
-    )
-    return int(cursor.fetchone()[0])
-
-
-# What a change set did in a range, for outsiders: id, sku and action of each product.
-CHANGED_IN_KEYS = """
-SELECT id, sku, CASE WHEN created_in_id = %(change_set)s
-                     THEN 'created' ELSE 'updated' END AS action
-FROM catalog_product
-WHERE lower(sku) >= %(first_key)s AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s)
-  AND changed_in_id = %(change_set)s
-"""
-CHANGED_IN_IDS = """
-SELECT id, sku, 'updated' AS action FROM catalog_product
-WHERE id BETWEEN %(first_id)s AND %(last_id)s AND changed_in_id = %(change_set)s
-"""
-CHOSEN = "SELECT id, sku, 'deleted' AS action FROM catalog_product WHERE {where}"
-
-
-def catalogue_state(cursor: CursorWrapper) -> str:
-    """A text that is another one after every write to products: all of them are change sets."""
-    cursor.execute(
-        "SELECT (SELECT max(id) FROM catalog_changeset),"
-        " (SELECT max(finished_at) FROM catalog_changeset),"
-        " (SELECT (id, created, updated, deleted)::text FROM catalog_changeset"
-        "  WHERE status = 'applying')"
-    )
-    return str(cursor.fetchone())

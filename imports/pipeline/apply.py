@@ -13,10 +13,10 @@ from structlog import get_logger
 from catalog.models import ChangeSet
 from catalog.operations import fields
 from catalog.operations import products as catalog
+from catalog.sql.acts import CHANGED_IN_KEYS
 from catalog.sql.compare import MISSING, differing_skus
 from catalog.sql.upsert import (
     APPLY_SETTINGS,
-    CHANGED_IN_KEYS,
     ConcurrentEdit,
     Upserted,
     upsert,

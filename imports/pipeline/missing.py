@@ -17,8 +17,8 @@ from catalog.models import Change, ChangeSet
 from catalog.operations.products import tell_chosen
 from catalog.queries.fields import definitions
 from catalog.sql import missing as sql
+from catalog.sql.acts import delete_products, set_active
 from catalog.sql.fields import set_value
-from catalog.sql.upsert import delete_products, set_active
 from imports.models import ImportChunk, ImportJob
 from imports.readers.csv import Layout
 from imports.sql import staging

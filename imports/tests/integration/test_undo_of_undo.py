@@ -12,8 +12,8 @@ from catalog.models import Change, ChangeSet, Product, RemovedProduct, UndoConfl
 from catalog.operations import bulk, undo
 from catalog.operations import products as catalog
 from catalog.queries.products import change_set_entries
+from catalog.sql import acts
 from catalog.sql import undo as sql_undo
-from catalog.sql import upsert
 from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
@@ -315,7 +315,7 @@ def test_changing_a_catalogue_that_came_back_and_undoing_it_reads_each_product_a
     cleared: ChangeSet, undone: Undone, messages: Messages
 ) -> None:
     undone(cleared)
-    statement = upsert._SET_ACTIVE.format(where="id BETWEEN %s AND %s")
+    statement = acts._SET_ACTIVE.format(where="id BETWEEN %s AND %s")
     with transaction.atomic(), connection.cursor() as cursor:
         assert read(cursor, statement, [0, 10**9, False, False, 0, 0, False]) <= 20 * ROWS
         transaction.set_rollback(True)
