@@ -25,7 +25,7 @@ from imports.models import ImportChunk, ImportJob
 from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.missing import Gone, apply_missing, note_supplier
-from imports.pipeline.staged import Staged, hold, staged_of
+from imports.pipeline.staged import Staged, lock_chunk, staged_of
 from imports.readers.csv import Layout, cells_of
 from imports.readers.csv.cells import nameless, taken, unmatched
 from imports.sql import review, staging
@@ -113,7 +113,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
     started = time.monotonic()
     with connection.cursor() as cursor:
         mine = ImportChunk.objects.filter(pk=chunk.pk, done_at=None)
-        staged = hold(cursor, mine, Stage.APPLYING)
+        staged = lock_chunk(cursor, mine, Stage.APPLYING)
         if staged is None:
             return {}
         job = staged.job

@@ -19,7 +19,7 @@ from imports.pipeline import caution
 from imports.pipeline.finish import Overtaken
 from imports.pipeline.missing import show_missing
 from imports.pipeline.notices import tell_of_job
-from imports.pipeline.staged import Staged, hold
+from imports.pipeline.staged import Staged, lock_chunk
 from imports.pipeline.stop_rules import refused_in, second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
@@ -81,14 +81,14 @@ def _compare_chunk(chunk: ImportChunk) -> int:
     """Return how many records were compared."""
     with connection.cursor() as cursor:
         mine = ImportChunk.objects.filter(pk=chunk.pk, compared__isnull=True)
-        held = hold(cursor, mine, Stage.COMPARING)
-        if held is None:
+        staged = lock_chunk(cursor, mine, Stage.COMPARING)
+        if staged is None:
             return 0
-        job = held.job
+        job = staged.job
         counts = compare.compare(
-            cursor, **comparison(held, chunk), into=review.review_table(job.pk)
+            cursor, **comparison(staged, chunk), into=review.review_table(job.pk)
         )
-        counts["unmatched"] = len(held.unmatched(cursor, chunk))
+        counts["unmatched"] = len(staged.unmatched(cursor, chunk))
         counts["total"] += counts["unmatched"]
         if job.looks_for_missing:
             place = counts["created"] + counts["updated"]

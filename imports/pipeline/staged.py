@@ -1,4 +1,4 @@
-"""A chunk's staged records: held for a worker, and as they meet the catalogue.
+"""A chunk's staged records: locked for a worker, and as they meet the catalogue.
 
 Comparing and applying take the same ones, in the same way.
 """
@@ -39,7 +39,7 @@ class Staged:
         return staging.unmatched_rows(cursor, self.job.pk, self.found_by, *bounds)
 
 
-def hold(
+def lock_chunk(
     cursor: CursorWrapper, mine: "QuerySet[ImportChunk]", stage: ImportJob.Stage
 ) -> Staged | None:
     """Lock a chunk that is still to do, until the end of the transaction.

@@ -114,6 +114,7 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
         (b"BZh91AY&SY..", "bzip2"),
         (b"\x28\xb5\x2f\xfd..", "Zstandard"),
         (bytes(257) + b"ustar", "tar"),
+        (b"MSCF" + bytes(4) + b"..", "cabinet"),
         (b'<?xml version="1.0"?><feed/>', "XML"),
         (b'<?xml?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">', "2003"),
         (
@@ -130,14 +131,14 @@ def test_the_first_bytes_tell_what_a_file_is(content: bytes, kind: Kind) -> None
         (b"RIFF\x10\0\0\0WEBPVP8 ", "picture"),
         (b"\0\0\0\x18ftypheic", "picture"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_a_file_without_a_table_is_refused_by_its_name(content: bytes, word: str) -> None:
     assert word in foreign_name(content)
     assert word in refusal(content)
     assert word in refusal(gzip.compress(content))
     assert ("Unpack it" in refusal(content)) == (
-        word in ("7-Zip", "RAR", "bzip2", "tar", "Zstandard")
+        word in ("7-Zip", "RAR", "bzip2", "tar", "Zstandard", "cabinet")
     )
 
 
