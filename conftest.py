@@ -62,8 +62,11 @@ expect.set_options(timeout=BROWSER_SECONDS * 1000)
 
 
 @pytest.hookimpl(specname="pytest_collection_modifyitems", tryfirst=True)
-def keep_together(items: list[pytest.Item]) -> None:
-    """Let one process run all the tests that share what is dear to start."""
+def pytest_keep_together(items: list[pytest.Item]) -> None:
+    """Let one process run all the tests that share what is dear to start.
+
+    Only what begins with "pytest_" is taken for a hook.
+    """
     for item in items:
         for name in SHARED:
             if name in getattr(item, "fixturenames", ()):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import SHARED
 from product_importer.local.pytest_plugin import FOLDER, worker_number
 
 
@@ -15,3 +16,13 @@ def test_the_tests_of_a_group_run_in_one_process(number: int) -> None:
     folder = Path(os.environ[FOLDER])
     (folder / f"together-{number}").write_text(str(worker_number()))
     assert {file.read_text() for file in folder.glob("together-*")} == {str(worker_number())}
+
+
+def test_what_is_dear_to_start_makes_a_group(request: pytest.FixtureRequest) -> None:
+    arranging = request.config.hook.pytest_collection_modifyitems.get_hookimpls()
+    assert "pytest_keep_together" in [one.function.__name__ for one in arranging]
+    for item in request.session.items:
+        for name in set(SHARED) & {*getattr(item, "fixturenames", ())}:
+            mark = item.get_closest_marker("xdist_group")
+            assert mark is not None, item.nodeid
+            assert mark.args == (name,), item.nodeid
