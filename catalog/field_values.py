@@ -17,7 +17,15 @@ from urllib.parse import urlsplit
 from stdnum import ean
 from stdnum.exceptions import ValidationError
 
-from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, clean_active, clean_price
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    FIELDS,
+    NAME_TRIMMED,
+    clean_active,
+    clean_price,
+    clean_typed_price,
+    plain_typed,
+)
 
 KEY_MAX_LENGTH = 40
 LABEL_MAX_LENGTH = 100
@@ -36,12 +44,17 @@ SEPARATOR = "|"  # between several of a list, in a file; ";" and line breaks are
 # One underscore between two words: two of them stand before how a filter compares.
 _key = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*").fullmatch
 _integer = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.0+)?").fullmatch
+# German thousands, or a number that a program wrote with three decimals.
+_two_ways = re.compile(r"[1-9][0-9]{0,2}(\.000)+").fullmatch
+# A decimal comma that stands for no thousands.
+_with_comma = re.compile(r"0+,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})").fullmatch
 _decimal = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.[0-9]+)?").fullmatch
 _iso_date = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?").fullmatch
 _dotted_date = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})").fullmatch
 _short_date = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}").fullmatch
 _slashed_date = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})").fullmatch
 _several = re.compile(r"[|;\n]")
+several_links = re.compile(r"\s*https?://[^\s,;|]+[\s,;|]+https?://", re.IGNORECASE).match
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ def clean(definition: Definition, text: str) -> Any:
 
     Raises ``ValueError`` with a sentence for the person who has to mend it.
     """
-    text = text.strip()
+    text = text.strip(NAME_TRIMMED)
     if not text:
         return None
     value = _CLEANERS[definition.type](definition, text)
@@ -103,8 +116,11 @@ def clean(definition: Definition, text: str) -> Any:
     return value
 
 
-def clean_value(definition: Definition, value: Any) -> Any:
-    """Like ``clean`` for what a program sends: text, numbers, booleans, lists of texts, null."""
+def clean_value(definition: Definition, value: Any, *, typed: bool = False) -> Any:
+    """Like ``clean`` for what a program sends: text, numbers, booleans, lists of texts, null.
+
+    ``typed``: by a person, who writes an amount with a decimal comma.
+    """
     if value is None:
         return None
     if isinstance(value, bool):
@@ -123,7 +139,19 @@ def clean_value(definition: Definition, value: Any) -> Any:
         raise ValueError("The text contains a NUL byte. Type it again.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("The text contains half a character. Type it again.")
-    return clean(definition, value)
+    return clean(definition, _as_typed(definition, value) if typed else value)
+
+
+def _as_typed(definition: Definition, text: str) -> str:
+    """An amount or a decimal number in plain digits; a point alone is before the decimals."""
+    if definition.type == "money":
+        return clean_typed_price(text) or ""
+    if definition.type != "decimal" or "," not in text:
+        return text
+    sign, number = ("-", text.strip()[1:]) if text.strip()[:1] in "-\u2212" else ("", text.strip())
+    if _with_comma(number):
+        return sign + number.replace(",", ".")
+    return sign + plain_typed(number)
 
 
 def as_text(definition: Definition, value: Any) -> str:
@@ -184,6 +212,11 @@ def _long_text(definition: Definition, text: str) -> str:
 
 
 def _whole(definition: Definition, text: str) -> int:
+    if _two_ways(text):
+        raise ValueError(
+            f"“{text[:40]}” can be read in two ways: {text.partition('.')[0]}, or "
+            f"{text.replace('.', '')}. Write digits alone."
+        )
     if not _integer(text):
         raise ValueError(
             f"“{text[:40]}” is not a whole number. Write digits alone, at most {NUMBER_DIGITS}."
@@ -289,6 +322,11 @@ def _link(definition: Definition, text: str) -> str:
         wrong = wrong or parts.scheme not in ("http", "https") or not parts.hostname
     except ValueError:
         wrong = True
+    if several_links(text):
+        raise ValueError(
+            f"“{text[:40]}” are several links, and the field takes one. Write the first alone, or "
+            "keep them all in a field of the type text."
+        )
     if wrong:
         raise ValueError(
             f"“{text[:40]}” is not a link. Write the whole address, from https:// on, at most "

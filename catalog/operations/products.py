@@ -201,7 +201,7 @@ def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False)
         except ValueError as error:
             errors[field] = ("invalid", str(error))
     if "fields" in data or not partial:
-        own, wrong = _clean_own(data.get("fields", {}), partial=partial)
+        own, wrong = _clean_own(data.get("fields", {}), partial=partial, typed=typed)
         errors |= wrong
         if own:
             cleaned["own_fields"] = own
@@ -212,7 +212,9 @@ def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False)
     return cleaned
 
 
-def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+def _clean_own(
+    data: Any, *, partial: bool, typed: bool
+) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
     """The values of own fields by key (``None`` takes one away), and what is wrong with them."""
     known = definitions()
     if not isinstance(data, Mapping):
@@ -226,7 +228,7 @@ def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, t
             errors[f"fields.{str(key)[:40]}"] = ("unknown", sentence)
             continue
         try:
-            cleaned[key] = field_values.clean_value(known[key], value)
+            cleaned[key] = field_values.clean_value(known[key], value, typed=typed)
         except ValueError as error:
             errors[f"fields.{key}"] = ("invalid", str(error))
             continue

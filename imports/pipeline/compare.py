@@ -146,7 +146,7 @@ def comparison(job: ImportJob, chunk: ImportChunk) -> dict[str, Any]:
         "first_key": chunk.first_key,
         "end_key": chunk.end_key,
         "may_create": job.may_create,
-        "may_update": job.mode != ImportJob.Mode.CREATE_ONLY,
+        "may_update": job.may_update,
         "may_keep": job.may_keep,
         "unique": unique_keys() if job.has_own else (),
         "chunk": chunk.number,

@@ -203,6 +203,15 @@ def test_a_wrong_value_stays_in_its_cell_with_what_is_wrong(page: Client) -> Non
     assert f'aria-describedby="told-{product.pk}"' in text
 
 
+def test_a_long_text_that_nobody_touched_is_saved_as_it_was(page: Client) -> None:
+    define("Story", "long_text")
+    product = make("A-1", story="one\ntwo")
+    form = {"sku": "A-1", "name": "A-1", "active": "true", "version": 1}
+    page.post(f"/products/{product.pk}/", {**form, "field_story": "one\r\ntwo"})
+    product.refresh_from_db()
+    assert product.version == 1
+
+
 def test_who_changes_another_field_meanwhile_is_no_conflict_of_a_cell(page: Client) -> None:
     define("Brand")
     define("Stock", "integer")
