@@ -7,6 +7,7 @@ as 14 digits. No value is ``None``.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -90,9 +91,12 @@ def clean_key(text: str) -> str:
 
 
 def key_of(label: str) -> str:
-    """A key made of a label, for a form that asks for the label alone; blank if there is none."""
-    text = re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
-    return text[:KEY_MAX_LENGTH].rstrip("_") if text[:1].isalpha() else ""
+    """A key made of a label, for who gives the label alone; ``field`` if nothing is left of it."""
+    plain = unicodedata.normalize("NFKD", label.casefold())
+    letters = "".join(one for one in plain if not unicodedata.combining(one))
+    text = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    text = text if text[:1].isalpha() else f"field_{text}"
+    return text[:KEY_MAX_LENGTH].rstrip("_")
 
 
 # --- From text ------------------------------------------------------------------------
