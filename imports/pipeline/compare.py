@@ -114,8 +114,8 @@ def _compare_chunk(chunk: ImportChunk) -> int:
     return int(counts["total"])
 
 
-def source_of(job: ImportJob) -> str:
-    """The staged records of a job's chunk, as a query."""
+def source_of(job: ImportJob, *, of_lines: bool = False) -> str:
+    """The staged records of a job's chunk, as a query; ``of_lines``: only those of ``lines``."""
     if not job.has_own:
         return staging.chunk_source(job.pk, may_keep=job.may_keep)
     gone = {one["key"] for one in job.layout["own"]} - there_are()
@@ -125,6 +125,7 @@ def source_of(job: ImportJob) -> str:
         has_own=True,
         gone=sorted(gone),
         by_key=bool(job.found_by),
+        of_lines=of_lines,
     )
 
 

@@ -410,17 +410,20 @@ def chunk_source(
     has_own: bool = False,
     gone: Sequence[str] = (),
     by_key: bool = False,
+    of_lines: bool = False,
 ) -> str:
     """The staged records of a chunk. Of those with one key, the last line's has no next line.
 
     ``gone`` are the keys of own fields that were deleted since the file was read. ``by_key``: their
     products were looked for (``match_by_key``), and only those that can be written count.
+    ``of_lines``: only the records of the parameter ``lines``, which count.
     """
     kept = ", kept" if may_keep else ""
     if has_own:
         without = "".join(f" - {sql.Literal(key).as_string()}" for key in gone)
         kept += f", own_fields{without} AS own_fields"
     matched = " AND unmatched IS NULL" if by_key else ""
+    matched += " AND line = ANY (%(lines)s)" if of_lines else ""
     return f"""
     SELECT lower(sku) AS key, line,
            lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,
@@ -429,6 +432,12 @@ def chunk_source(
     WHERE lower(sku) >= %(first_key)s
       AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s){matched}
     """
+
+
+def products_of_lines(job_id: int) -> str:
+    """A condition on products: those of the staged records of the parameter ``lines``."""
+    table = staging_table(job_id)
+    return f"lower(sku) IN (SELECT lower(sku) FROM {table} WHERE line = ANY (%(lines)s))"
 
 
 # Keeps which record was replaced by which line, as long as there is room; reads chunk_source.
