@@ -341,7 +341,8 @@ def _link(definition: Definition, text: str) -> str:
 
 def _gtin(definition: Definition, text: str) -> str:
     """GTIN-8, 12, 13 or 14, checked by its last digit (GS1 General Specifications, 7.9)."""
-    digits = re.sub(r"[\s-]", "", text)
+    # What a table program makes of a column of long numbers with blanks among them ends with .0
+    digits = re.sub(r"[\s-]|\.0$", "", text)
     if re.fullmatch(r"[0-9]([.,][0-9]+)?[eE][+]?[0-9]+", digits):
         raise ValueError(
             f"“{text[:40]}” is a number that a spreadsheet has rounded: its digits are lost. Take "

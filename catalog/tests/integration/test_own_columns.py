@@ -467,6 +467,31 @@ def test_a_page_by_a_field_and_its_count_take_one_look_at_the_products(page: Cli
     assert '"catalog_product"."id" IN (' in looks[1]
 
 
+def test_a_first_page_by_a_field_is_looked_for_once_until_something_changes(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    made = [make(f"A-{number}", brand="Acme", stock=number) for number in range(3)]
+    for filters in ({"fields.brand": "Acme"}, {}):
+        wanted = filtered_products(filters)
+        first = get_page(wanted, ordering="fields.stock", size=2)
+        assert (first.rows, first.previous) == (made[:2], "")
+        with CaptureQueriesContext(connection) as queries:
+            again = get_page(wanted, ordering="fields.stock", size=2)
+        assert (again.rows, again.previous, again.next) == (first.rows, "", first.next)
+        looks = [
+            one["sql"] for one in queries if "own_fields" in one["sql"] and "WHERE" in one["sql"]
+        ]
+        assert looks
+        assert all('"catalog_product"."id" IN (' in one for one in looks)
+    for product in made[:2]:
+        data = {"fields": {"brand": "Bolt", "stock": 9}}
+        products.update_product(product_id=product.pk, actor=None, data=data)
+    for filters in ({"fields.brand": "Acme"}, {}):
+        assert (
+            get_page(filtered_products(filters), ordering="fields.stock", size=1).rows == made[2:]
+        )
+
+
 @pytest.mark.parametrize("count_limit", [1, 20_000])
 @pytest.mark.parametrize("ordering", ["fields.stock", "-fields.stock", "name"])
 def test_pages_are_the_same_whether_few_or_many_match(

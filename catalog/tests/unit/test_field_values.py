@@ -66,3 +66,14 @@ def test_several_links_in_one_value_are_told_as_such(between: str) -> None:
 def test_a_link_may_have_another_one_in_it() -> None:
     link = "https://a.example/?to=https://b.example/"
     assert clean(of("link"), link) == link
+
+
+@pytest.mark.parametrize("text", ["4006381333931.0", "4006-381333931", "4006381 333931"])
+def test_a_gtin_is_read_however_a_program_writes_its_digits(text: str) -> None:
+    assert clean(of("gtin"), text) == "04006381333931"
+
+
+@pytest.mark.parametrize("text", ["4.00638E+12", "4,00638E+12", "4006381333930.0", "400638.0"])
+def test_a_gtin_whose_digits_are_lost_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"GTIN|digits are lost"):
+        clean(of("gtin"), text)
