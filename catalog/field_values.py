@@ -7,6 +7,7 @@ as 14 digits. No value is ``None``.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,15 @@ from urllib.parse import urlsplit
 from stdnum import ean
 from stdnum.exceptions import ValidationError
 
-from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, clean_active, clean_price
+from catalog.values import (
+    DESCRIPTION_MAX_LENGTH,
+    FIELDS,
+    NAME_TRIMMED,
+    clean_active,
+    clean_price,
+    clean_typed_price,
+    plain_typed,
+)
 
 KEY_MAX_LENGTH = 40
 LABEL_MAX_LENGTH = 100
@@ -36,12 +45,17 @@ SEPARATOR = "|"  # between several of a list, in a file; ";" and line breaks are
 # One underscore between two words: two of them stand before how a filter compares.
 _key = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*").fullmatch
 _integer = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.0+)?").fullmatch
+# German thousands, or a number that a program wrote with three decimals.
+_two_ways = re.compile(r"[1-9][0-9]{0,2}(\.000)+").fullmatch
+# A decimal comma that stands for no thousands.
+_with_comma = re.compile(r"0+,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})").fullmatch
 _decimal = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.[0-9]+)?").fullmatch
 _iso_date = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?").fullmatch
 _dotted_date = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})").fullmatch
 _short_date = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}").fullmatch
 _slashed_date = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})").fullmatch
 _several = re.compile(r"[|;\n]")
+several_links = re.compile(r"\s*https?://[^\s,;|]+[\s,;|]+https?://", re.IGNORECASE).match
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,12 @@ def clean_key(text: str) -> str:
 
 
 def key_of(label: str) -> str:
-    """A key made of a label, for a form that asks for the label alone; blank if there is none."""
-    text = re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
-    return text[:KEY_MAX_LENGTH].rstrip("_") if text[:1].isalpha() else ""
+    """A key made of a label, for who gives the label alone; ``field`` if nothing is left of it."""
+    plain = unicodedata.normalize("NFKD", label.casefold())
+    letters = "".join(one for one in plain if not unicodedata.combining(one))
+    text = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    text = text if text[:1].isalpha() else f"field_{text}"
+    return text[:KEY_MAX_LENGTH].rstrip("_")
 
 
 # --- From text ------------------------------------------------------------------------
@@ -90,7 +107,7 @@ def clean(definition: Definition, text: str) -> Any:
 
     Raises ``ValueError`` with a sentence for the person who has to mend it.
     """
-    text = text.strip()
+    text = text.strip(NAME_TRIMMED)
     if not text:
         return None
     value = _CLEANERS[definition.type](definition, text)
@@ -103,8 +120,11 @@ def clean(definition: Definition, text: str) -> Any:
     return value
 
 
-def clean_value(definition: Definition, value: Any) -> Any:
-    """Like ``clean`` for what a program sends: text, numbers, booleans, lists of texts, null."""
+def clean_value(definition: Definition, value: Any, *, typed: bool = False) -> Any:
+    """Like ``clean`` for what a program sends: text, numbers, booleans, lists of texts, null.
+
+    ``typed``: by a person, who writes an amount with a decimal comma.
+    """
     if value is None:
         return None
     if isinstance(value, bool):
@@ -123,7 +143,19 @@ def clean_value(definition: Definition, value: Any) -> Any:
         raise ValueError("The text contains a NUL byte. Type it again.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("The text contains half a character. Type it again.")
-    return clean(definition, value)
+    return clean(definition, _as_typed(definition, value) if typed else value)
+
+
+def _as_typed(definition: Definition, text: str) -> str:
+    """An amount or a decimal number in plain digits; a point alone is before the decimals."""
+    if definition.type == "money":
+        return clean_typed_price(text) or ""
+    if definition.type != "decimal" or "," not in text:
+        return text
+    sign, number = ("-", text.strip()[1:]) if text.strip()[:1] in "-\u2212" else ("", text.strip())
+    if _with_comma(number):
+        return sign + number.replace(",", ".")
+    return sign + plain_typed(number)
 
 
 def as_text(definition: Definition, value: Any) -> str:
@@ -184,6 +216,11 @@ def _long_text(definition: Definition, text: str) -> str:
 
 
 def _whole(definition: Definition, text: str) -> int:
+    if _two_ways(text):
+        raise ValueError(
+            f"“{text[:40]}” can be read in two ways: {text.partition('.')[0]}, or "
+            f"{text.replace('.', '')}. Write digits alone."
+        )
     if not _integer(text):
         raise ValueError(
             f"“{text[:40]}” is not a whole number. Write digits alone, at most {NUMBER_DIGITS}."
@@ -289,6 +326,11 @@ def _link(definition: Definition, text: str) -> str:
         wrong = wrong or parts.scheme not in ("http", "https") or not parts.hostname
     except ValueError:
         wrong = True
+    if several_links(text):
+        raise ValueError(
+            f"“{text[:40]}” are several links, and the field takes one. Write the first alone, or "
+            "keep them all in a field of the type text."
+        )
     if wrong:
         raise ValueError(
             f"“{text[:40]}” is not a link. Write the whole address, from https:// on, at most "
@@ -299,7 +341,8 @@ def _link(definition: Definition, text: str) -> str:
 
 def _gtin(definition: Definition, text: str) -> str:
     """GTIN-8, 12, 13 or 14, checked by its last digit (GS1 General Specifications, 7.9)."""
-    digits = re.sub(r"[\s-]", "", text)
+    # What a table program makes of a column of long numbers with blanks among them ends with .0
+    digits = re.sub(r"[\s-]|\.0$", "", text)
     if re.fullmatch(r"[0-9]([.,][0-9]+)?[eE][+]?[0-9]+", digits):
         raise ValueError(
             f"“{text[:40]}” is a number that a spreadsheet has rounded: its digits are lost. Take "

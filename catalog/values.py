@@ -140,6 +140,12 @@ def _price_unguarded(price: str) -> str:
     return price[1:] if price[:1] == "'" and not price.endswith("'") else price
 
 
+def formula_text(cell: str) -> str:
+    """What a cell says that a formula keeps a text: ``="0012"`` is ``0012``."""
+    found = _formula_guard(cell.strip())
+    return found[1] if found else cell
+
+
 def words_beside(price: str) -> list[str]:
     """The words, or signs, that stand before and behind one number; none for anything else."""
     found = _with_words(price) if len(price) <= _SHOWN_OF_PRICE else None
@@ -180,6 +186,14 @@ def clean_typed_price(text: str) -> str | None:
 
     One that can be read in two ways (``1,234``) is refused. Returns what ``clean_price`` does.
     """
+    return clean_price(plain_typed(text))
+
+
+def plain_typed(text: str) -> str:
+    """A number as people write it in a form, in plain digits; any other text as it is.
+
+    Raises ``ValueError`` for one that can be read in two ways.
+    """
     price = text.strip().translate(_MARKS)
     if _DECIMAL_COMMA(price):
         price = price.replace(",", ".")
@@ -192,7 +206,7 @@ def clean_typed_price(text: str) -> str | None:
         decimals = found["decimals"] or ""
         whole = price.removesuffix(decimals)
         price = re.sub("[^0-9]", "", whole) + decimals.replace(",", ".")
-    return clean_price(price)
+    return price
 
 
 def clean_active(text: str) -> bool | None:

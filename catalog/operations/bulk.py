@@ -24,7 +24,7 @@ from structlog import get_logger
 from structlog.contextvars import bind_contextvars
 
 from catalog import field_values
-from catalog.models import BulkSlice, ChangeSet, Product
+from catalog.models import BulkSlice, ChangeSet, Field, Product
 from catalog.operations import products as operations
 from catalog.operations import undo
 from catalog.queries.fields import definitions
@@ -121,18 +121,18 @@ def price_change(*, by: str, value: str, round_to: str) -> dict[str, str]:
     return {"by": by, "value": f"{Decimal(text):+}", "round": round_to}
 
 
-def field_change(*, key: str, value: Any) -> tuple[str, Any]:
+def field_change(*, key: str, value: Any, typed: bool = False) -> tuple[str, Any]:
     """What a bulk edit of an own field does, as ``start_bulk_act`` takes it.
 
-    ``value`` is text as it was typed, or what a program sends; a blank one or ``None`` clears the
-    field. Raises ``ValueError`` with a sentence.
+    ``value`` is what a program sends, or text as it was ``typed``; a blank one or ``None`` clears
+    the field. Raises ``ValueError`` with a sentence.
     """
     known = definitions()
     if key not in known:
         there = ", ".join(known) or "none yet"
         raise ValueError(f"There is no field “{key[:40]}”. There are: {there}.")
     definition = known[key]
-    cleaned = field_values.clean_value(definition, value)
+    cleaned = field_values.clean_value(definition, value, typed=typed)
     if cleaned is None and definition.required:
         raise ValueError(f"Every product needs its {definition.label}: it cannot be cleared.")
     if cleaned is not None and definition.unique:
@@ -212,6 +212,9 @@ def _begin(change_set: ChangeSet) -> bool:
                 "the worker has the reason. What was done before stays done.",
             )
             return False
+        if reason := _no_longer_fits(current):
+            operations.close_change_set(current.pk, status=ChangeSet.Status.FAILED, error=reason)
+            return False
         ChangeSet.objects.filter(pk=current.pk).update(attempts=F("attempts") + 1)
         if current.slices.exists():
             return True
@@ -221,6 +224,22 @@ def _begin(change_set: ChangeSet) -> bool:
         for _ in range(min(len(parts), PARALLEL_RUNS) - 1):
             send_after_commit(RUN, current.pk)
     return True
+
+
+def _no_longer_fits(change_set: ChangeSet) -> str:
+    """Why an own field can no longer be given the value that was asked for, or nothing.
+
+    Acts wait for their turn, and somebody may change the field meanwhile.
+    """
+    asked = change_set.request.get("own_field")
+    if asked is None or Field.objects.filter(cleared_in=change_set).exists():
+        return ""  # deleting a field clears it, whatever it takes
+    try:
+        change_set.request["own_field"] = list(field_change(key=asked[0], value=asked[1]))
+    except ValueError as error:
+        return f"The field was changed after this was asked for. {error} Ask for it again."
+    change_set.save(update_fields=["request"])  # in the form that the field has now
+    return ""
 
 
 def _slices(change_set: ChangeSet) -> list[BulkSlice]:

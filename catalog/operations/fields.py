@@ -240,7 +240,7 @@ def _clean_label(
     if others.filter(label__iexact=label).exists():
         errors["label"] = ("unique", f"There is a field “{label}” already.")
         return
-    key = data.get("key") or field_values.key_of(label)
+    key = data.get("key") or (_free_key(label) if field is None else field.key)
     if not isinstance(key, str):
         errors["key"] = ("invalid", "The key has to be a text.")
         return
@@ -255,6 +255,15 @@ def _clean_label(
         return
     if Field.objects.filter(key=values["key"]).exists():
         errors["key"] = ("unique", f"There is a field with the key “{key}” already.")
+
+
+def _free_key(label: str) -> str:
+    """A key made of a label; with a number behind it where another field has it."""
+    key = field_values.key_of(label)
+    taken = set(Field.objects.values_list("key", flat=True))
+    ends = (f"_{number}" for number in range(2, field_values.FIELDS_AT_MOST + 2))
+    keys = (key, *(key[: field_values.KEY_MAX_LENGTH - len(end)].rstrip("_") + end for end in ends))
+    return next(one for one in keys if one not in taken)
 
 
 def _clean_type(

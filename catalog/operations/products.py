@@ -18,6 +18,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog import field_values, values
+from catalog.field_values import Definition
 from catalog.models import BroughtBack, Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.queries import products as queries
 from catalog.queries.fields import definitions
@@ -173,9 +174,9 @@ def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False)
 
     Takes text, numbers, booleans and ``None`` for the five fields, under ``fields`` an object of
     those for the own ones by key, and overlooks anything else. ``partial``: fields that are
-    missing stay as they are; else a SKU and a name are required. ``typed``: by a person, who
-    writes a price with a decimal comma. Raises ``Invalid`` with every field that is wrong, an own
-    one as ``fields.KEY``.
+    missing stay as they are; else a SKU, a name and the required own ones are asked for.
+    ``typed``: by a person, who writes a price with a decimal comma. Raises ``Invalid``
+    with every field that is wrong, an own one as ``fields.KEY``.
     """
     cleaned: dict[str, Any] = {}
     errors: dict[str, tuple[str, str]] = {}
@@ -188,8 +189,9 @@ def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False)
             cleaned[field] = _clean_value(field, data[field], typed)
         except ValueError as error:
             errors[field] = ("invalid", str(error))
+    errors |= _misplaced(data)
     if "fields" in data or not partial:
-        own, wrong = _clean_own(data.get("fields", {}), partial=partial)
+        own, wrong = _clean_own(data.get("fields", {}), partial=partial, typed=typed)
         errors |= wrong
         if own:
             cleaned["own_fields"] = own
@@ -200,7 +202,9 @@ def clean_values(data: Mapping[str, Any], *, partial: bool, typed: bool = False)
     return cleaned
 
 
-def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+def _clean_own(
+    data: Any, *, partial: bool, typed: bool
+) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
     """The values of own fields by key (``None`` takes one away), and what is wrong with them."""
     known = definitions()
     if not isinstance(data, Mapping):
@@ -214,18 +218,37 @@ def _clean_own(data: Any, *, partial: bool) -> tuple[dict[str, Any], dict[str, t
             errors[f"fields.{str(key)[:40]}"] = ("unknown", sentence)
             continue
         try:
-            cleaned[key] = field_values.clean_value(known[key], value)
+            cleaned[key] = field_values.clean_value(known[key], value, typed=typed)
         except ValueError as error:
             errors[f"fields.{key}"] = ("invalid", str(error))
             continue
-        if cleaned[key] is None and known[key].required:
-            errors[f"fields.{key}"] = ("required", f"Every product needs its {known[key].label}.")
     if not partial:
         for key, definition in known.items():
-            if definition.required and key not in data:
-                sentence = f"Every product needs its {definition.label}."
-                errors[f"fields.{key}"] = ("required", sentence)
+            if definition.required and cleaned.get(key) is None:
+                errors.setdefault(f"fields.{key}", _lacks(definition))
     return cleaned, errors
+
+
+def _lacks(definition: Definition) -> tuple[str, str]:
+    return "required", f"Every product needs its {definition.label}."
+
+
+_BESIDE_FIELDS = {*FIELDS, "fields", "id", "version", "created_at", "updated_at"}
+
+
+def _misplaced(data: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What is wrong with own fields that stand beside ``fields``: they would be lost in silence."""
+    beside = {str(name).removeprefix("fields.") for name in data if name not in _BESIDE_FIELDS}
+    if not beside:
+        return {}
+    return {
+        f"fields.{key}": (
+            "misplaced",
+            f'{one.label} is a field of your own. Send it as {{"fields": {{"{key}": ...}}}}.',
+        )
+        for key, one in definitions().items()
+        if key in beside
+    }
 
 
 _CLEANERS: dict[str, Any] = {
@@ -293,6 +316,7 @@ def update_product(
     own_before: dict[str, Any] | None = None
     if given := cleaned.pop("own_fields", None):
         own = product.own_fields or {}
+        _check_required(own, given)
         own_before = {key: own.get(key) for key in given if own.get(key) != given[key]} or None
         cleaned["own_fields"] = _merged(product.own_fields, given)
     if data.get("sku") == product.sku:  # one that is stored may be older than today's cleaning
@@ -322,6 +346,17 @@ def update_product(
     told += [f"fields.{key}" for key in own_before or ()]
     _tell(Event.Type.PRODUCT_UPDATED, product, change_set, changed=told)
     return product
+
+
+def _check_required(stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise ``Invalid`` for a required field that is taken away; one that was never there may stay
+    away."""
+    cleared = {key for key, value in given.items() if value is None and key in stored}
+    if not cleared:
+        return
+    required = {key: one for key, one in definitions().items() if one.required and key in cleared}
+    if required:
+        raise Invalid({f"fields.{key}": _lacks(one) for key, one in required.items()})
 
 
 def _merged(stored: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any] | None:

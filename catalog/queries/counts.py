@@ -1,7 +1,8 @@
-"""Counts of products that are kept until a change set changes something."""
+"""Counts and first pages of products that are kept until a change set changes something."""
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.cache import cache
 from django.core.exceptions import EmptyResultSet
@@ -32,13 +33,41 @@ class KeptCount:
     @classmethod
     def of(cls, products: QuerySet[Product]) -> "KeptCount":
         try:
-            sql, params = products.order_by().values("pk").query.sql_with_params()
+            key = _key_of("count", products.order_by().values("pk"))
         except EmptyResultSet:
             return cls("", 0)  # it can match nothing: no ids, or a text that cannot be stored
-        with connection.cursor() as cursor:
-            state = catalogue_state(cursor)
-        key = cache_key("count", f"{state}|{sql}|{params!r}")
         return cls(key, cache.get(key))
 
     def keep(self, count: int) -> None:
         cache.set(self.key, count, KEPT_SECONDS)
+
+
+@dataclass(frozen=True)
+class KeptIds:
+    """The products of a page by their ids, if they are known as of the last change set.
+
+    Asked for before they are looked for, as a count is.
+    """
+
+    key: str
+    ids: list[int] | None
+
+    @classmethod
+    def of(cls, page: QuerySet[Any]) -> "KeptIds":
+        """``page`` has its order and its limit."""
+        try:
+            key = _key_of("page", page.values("pk"))
+        except EmptyResultSet:
+            return cls("", [])
+        return cls(key, cache.get(key))
+
+    def keep(self, ids: list[int]) -> None:
+        cache.set(self.key, ids, KEPT_SECONDS)
+
+
+def _key_of(kind: str, products: QuerySet[Any, Any]) -> str:
+    """A key that is another one after every change set. Raises ``EmptyResultSet``."""
+    sql, params = products.query.sql_with_params()
+    with connection.cursor() as cursor:
+        state = catalogue_state(cursor)
+    return cache_key(kind, f"{state}|{sql}|{params!r}")

@@ -10,6 +10,8 @@ from catalog.field_values import Definition
 from catalog.models import Field, Product
 from catalog.sql.fields import count_values, lock_definitions, products_by_value
 
+FOUND_AT_MOST = 1_000  # products by their values, where many may share one
+
 
 def definitions() -> dict[str, Definition]:
     """What the fields in use take, by key, in their order."""
@@ -32,6 +34,11 @@ def counted_values(key: str) -> int:
     """How many products have a value under a key."""
     with connection.cursor() as cursor:
         return count_values(cursor, key)
+
+
+def lacking_values(key: str) -> int:
+    """How many products have no value under a key."""
+    return Product.objects.count() - counted_values(key)
 
 
 def there_are() -> set[str]:
@@ -60,10 +67,17 @@ def names_taken() -> list[tuple[str, str]]:
     return list(Field.objects.values_list("key", "label"))
 
 
-def skus_by_value(key: str, values: Iterable[object]) -> dict[str, list[str]]:
-    """The SKUs of the products that have these values under a key, by the values as texts."""
+def skus_by_value(
+    key: str, values: Iterable[object], *, supplier: int | None = None
+) -> dict[str, list[str]]:
+    """The SKUs of the products that have these values under a key, by the values as texts.
+
+    ``supplier``: of those that this one brought in.
+    """
     found: dict[str, list[str]] = {}
     with connection.cursor() as cursor:
-        for value, sku in products_by_value(cursor, key, sorted(map(str, values))):
+        wanted = sorted(map(str, values))
+        limit = max(FOUND_AT_MOST, len(wanted))  # all of them, where no two products share one
+        for value, sku in products_by_value(cursor, key, wanted, supplier=supplier, limit=limit):
             found.setdefault(value, []).append(sku)
     return found

@@ -118,7 +118,10 @@ def _range(lookup: Any) -> Callable[[Definition, str], Any]:
         if definition.type not in _RANGES:
             raise ValueError(f"{definition.label} is neither a number nor a date.")
         key = own_key(definition)
-        return Q(lookup(key, _value(definition, text))) & Q(GreaterThan(key, nothing(definition)))
+        bound = Q(lookup(key, _value(definition, text)))
+        if lookup is GreaterThanOrEqual:
+            return bound  # what has no value comes before every bound, and is asked only once
+        return bound & Q(GreaterThan(key, nothing(definition)))
 
     return condition
 

@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce, Lower
 
 from catalog.field_values import Definition
 from catalog.models import Product
-from catalog.queries.counts import KeptCount
+from catalog.queries.counts import KeptCount, KeptIds
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
 from catalog.queries.own_filters import OWN_PREFIX
@@ -124,7 +124,7 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
         else:
             found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
         if len(found) < limit:
-            found, total = _find(products, everything, wanted, place, limit)
+            found, total = _find_once(products, everything, wanted, place, limit)
     more = len(found) > size if total is None else total > size
     rows = found[:size]
     if backwards:
@@ -196,6 +196,25 @@ class _Place:
     name: str
     position: list[Any] | None
     descending: bool
+
+
+def _find_once(
+    products: QuerySet[Product],
+    everything: QuerySet[Any],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> tuple[list[Product], int | None]:
+    """As ``_find``; a first page by own fields, which may take a look at all, is kept."""
+    by_own = place.name.startswith(OWN_PREFIX) or "own_fields" in where_of(products)[0]
+    if place.position is not None or not by_own:
+        return _find(products, everything, wanted, place, limit)
+    kept = KeptIds.of(wanted[:limit])
+    if kept.ids is not None:
+        return list(wanted.filter(pk__in=kept.ids)), None
+    found, total = _find(products, everything, wanted, place, limit)
+    kept.keep([product.pk for product in found])
+    return found, total
 
 
 def _find(

@@ -1,6 +1,7 @@
 """Raw SQL of the fields of one's own: unique indexes, and what their values are."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,11 @@ BATCH_ROWS = 20_000
 
 def unique_index(field_id: int) -> str:
     return f"catalog_own_field_{int(field_id)}_key"
+
+
+def is_taken(error: Exception) -> bool:
+    """Whether a statement failed for a value of a unique field that another product has."""
+    return re.search(r"catalog_own_field_[0-9]+_key", str(error)) is not None
 
 
 def create_unique_index(cursor: CursorWrapper, field_id: int, key: str) -> None:
@@ -124,18 +130,29 @@ def distinct_values(cursor: CursorWrapper, key: str) -> Iterator[tuple[Any, int,
 
 
 def products_by_value(
-    cursor: CursorWrapper, key: str, values: list[str], *, limit: int = 1_000
+    cursor: CursorWrapper,
+    key: str,
+    values: list[str],
+    *,
+    limit: int,
+    supplier: int | None = None,
 ) -> list[tuple[str, str]]:
-    """The products that have one of some values under a key: value and SKU, by SKU."""
+    """The products that have one of some values under a key: value and SKU, by SKU.
+
+    ``supplier``: of those that this one brought in.
+    """
+    within = (
+        " AND created_in_id IN (SELECT id FROM catalog_changeset WHERE supplier = %(supplier)s)"
+    )
     cursor.execute(
         sql.SQL(
             "SELECT own_fields ->> {key} AS value, sku FROM catalog_product"
-            " WHERE own_fields ->> {key} IS NOT NULL AND own_fields ->> {key} = ANY (%s)"
-            " ORDER BY lower(sku) LIMIT %s"
+            " WHERE own_fields ->> {key} IS NOT NULL AND own_fields ->> {key} = ANY (%(values)s)"
+            "{within} ORDER BY lower(sku) LIMIT %(limit)s"
         )
-        .format(key=sql.Literal(key))
+        .format(key=sql.Literal(key), within=sql.SQL("" if supplier is None else within))
         .as_string(),
-        [values, limit],
+        {"values": values, "supplier": supplier, "limit": limit},
     )
     return list(cursor.fetchall())
 

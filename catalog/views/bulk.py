@@ -98,7 +98,10 @@ def _field_change(request: HttpRequest) -> dict[str, Any]:
         raise ValueError("Type a value or tick that it is cleared, not both.")
     if not clear and not value.strip():
         raise ValueError("Give the new value, or tick that the field is cleared.")
-    return {"own_field": bulk.field_change(key=key, value=value)}
+    change = bulk.field_change(key=key, value=value, typed=True)
+    if change[1] is None and not clear:  # nothing but a sign between words of a list
+        raise ValueError("Give the new value, or tick that the field is cleared.")
+    return {"own_field": change}
 
 
 # What is asked beside which products: from the form to what ``start_bulk_act`` takes.

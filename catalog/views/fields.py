@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from catalog.models import Field
 from catalog.operations import fields
 from catalog.operations.products import Invalid
-from catalog.queries.fields import counted_values
+from catalog.queries.fields import counted_values, lacking_values
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 
@@ -65,6 +65,12 @@ def field_detail(request: HttpRequest, pk: int) -> HttpResponse:
         except (Invalid, fields.FieldInUse) as error:
             return _form(request, field, {"values": _shown(request), **_errors(error)}, status=422)
         messages.success(request, f"The field “{saved.label}” was saved.")
+        if saved.required and not field.required and (lacking := lacking_values(saved.key)):
+            messages.info(
+                request,
+                f"{lacking:,} products have no {saved.label}. They stay as they are; it is asked "
+                "for when one of them is given a blank one, and of every new product.",
+            )
         return redirect("field-list")
     values = {name: getattr(field, name) for name in (*FLAGS, "label", "key", "type", "help")}
     values["choices"] = "\n".join(field.options.get("choices", ()))

@@ -18,8 +18,11 @@ _is_day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 
 def typed_own(posted: QueryDict) -> dict[str, str]:
     """What was typed, by key; a form without such fields has none."""
+    # Browsers send a line break in a text area as CR LF; what was stored had LF.
     return {
-        name.removeprefix(PREFIX): "|".join(one for one in posted.getlist(name) if one)
+        name.removeprefix(PREFIX): "|".join(filter(None, posted.getlist(name))).replace(
+            "\r\n", "\n"
+        )
         for name in posted
         if name.startswith(PREFIX)
     }

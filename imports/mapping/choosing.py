@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from catalog.field_values import several_links
 from catalog.values import FIELDS
 from imports.mapping.aliases import CURRENCY_COLUMNS, INVERSE, STOCK, UNIT, keys_of
 from imports.mapping.amounts import is_currency, token
@@ -54,6 +55,8 @@ def choose(table: Table, name: str) -> Choice:
     claims = sorted(table.claims[name], key=lambda claim: claim.rank)
     best = [claim for claim in claims if claim.rank == claims[0].rank] if claims else []
     choice = Choice(name)
+    if name.startswith(OWN_PREFIX) and best and best[0].rank == Rank.ALIAS:
+        best = [claim for claim in best if _holds_one_value(table, name, claim.place)]
     if name == "sku" and best and best[0].rank <= Rank.ALIAS and _is_blank(table, best):
         ask_for_sku(table, choice, claims)
     elif best and best[0].rank <= Rank.ALIAS:
@@ -72,6 +75,14 @@ def choose(table: Table, name: str) -> Choice:
     elif name == "name" and best:
         _ask_for_name(table, choice, [claim for claim in claims if table.filled(claim.place)])
     return choice
+
+
+def _holds_one_value(table: Table, name: str, place: int) -> bool:
+    """Whether a column may be a field of one link: shops write all pictures into one cell."""
+    definition = table.memory.own.definition(name)
+    if definition is None or definition.type not in ("link", "image"):
+        return True
+    return not any(map(several_links, table.values(place)))
 
 
 def _is_blank(table: Table, claims: Sequence[Claim]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 
 OWN = ("encoding", "member")
-KEPT = ("key", "no_match", "blank", "only_if", "columns")
+KEPT = ("key", "key_within", "no_match", "blank", "only_if", "columns")
 
 
 class FormatFile(NamedTuple):

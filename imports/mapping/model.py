@@ -38,6 +38,7 @@ Otherwise = Literal["keep", "refuse", "add"] | Value
 
 # What becomes of a record whose key no product has.
 NoMatch = Literal["refuse", "create"]
+KeyWithin = Literal["catalogue", "supplier"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Rules:
     """All rules of a file. ``columns`` may be empty: then names decide.
 
     ``key`` is the field that products are found by: the SKU, or an own one (``fields.gtin``).
-    ``no_match`` is for records whose key no product has; for the SKU the import's mode decides.
+    ``key_within`` says among which products: all, or those that the file's supplier brought in.
+    ``no_match`` is for records whose key none of them has; for the SKU the import's mode decides.
     """
 
     encoding: str = AUTO
@@ -93,6 +95,7 @@ class Rules:
     sheet: Column = AUTO
     member: str = AUTO
     key: str = "sku"
+    key_within: KeyWithin = "catalogue"
     no_match: NoMatch = "refuse"
     blank: Mapping[str, Blank] = dataclasses.field(default_factory=dict)
     only_if: tuple[Condition, ...] = ()
@@ -163,6 +166,8 @@ def rules_as_json(rules: Rules) -> dict[str, Any]:
     """Rules as JSON; ``parse_rules`` gives the same ones back."""
     # What is not in use is left out, and known to any release.
     by_key = {"key": rules.key, "no_match": rules.no_match} if own_key(rules) else {}
+    if rules.key_within != "catalogue":
+        by_key["key_within"] = rules.key_within
     return {
         "encoding": rules.encoding,
         "delimiter": rules.delimiter,

@@ -8,10 +8,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from catalog import field_values
 from catalog.field_values import Definition
+from catalog.values import formula_text
 from imports.mapping.amounts import is_currency, plain_number, split_amount
 from imports.mapping.cells import (
     NO_TEXTS,
@@ -40,6 +42,7 @@ NUMBERS = ("integer", "decimal", "money")
 LISTS = ("choice", "choices")
 KEYS = ("text", "integer", "link", "image", "gtin", "choice", "decimal", "money", "date")
 _digit = re.compile("[0-9]").search
+_zeros = partial(re.compile(r"\.0+$").sub, "")
 _REMEMBERED = 5_000  # values of a column: those of most come again and again
 _LONGEST = 200  # characters of a cell that is remembered
 
@@ -275,11 +278,11 @@ def _taker(
 
     def read(cells: list[str]) -> str:
         if len(columns) == 1:
-            text = cells[columns[0]]
+            text = formula_text(cells[columns[0]])
         else:
             for column in columns:
                 check_no_error(cells[column])
-            parts = [unguarded(cells[column]).strip() for column in columns]
+            parts = [unguarded(formula_text(cells[column])).strip() for column in columns]
             text = rule.separator.join(part for part in parts if part and not says_nothing(part))
         return text_of(text) if rule.clean_html else text
 
@@ -312,7 +315,12 @@ def _taker(
             return decided(rule.otherwise)
         if not word or says_nothing(text):
             return decided(blank)
-        text = _plain(rule, text) if is_number else unguarded(text)
+        if is_number:
+            text = _plain(rule, text)
+            if definition.type == "integer" and rule.decimal is not None:
+                text = _zeros(text)  # which mark they stand behind, the rule says
+        else:
+            text = unguarded(text)
         return _json(clean(text))
 
     return take

@@ -145,11 +145,10 @@ def _free(label: str, taken: Collection[str]) -> str:
 
 
 def _free_key(label: str, taken: Collection[str]) -> str:
-    """A key for it; of a label without letters of ours, a number."""
+    """A key for it, with a number behind it where another field or column has it."""
     first = field_values.key_of(label)
-    keys = [first] if first else []
-    stem = (first or "field")[: field_values.KEY_MAX_LENGTH - 4]
-    keys += [f"{stem}_{number}" for number in range(1 if not first else 2, 1000)]
+    stem = first[: field_values.KEY_MAX_LENGTH - 4]
+    keys = [first, *(f"{stem}_{number}" for number in range(2, 1000))]
     return next(key for key in keys if key not in taken and _is_key(key))
 
 

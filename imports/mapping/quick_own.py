@@ -15,6 +15,7 @@ from catalog.field_values import (
     UNIQUE_MAX_BYTES,
     Definition,
 )
+from catalog.values import NAME_TRIMMED
 from imports.mapping.model import ColumnRule
 
 _BYTES_AT_MOST = 4  # of a character in UTF-8
@@ -68,7 +69,10 @@ def quick_way(rule: ColumnRule, definition: Definition) -> QuickWay:
 def _text(definition: Definition) -> Callable[[str], object]:
     """Matches texts without blanks around them, a guard before them, or what JSON escapes."""
     limit = UNIQUE_MAX_BYTES // _BYTES_AT_MOST if definition.unique else TEXT_MAX_LENGTH
-    return re.compile(rf"(?=[^\s'])[^\x00-\x1f\"\\\ud800-\udfff]{{1,{limit}}}(?<!\s)").fullmatch
+    trimmed = re.escape(NAME_TRIMMED)
+    return re.compile(
+        rf"(?=[^{trimmed}'])[^\x00-\x1f\"\\\ud800-\udfff]{{1,{limit}}}(?<![{trimmed}])"
+    ).fullmatch
 
 
 def _decimal_way(rule: ColumnRule, scale: int) -> QuickWay:

@@ -24,6 +24,7 @@ from imports.mapping.model import (
     Column,
     ColumnRule,
     Condition,
+    KeyWithin,
     NoMatch,
     Otherwise,
     Rules,
@@ -128,6 +129,12 @@ def layout_key(layout: Mapping[str, Any]) -> tuple[str, NoMatch]:
     return own_key(Rules(key=rules["key"])), rules["no_match"]
 
 
+def layout_key_within(layout: Mapping[str, Any]) -> KeyWithin:
+    """Among which products of such a file's are found by that key."""
+    within: KeyWithin = (layout.get("rules") or {}).get("key_within", "catalogue")
+    return within
+
+
 class _Reader:
     """Reads rules, and collects what is wrong; what it returns then is of no use."""
 
@@ -154,6 +161,9 @@ class _Reader:
             sheet=self.column("sheet", known.get("sheet", AUTO)),
             member=self.text("member", known.get("member", AUTO)),
             key=self.key(known.get("key", "sku")),
+            key_within=self.key_within(
+                known.get("key_within", "catalogue"), known.get("key", "sku")
+            ),
             no_match=self.no_match(known.get("no_match", "refuse"), known.get("key", "sku")),
             blank=blank,
             only_if=only_if,
@@ -165,6 +175,13 @@ class _Reader:
             self.wrong("key", f"It has to be “sku”, or a field of your own: {OWN_PREFIX}KEY.")
             return "sku"
         return str(value)
+
+    def key_within(self, value: object, key: object) -> KeyWithin:
+        if value not in ("catalogue", "supplier"):
+            self.wrong("key_within", "It has to be “catalogue” or “supplier”.")
+        elif value == "supplier" and key == "sku":
+            self.wrong("key_within", "A SKU is one product's in the whole catalogue.")
+        return "supplier" if value == "supplier" else "catalogue"
 
     def no_match(self, value: object, key: object) -> NoMatch:
         if value not in ("refuse", "create"):

@@ -52,6 +52,8 @@ def settle(
         return _settle_number(table, rule, place)
     if definition is not None and definition.type == "date":
         return _settle_date(table, rule, place)
+    if definition is not None and definition.type == "boolean":
+        return _settle_flag(table, rule, place), []
     return rule, []
 
 
@@ -192,6 +194,14 @@ def _settle_active(
         "means for “active”."
     )
     return rule, [Question("unclear_active", table.header[place], message)]
+
+
+def _settle_flag(table: Table, rule: ColumnRule, place: int) -> ColumnRule:
+    """Words for yes and no of another language, where all of them are known."""
+    active = table.evidence(place).active
+    if rule.values or active is None or active.plain or not active.sure:
+        return rule  # what is no such word is refused by its line
+    return replace(rule, values=active.table)
 
 
 LINES_NAMED = 5  # in a sentence

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.fields.files import FieldFile
 
 from catalog.models import ChangeSet
-from imports.mapping.rules import layout_keeps, layout_key
+from imports.mapping.rules import layout_keeps, layout_key, layout_key_within
 from imports.models.job_fields import JobFields
 from imports.models.suppliers import deactivate
 
@@ -221,6 +221,11 @@ class ImportJob(JobFields):
         return layout_key(self.layout)[0] if "rules" in self.layout else ""
 
     @property
+    def found_within_supplier(self) -> bool:
+        """Whether they are looked for among what its supplier brought in alone."""
+        return layout_key_within(self.layout) == "supplier"
+
+    @property
     def creates_unmatched(self) -> bool:
         """Whether a record whose key no product has may become a new one, if its mode lets it."""
         return layout_key(self.layout)[1] == "create"
@@ -235,11 +240,16 @@ class ImportJob(JobFields):
         return self.mode != self.Mode.UPDATE_ONLY and not refused
 
     @property
+    def may_update(self) -> bool:
+        """Whether products that are there may change."""
+        return self.mode != self.Mode.CREATE_ONLY
+
+    @property
     def may(self) -> dict[str, bool]:
         """What its records may do with products, as ``upsert`` and ``compare`` take it."""
         return {
             "may_create": self.may_create,
-            "may_update": self.mode != self.Mode.CREATE_ONLY,
+            "may_update": self.may_update,
             "may_keep": self.may_keep,
         }
 

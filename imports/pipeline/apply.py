@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
@@ -13,14 +13,11 @@ from structlog import get_logger
 from catalog.models import ChangeSet
 from catalog.operations import fields
 from catalog.operations import products as catalog
+from catalog.queries.fields import skus_by_value
 from catalog.sql.acts import CHANGED_IN_KEYS
 from catalog.sql.compare import MISSING, differing_skus
-from catalog.sql.upsert import (
-    APPLY_SETTINGS,
-    ConcurrentEdit,
-    Upserted,
-    upsert,
-)
+from catalog.sql.fields import is_taken
+from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
@@ -102,6 +99,10 @@ def apply_chunk(chunk: ImportChunk) -> None:
             return
         except ConcurrentEdit:
             continue  # somebody edited one of its products: compare again with what is there now
+        except IntegrityError as error:
+            if not is_taken(error):
+                raise
+            continue  # another product was given a value of a unique field this very moment
         except Overtaken:
             return  # cancelled: what this one did is taken back
     raise ConcurrentEdit(f"the products of chunk {chunk.number} keep changing")
@@ -227,8 +228,12 @@ def _keep_refused(
         column = job.layout["header"][place] if place >= 0 else ""
         return {"label": labels[key], "value": value, "column": column}
 
+    holders = _holders(job, result)
     for line, record, key, value in result.taken:
-        problems.append(taken(line, cells(record), **told(key, value)))
+        holder, passes_on = holders.get((key, value), ("", False))
+        whose = told(key, value)
+        refused = taken(line, cells(record), holder=holder, passes_on=passes_on, **whose)
+        problems.append(refused)
     for line, record, value, reason in unmatched_rows:
         why, _, skus = reason.partition(":")
         key = job.found_by
@@ -239,6 +244,20 @@ def _keep_refused(
     with connection.cursor() as cursor:
         kept = staging.keep_problems(cursor, job.pk, problems, width=width, while_applying=True)
     return [problem.line for problem in problems[kept:]] or None
+
+
+def _holders(job: ImportJob, result: Upserted) -> dict[tuple[str, str], tuple[str, bool]]:
+    """Which products have the values that were refused, by key and value: the SKU, and whether
+    the file gives the product another one."""
+    found = {}
+    for key in {key for _, _, key, _ in result.taken}:
+        skus = skus_by_value(key, {value for _, _, one, value in result.taken if one == key})
+        with connection.cursor() as cursor:
+            given = staging.given_values(cursor, job.pk, key, [of[0] for of in skus.values()])
+        for value, (sku, *_) in skus.items():
+            passes_on = sku in given and given[sku] != value and job.may_update
+            found[key, value] = (sku, passes_on)
+    return found
 
 
 # --- Poison ---------------------------------------------------------------------------

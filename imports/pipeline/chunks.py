@@ -15,7 +15,8 @@ from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline import apply, compare
-from imports.pipeline.finish import ATTEMPTS, fail_import, finish_import
+from imports.pipeline.finish import ATTEMPTS, fail_import
+from imports.pipeline.passed_on import finish_applying
 from imports.task_names import RUN_CHUNKS
 from product_importer.common.enqueue import send_after_commit
 
@@ -34,7 +35,7 @@ _DO: dict[str, Callable[[ImportChunk], None]] = {
 }
 _AFTER: dict[str, Callable[[int], None]] = {
     Stage.COMPARING: compare.finish_comparing,
-    Stage.APPLYING: finish_import,
+    Stage.APPLYING: finish_applying,
 }
 
 

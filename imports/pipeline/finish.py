@@ -11,6 +11,7 @@ from structlog.contextvars import bound_contextvars
 
 from catalog.models import ChangeSet
 from catalog.operations import products as catalog
+from catalog.queries.fields import definitions
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.notices import tell_of_job
 from imports.pipeline.stop_rules import lock_reviews, tell_overtaken
@@ -45,8 +46,7 @@ def finish_import(job_id: int) -> None:
             f"{job.accounted_records:,} are accounted for. Please report this.",
         )
         return
-    if told := _difference(job):
-        job.warnings.append(told)
+    job.warnings += filter(None, (_difference(job), _lacking(job)))
     job.stage = Stage.FINISHING
     reviews = lock_reviews(job)
     _end(job, Status.COMPLETED)
@@ -81,6 +81,20 @@ def _difference(job: ImportJob) -> str:
         f"{number:,} record{'s' if number > 1 else ''} turned out differently than "
         f"shown, because the catalogue changed after the review: they were compared again and "
         f"applied as it is now. Applied: {counts}.{examples}"
+    )
+
+
+def _lacking(job: ImportJob) -> str:
+    """Which required fields new products were made without: the file has no column of them."""
+    rules = job.layout.get("rules", {}).get("columns", ())
+    given = {rule["field"] for rule in rules}
+    required = {key: one.label for key, one in definitions().items() if one.required}
+    labels = [label for key, label in required.items() if f"fields.{key}" not in given]
+    if not job.created or not labels:
+        return ""
+    return (
+        f"The file has no column of {' and '.join(labels)}, which every product needs: "
+        f"{job.created:,} new products were made without. Fill it in, or undo the import."
     )
 
 

@@ -355,10 +355,19 @@ def _match_by_key(job: ImportJob, cursor: CursorWrapper) -> None:
         raise UnreadableFile(
             f"The field {definition['label']}, by which products were to be found, is deleted."
         )
+    if job.found_within_supplier:
+        if job.supplier_id is None:
+            raise UnreadableFile(
+                f"Products are to be found by their {definition['label']} among those that the "
+                "supplier brought in, and nobody said whose file this is. Upload it as a file of "
+                "its supplier, or have all products looked at."
+            )
+        missing.note_supplier(job)
     staging.match_by_key(
         cursor,
         job.pk,
         job.found_by,
+        supplier=job.supplier_id if job.found_within_supplier else None,
         create=job.creates_unmatched,
         has_sku=any(rule["field"] == "sku" for rule in job.layout["rules"]["columns"]),
         is_gtin=definition["type"] == "gtin",

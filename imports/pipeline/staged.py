@@ -61,8 +61,8 @@ def lock_chunk(
     return staged_of(job)
 
 
-def staged_of(job: ImportJob) -> Staged:
-    """The records of a job, whoever holds which chunk of them."""
+def staged_of(job: ImportJob, *, of_lines: bool = False) -> Staged:
+    """The records of a job, whoever holds which chunk; ``of_lines``: only those of ``lines``."""
     own = job.layout.get("own", ())
     found_by = job.found_by if own else ""
     taken = {"fields": job.layout["fields"].keys(), "unique": unique_keys() if own else ()}
@@ -73,6 +73,7 @@ def staged_of(job: ImportJob) -> Staged:
         has_own=bool(own),
         gone=sorted({one["key"] for one in own} - there_are()) if own else (),
         by_key=bool(found_by),
+        of_lines=of_lines,
     )
     return Staged(job, found_by, {**taken, **may, "source": source})
 

@@ -50,6 +50,7 @@ class Found:
     format: Format | None = None
     asked: list[Question] = field(default_factory=list)  # about the format
     own: Mapping[str, Definition] = field(default_factory=dict)  # the own fields that there are
+    supplier: int | None = None  # whose file it is
 
     @property
     def questions(self) -> list[Question]:
@@ -80,7 +81,9 @@ def look(job: ImportJob, file: BinaryIO, rules: Rules) -> Found:
     They go before those of the job's format, or of the one that the columns belong to. Raises
     ``RulesError`` for rules that do not fit to the file.
     """
-    return _within_rights(job, _look(job, file, rules))
+    found = _within_rights(job, _look(job, file, rules))
+    whose = found.format.supplier_id if found.format else None
+    return replace(found, supplier=job.supplier_id or whose)
 
 
 def _within_rights(job: ImportJob, found: Found) -> Found:
@@ -346,7 +349,9 @@ def _find_products(found: Found, rows: list[dict[str, Any]], column: str) -> Non
     rules, key = found.matched.rules, own_key(found.matched.rules)
     has_sku = any(rule.field == "sku" for rule in rules.columns)
     values = {row["values"].get(rules.key) for row in rows} - {None}
-    skus = skus_by_value(key, values)
+    # Of an unknown supplier nobody brought anything in: the rules may still be remembered for one.
+    within = found.supplier or 0 if rules.key_within == "supplier" else None
+    skus = skus_by_value(key, values, supplier=within)
     for row in rows:
         value = row["values"].get(rules.key)
         if row["problems"] or row["skipped"] or value is None:

@@ -243,7 +243,7 @@ WITH valued AS MATERIALIZED (
 ), found AS MATERIALIZED (
     SELECT value, count(*) AS products, min(product.sku) AS sku,
            (array_agg(product.sku ORDER BY lower(product.sku)))[1:{shown}] AS skus
-    FROM valued JOIN catalog_product AS product ON product.own_fields ->> {key} = value
+    FROM valued JOIN catalog_product AS product ON product.own_fields ->> {key} = value{within}
     GROUP BY value
 ), told AS MATERIALIZED (
     SELECT value, found.products, COALESCE(found.sku, {new_sku}) AS sku, found.skus
@@ -262,19 +262,30 @@ UPDATE {table} AS staged SET sku = judged.sku, unmatched = judged.unmatched
 FROM judged WHERE staged.own_fields ->> {key} = judged.value
   AND (staged.sku <> judged.sku OR judged.unmatched IS NOT NULL)
 """
+# What a supplier brought in is what its imports created (docs/decisions/0032).
+_WITHIN = """
+        JOIN catalog_changeset AS made
+            ON made.id = product.created_in_id AND made.supplier = %(supplier)s"""
 _SHOWN_GTIN = """lpad(ltrim(value, '0'), CASE WHEN length(ltrim(value, '0')) <= 8 THEN 8
         WHEN length(ltrim(value, '0')) <= 12 THEN 12
         WHEN length(ltrim(value, '0')) <= 13 THEN 13 ELSE 14 END, '0')"""
 
 
 def match_by_key(
-    cursor: CursorWrapper, job_id: int, key: str, *, create: bool, has_sku: bool, is_gtin: bool
+    cursor: CursorWrapper,
+    job_id: int,
+    key: str,
+    *,
+    create: bool,
+    has_sku: bool,
+    is_gtin: bool,
+    supplier: int | None = None,
 ) -> None:
     """Give the staged records the SKUs of the products that have their values of an own field.
 
     ``unmatched`` then says of those that have none, or several, or (with ``create``) whose SKU for
     a new product another one has, why they cannot be written. ``has_sku``: the file has SKUs for
-    new products; else the value itself is theirs.
+    new products; else the value itself is theirs. ``supplier``: only among what it brought in.
     """
     table = staging_table(job_id)
     cursor.execute(f"ALTER TABLE {table} ADD COLUMN unmatched text")
@@ -282,6 +293,7 @@ def match_by_key(
     statement = _MATCH.format(
         table=table,
         key=sql.Literal(key).as_string().replace("%", "%%"),
+        within="" if supplier is None else _WITHIN,
         shown=SKUS_SHOWN,
         new_sku=new_sku,
         none=NONE,
@@ -289,7 +301,7 @@ def match_by_key(
         taken=SKU_TAKEN,
     )
     cursor.execute("SET LOCAL work_mem = '256MB'")
-    cursor.execute(statement, {"create": create})
+    cursor.execute(statement, {"create": create, "supplier": supplier})
 
 
 def is_matched(cursor: CursorWrapper, job_id: int) -> bool:
@@ -316,6 +328,29 @@ def unmatched_rows(
         {"key": key, "first_key": first_key, "end_key": end_key},
     )
     return list(cursor.fetchall())
+
+
+def given_values(
+    cursor: CursorWrapper, job_id: int, key: str, skus: Sequence[str]
+) -> dict[str, str | None]:
+    """What the staged records give these products as an own field, as text (None: they clear it).
+
+    Those that no record has a value for are absent.
+    """
+    cursor.execute(
+        f"""
+        SELECT sku, given ->> 0 FROM (
+            SELECT asked.sku, (
+                SELECT jsonb_build_array(own_fields -> %(key)s) FROM {staging_table(job_id)}
+                WHERE lower(sku) = lower(asked.sku) AND own_fields ? %(key)s
+                ORDER BY line DESC LIMIT 1
+            ) AS given
+            FROM unnest(%(skus)s::text[]) AS asked (sku)
+        ) AS found WHERE given IS NOT NULL
+        """,
+        {"key": key, "skus": list(skus)},
+    )
+    return dict(cursor.fetchall())
 
 
 def count_unmatched(cursor: CursorWrapper, job_id: int) -> int:
@@ -406,17 +441,20 @@ def chunk_source(
     has_own: bool = False,
     gone: Sequence[str] = (),
     by_key: bool = False,
+    of_lines: bool = False,
 ) -> str:
     """The staged records of a chunk. Of those with one key, the last line's has no next line.
 
     ``gone`` are the keys of own fields that were deleted since the file was read. ``by_key``: their
     products were looked for (``match_by_key``), and only those that can be written count.
+    ``of_lines``: only the records of the parameter ``lines``, which count.
     """
     kept = ", kept" if may_keep else ""
     if has_own:
         without = "".join(f" - {sql.Literal(key).as_string()}" for key in gone)
         kept += f", own_fields{without} AS own_fields"
     matched = " AND unmatched IS NULL" if by_key else ""
+    matched += " AND line = ANY (%(lines)s)" if of_lines else ""
     return f"""
     SELECT lower(sku) AS key, line,
            lead(line) OVER (PARTITION BY lower(sku) ORDER BY line) AS next_line,
@@ -425,6 +463,12 @@ def chunk_source(
     WHERE lower(sku) >= %(first_key)s
       AND (%(end_key)s::text IS NULL OR lower(sku) < %(end_key)s){matched}
     """
+
+
+def products_of_lines(job_id: int) -> str:
+    """A condition on products: those of the staged records of the parameter ``lines``."""
+    table = staging_table(job_id)
+    return f"lower(sku) IN (SELECT lower(sku) FROM {table} WHERE line = ANY (%(lines)s))"
 
 
 # Keeps which record was replaced by which line, as long as there is room; reads chunk_source.

@@ -222,7 +222,11 @@ class Posted:
         key = self.text("key")
         if key not in self.labels or key in FIELDS:
             return {}
-        return {"key": key, "no_match": self.text("no_match") or "refuse"}
+        return {
+            "key": key,
+            "key_within": self.text("key_within") or "catalogue",
+            "no_match": self.text("no_match") or "refuse",
+        }
 
     @property
     def new(self) -> list[int]:

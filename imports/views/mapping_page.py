@@ -149,6 +149,7 @@ class Page:
             "read_fields": [self.labels.get(name, name) for name in self._read()],
             "keys": self._keys(),
             "key": self.rules.get("key", "sku"),
+            "key_within": self.rules.get("key_within", "catalogue"),
             "no_match": self.rules.get("no_match", "refuse"),
             "to_keep": self.to_keep(),
             "well": len(rows) - refused - left_out,

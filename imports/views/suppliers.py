@@ -253,6 +253,7 @@ def _format_page(request: HttpRequest, found: Format, **context: Any) -> HttpRes
             "shown": old.number if old else found.version,
             "read": _in_words(shown.rules, labels, own),
             "found_by": labels.get(key, key) if (key := shown.rules.get("key", "")) else "",
+            "within_supplier": shown.rules.get("key_within") == "supplier",
             "creates": shown.rules.get("no_match") == "create",
             "conditions": [
                 {"column": one["column"], "none": "is_not" in one, "words": words}

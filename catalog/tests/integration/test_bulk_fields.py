@@ -8,7 +8,7 @@ from django.test import Client
 
 from catalog.models import ChangeSet, Field, Product
 from catalog.operations import fields, products
-from catalog.operations.bulk import field_change
+from catalog.operations.bulk import field_change, start_bulk_act
 from catalog.operations.undo import start_undo
 from catalog.queries.acts import describe_act
 from conftest import Messages
@@ -141,3 +141,40 @@ def test_the_api_sets_and_clears_a_field(page: Client, messages: Messages, stock
     wrong += [{"fields": {"colour": "red"}}, {"fields": {"stock": 1}, "active": True}]
     for body in wrong:
         assert ask(**body).status_code == 400, body
+
+
+def test_signs_between_no_words_clear_no_list(page: Client, stocked: None) -> None:
+    define("Colours", "choices", options={"choices": ["Red", "Blue"]})
+    sent = {"everything": "1", "act": "field", "own_key": "colours", "field_colours": "|"}
+    assert "Give the new value, or tick" in text_of(page.post(START, sent))
+    assert not ChangeSet.objects.filter(kind="bulk_edit").exists()
+
+
+def test_an_amount_is_typed_with_a_decimal_comma(
+    page: Client, messages: Messages, stocked: None
+) -> None:
+    define("Cost", "money")
+    sent = {"everything": "1", "act": "field", "own_key": "cost", "field_cost": "1.299,90"}
+    page.post(START, sent)
+    messages.run_all()
+    assert own()["A-3"] == {"cost": "1299.90"}
+
+
+def test_an_act_that_waits_gives_no_value_that_its_field_no_longer_takes(
+    messages: Messages, stocked: None
+) -> None:
+    asked = start_bulk_act(
+        kind=ChangeSet.Kind.BULK_EDIT,
+        actor=None,
+        filters={"fields.brand__isblank": "true"},
+        own_field=field_change(key="brand", value="Acme"),
+    )
+    brand = Field.objects.get(key="brand")
+    for product in Product.objects.exclude(own_fields=None):
+        products.update_product(product_id=product.pk, actor=None, data={"fields": {"brand": None}})
+    fields.update_field(field_id=brand.pk, data={"type": "integer"})
+    messages.run_all()
+    asked.refresh_from_db()
+    assert (asked.status, asked.updated) == ("failed", 0)
+    assert "The field was changed after this was asked for. “Acme” is not a whole" in asked.error
+    assert own()["A-3"] is None

@@ -96,6 +96,17 @@ def test_own_fields_stand_in_the_form_of_a_product_and_are_saved(manager: Client
     assert 'value="B"' in text
 
 
+def test_it_is_told_how_many_products_lack_a_field_that_becomes_required(manager: Client) -> None:
+    brand = fields.create_field(data={"label": "Brand", "type": "text"})
+    for sku, own in (("A-1", {"brand": "Acme"}), ("A-2", {})):
+        products.create_product(actor=None, data={"sku": sku, "name": sku, "fields": own})
+    sent = {"label": "Brand", "type": "text", "required": "on"}
+    told = manager.post(f"/fields/{brand.pk}/", sent, follow=True).content.decode()
+    assert "1 products have no Brand. They stay as they are" in told
+    again = manager.post(f"/fields/{brand.pk}/", sent, follow=True).content.decode()
+    assert "products have no Brand" not in again
+
+
 def test_the_list_is_filtered_by_an_own_field_and_says_so(manager: Client) -> None:
     fields.create_field(data={"label": "Brand", "type": "text"})
     for sku, brand in (("A-1", "Acme"), ("B-1", "Bolt")):

@@ -104,6 +104,21 @@ def test_a_field_is_defined_with_a_key_made_of_its_label() -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "key"),
+    [
+        ("Größe", "grosse"),
+        ("Ünit", "unit"),
+        ("Цвет", "field"),
+        ("1st", "field_1st"),
+        ("!", "field"),
+    ],
+)
+def test_every_label_has_a_key_of_small_letters(label: str, key: str) -> None:
+    assert define(label).key == key
+    assert define(label + "?").key == f"{key}_2"
+
+
+@pytest.mark.parametrize(
     ("data", "wrong"),
     [
         ({"label": "Price", "type": "money"}, "key"),
@@ -376,9 +391,13 @@ def test_a_required_field_is_asked_of_new_products_and_not_enforced_backwards() 
     with pytest.raises(Invalid) as refused:
         make("B")
     assert refused.value.errors["fields.brand"][0] == "required"
-    products.update_product(product_id=old.pk, actor=None, data={"name": "Another"})
-    with pytest.raises(Invalid):
+    # A form sends all of its fields.
+    edit = {"name": "Another", "fields": {"brand": ""}}
+    assert products.update_product(product_id=old.pk, actor=None, data=edit).name == "Another"
+    products.update_product(product_id=old.pk, actor=None, data={"fields": {"brand": "Acme"}})
+    with pytest.raises(Invalid) as refused:
         products.update_product(product_id=old.pk, actor=None, data={"fields": {"brand": ""}})
+    assert refused.value.errors["fields.brand"][0] == "required"
 
 
 # --- API ------------------------------------------------------------------------------
@@ -408,6 +427,9 @@ def test_the_api_defines_fields_and_products_carry_them(client: Callable[[str], 
     bad = manager.patch(here, {"fields": {"colour": "red"}}, format="json")
     assert (bad.status_code, bad.data["errors"]["fields.colour"][0]["code"]) == (400, "unknown")
     assert manager.patch(here, {"fields": "red"}, format="json").status_code == 400
+    for lost in ({"brand": "Bolt"}, {"fields.brand": "Bolt"}):
+        told = manager.patch(here, lost, format="json")
+        assert (told.status_code, list(told.data["errors"])) == (400, ["fields.brand"])
     replaced = manager.put(here, {"sku": "A", "name": "A"}, format="json")
     assert replaced.data["fields"] == {"brand": None}
     history = manager.get(f"{here}history/").data["results"]

@@ -203,6 +203,15 @@ def test_a_wrong_value_stays_in_its_cell_with_what_is_wrong(page: Client) -> Non
     assert f'aria-describedby="told-{product.pk}"' in text
 
 
+def test_a_long_text_that_nobody_touched_is_saved_as_it_was(page: Client) -> None:
+    define("Story", "long_text")
+    product = make("A-1", story="one\ntwo")
+    form = {"sku": "A-1", "name": "A-1", "active": "true", "version": 1}
+    page.post(f"/products/{product.pk}/", {**form, "field_story": "one\r\ntwo"})
+    product.refresh_from_db()
+    assert product.version == 1
+
+
 def test_who_changes_another_field_meanwhile_is_no_conflict_of_a_cell(page: Client) -> None:
     define("Brand")
     define("Stock", "integer")
@@ -456,6 +465,31 @@ def test_a_page_by_a_field_and_its_count_take_one_look_at_the_products(page: Cli
     assert len(looks) == 2  # one that finds and counts, and one for the rows of these ids
     assert "count(*) OVER ()" in looks[0]
     assert '"catalog_product"."id" IN (' in looks[1]
+
+
+def test_a_first_page_by_a_field_is_looked_for_once_until_something_changes(page: Client) -> None:
+    define("Brand")
+    define("Stock", "integer")
+    made = [make(f"A-{number}", brand="Acme", stock=number) for number in range(3)]
+    for filters in ({"fields.brand": "Acme"}, {}):
+        wanted = filtered_products(filters)
+        first = get_page(wanted, ordering="fields.stock", size=2)
+        assert (first.rows, first.previous) == (made[:2], "")
+        with CaptureQueriesContext(connection) as queries:
+            again = get_page(wanted, ordering="fields.stock", size=2)
+        assert (again.rows, again.previous, again.next) == (first.rows, "", first.next)
+        looks = [
+            one["sql"] for one in queries if "own_fields" in one["sql"] and "WHERE" in one["sql"]
+        ]
+        assert looks
+        assert all('"catalog_product"."id" IN (' in one for one in looks)
+    for product in made[:2]:
+        data = {"fields": {"brand": "Bolt", "stock": 9}}
+        products.update_product(product_id=product.pk, actor=None, data=data)
+    for filters in ({"fields.brand": "Acme"}, {}):
+        assert (
+            get_page(filtered_products(filters), ordering="fields.stock", size=1).rows == made[2:]
+        )
 
 
 @pytest.mark.parametrize("count_limit", [1, 20_000])

@@ -68,11 +68,34 @@ def showable(cells: list[str]) -> list[str]:
 
 
 def taken(
-    line: int, cells: list[str], *, label: str = "", value: str = "", column: str = ""
+    line: int,
+    cells: list[str],
+    *,
+    label: str = "",
+    value: str = "",
+    column: str = "",
+    holder: str | None = None,
+    passes_on: bool = False,
 ) -> Problem:
-    """A record whose value of a unique field another product has, or one before it in the file."""
+    """A record whose value of a unique field another product has, or one before it in the file.
+
+    ``holder`` is that one's SKU, blank where none has it any more; ``passes_on``: the file gives it
+    another value.
+    """
     what = f"the {label} “{value[:60]}”" if label else "a value of a unique field"
-    message = f"Another product has {what}, and no two may share one. Mend the one that is wrong."
+    who = f"Another product, {holder}," if holder else "Another product"
+    message = f"{who} has {what}, and no two may share one. Mend the one that is wrong."
+    if passes_on:
+        message = (
+            f"{who} has {what} until this file gives it another one. Import this record again "
+            "when that is done. Where products take theirs from each other, clear them before, "
+            "by an import of their SKUs with blank cells."
+        )
+    elif holder == "":
+        message = (
+            f"Another product had {what} until this file gave it another one. Import this record "
+            "again: nobody has it now."
+        )
     return Problem(line, column, "value_taken", message, cells)
 
 

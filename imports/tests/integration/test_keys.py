@@ -14,7 +14,7 @@ from catalog.operations import products as catalog
 from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
-from imports.models import ImportJob
+from imports.models import ImportJob, Supplier
 from imports.operations import jobs, mending
 from imports.queries.mapping import mapping_of, preview
 from imports.queries.rejects import rejects_csv
@@ -45,7 +45,11 @@ def run(upload: Callable[..., ImportJob], messages: Messages) -> Callable[..., I
     """Import a text, found by a key, to its end."""
 
     def imported(text: str, key: str = "fields.gtin", **options: Any) -> ImportJob:
-        more = {name: options.pop(name) for name in ("no_match", "columns") if name in options}
+        more = {
+            name: options.pop(name)
+            for name in ("no_match", "columns", "key_within")
+            if name in options
+        }
         options = {"checks": "warn", **options}
         job = upload(text, rules=parse_rules({"key": key} | more), **options)
         messages.run_all()
@@ -255,6 +259,8 @@ def test_an_import_by_sku_looks_for_no_key(
         ({"key": "name"}, "“sku”, or a field of your own"),
         ({"key": "fields.gtin", "no_match": "guess"}, "“refuse” or “create”"),
         ({"no_match": "create"}, "the import's mode says it"),
+        ({"key": "fields.gtin", "key_within": "shop"}, "“catalogue” or “supplier”"),
+        ({"key_within": "supplier"}, "one product's in the whole catalogue"),
     ],
 )
 def test_rules_about_keys_that_are_wrong_are_told(rules: dict[str, Any], why: str) -> None:
@@ -263,7 +269,7 @@ def test_rules_about_keys_that_are_wrong_are_told(rules: dict[str, Any], why: st
 
 
 def test_rules_about_keys_are_the_same_as_json() -> None:
-    rules = {"key": "fields.gtin", "no_match": "create"}
+    rules = {"key": "fields.gtin", "key_within": "supplier", "no_match": "create"}
     kept = rules_as_json(parse_rules(rules))
     assert {name: kept[name] for name in rules} == rules
     assert not {"key", "no_match"} & rules_as_json(parse_rules({})).keys()
@@ -318,3 +324,50 @@ def test_the_api_refuses_a_key_that_is_no_field(page: Client) -> None:
     refused = page.post("/api/v1/imports/", {"file": file, "rules": '{"key": "name"}'})
     assert refused.status_code == 400
     assert "a field of your own" in refused.content.decode()
+
+
+def test_a_number_of_a_suppliers_own_finds_no_product_of_another(
+    run: Callable[..., ImportJob],
+) -> None:
+    one, two = (Supplier.objects.create(name=name) for name in ("Acme", "Bolt"))
+    for supplier, sku in ((one, "AC-1"), (two, "BO-1")):
+        run(f"sku,name,mpn\n{sku},Old,77\n", key="sku", supplier=supplier)
+    within: dict[str, Any] = {"key": "fields.mpn", "key_within": "supplier"}
+    job = run("mpn,name\n77,New\nm-3,Desk\n", **within, supplier=one)
+    assert (job.status, job.updated, job.rejected) == ("completed", 1, 1)
+    assert named() == {"A": "A", "B": "B", "C": "C", "AC-1": "New", "BO-1": "Old"}
+    assert [(e.line, e.code) for e in job.errors.all()] == [(3, "no_match")]
+    assert run("mpn,name\n77,X\n", key="fields.mpn").errors.get().code == "several_match"
+
+
+def test_a_new_number_of_a_supplier_becomes_a_product_whatever_others_have(
+    run: Callable[..., ImportJob],
+) -> None:
+    supplier = Supplier.objects.create(name="Acme")
+    within: dict[str, Any] = {"key": "fields.mpn", "key_within": "supplier", "no_match": "create"}
+    file = "mpn,sku,name\nm-1,AC-1,Pan\n"
+    assert run(file, **within, supplier=supplier).created == 1
+    assert run(file, **within, supplier=supplier).unchanged == 1
+    assert named()["A"] == "A"
+
+
+def test_products_of_a_supplier_that_nobody_named_are_not_looked_for(
+    run: Callable[..., ImportJob],
+) -> None:
+    job = run("mpn,name\nm-3,Desk\n", key="fields.mpn", key_within="supplier")
+    assert job.status == "failed"
+    assert "nobody said whose file this is" in job.error
+
+
+def test_the_preview_looks_among_the_suppliers_products(
+    upload: Callable[..., ImportJob], messages: Messages, run: Callable[..., ImportJob]
+) -> None:
+    supplier = Supplier.objects.create(name="Acme")
+    run("sku,name,mpn\nAC-1,Old,m-1\n", key="sku", supplier=supplier)
+    job = upload("mpn,name\nm-1,New\nm-3,X\n", on_unclear="always", supplier=supplier)
+    messages.run_all()
+    job.refresh_from_db()
+    rules = parse_rules({"key": "fields.mpn", "key_within": "supplier"})
+    first, second = preview(job, rules)["preview"]
+    assert (first["values"]["sku"], first["problems"]) == ("AC-1", [])
+    assert [one["code"] for one in second["problems"]] == ["no_match"]

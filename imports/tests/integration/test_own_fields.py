@@ -149,7 +149,7 @@ def test_a_value_that_another_product_has_is_refused_with_its_record(
     ]
     assert job.errors.first().record == ["B", "Desk", "4006381333931"]  # type: ignore[union-attr]
     lines = "".join(rejects_csv(job)).splitlines()
-    assert lines[1].startswith('B,Desk,4006381333931,2,"value_taken: Another product has the GTIN')
+    assert lines[1].startswith('B,Desk,4006381333931,2,"value_taken: Another product, A, has')
 
 
 def test_a_review_shows_own_fields_and_what_a_unique_one_refuses(
@@ -383,3 +383,119 @@ def test_the_list_of_a_reviews_changes_has_own_fields_too(
     brand = ("fields.brand_before", "fields.brand_after")
     assert [rows["A"][name] for name in brand] == ["Acme", "Bolt"]
     assert (rows["A"]["fields.stock_after"], rows["B"]["fields.stock_after"]) == ("", "4")
+
+
+def test_yes_and_no_in_another_language_are_read_where_all_words_are_known(
+    run: Callable[..., ImportJob],
+) -> None:
+    fields.create_field(data={"label": "Vegan", "type": "boolean"})
+    job = run("sku;name;Vegan\nA;Lamp;ja\nB;Desk;Nein\nC;Chair;\n")
+    assert (job.created, job.rejected) == (3, 0)
+    assert [own(sku) for sku in "ABC"] == [{"vegan": True}, {"vegan": False}, None]
+
+
+ONE, TWO, NEW = "4006381333931", "73513537", "036000291452"
+
+
+def numbered() -> dict[str, str]:
+    return {sku: (own(sku) or {}).get("gtin", "").lstrip("0") for sku in "AB"}
+
+
+def test_two_products_that_change_their_unique_values_are_both_refused_with_what_to_do(
+    run: Callable[..., ImportJob],
+) -> None:
+    run(f"sku,name,gtin\nA,Lamp,{ONE}\nB,Desk,{TWO}\n")
+    job = run(f"sku,name,gtin\nA,Lamp,{TWO}\nB,Desk,{ONE}\n")
+    assert (job.status, job.updated, job.rejected) == ("completed", 0, 2)
+    assert numbered() == {"A": ONE, "B": TWO}
+    told = [error.message for error in job.errors.order_by("line")]
+    assert told[0].startswith(
+        "Another product, B, has the GTIN “00000073513537” until this file gives it another one. "
+    )
+    assert all("clear them before, by an import of their SKUs with blank cells" in t for t in told)
+    run("sku,gtin\nA,\nB,\n")
+    assert run(f"sku,name,gtin\nA,Lamp,{TWO}\nB,Desk,{ONE}\n").rejected == 0
+    assert numbered() == {"A": TWO, "B": ONE}
+
+
+def test_the_product_that_has_a_unique_value_is_named(run: Callable[..., ImportJob]) -> None:
+    run(f"sku,name,gtin\nA,Lamp,{ONE}\n")
+    job = run(f"sku,name,gtin\nA,Lamp,{ONE}\nB,Desk,{ONE}\n")
+    message = job.errors.get().message
+    assert message.startswith("Another product, A, has the GTIN “04006381333931”, and no two may")
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 100])
+@pytest.mark.parametrize(
+    ("first", "second", "third"), [(TWO, NEW, ""), (NEW, ONE, ""), (TWO, "", ONE), ("", ONE, TWO)]
+)
+def test_a_value_that_a_record_gives_up_may_be_taken_by_another_wherever_it_stands(
+    run: Callable[..., ImportJob],
+    messages: Messages,
+    settings: Any,
+    chunk_rows: int,
+    first: str,
+    second: str,
+    third: str,
+) -> None:
+    run(f"sku,name,gtin\nA,Lamp,{ONE}\nB,Desk,{TWO}\nC,Mug,\n")
+    settings.IMPORT_CHUNK_ROWS = chunk_rows
+    job = run(f"sku,name,gtin\nA,Lamp,{first}\nB,Desk,{second}\nC,Mug,{third}\nD,Pot,\n")
+    assert (job.status, job.rejected, job.errors.count()) == ("completed", 0, 0)
+    assert (job.updated, job.unchanged, job.created) == ((3, 0, 1) if third else (2, 1, 1))
+    assert numbered() == {"A": first.lstrip("0"), "B": second.lstrip("0")}
+    assert ((own("C") or {}).get("gtin") or "").lstrip("0") == third
+    assert job.change_set_id
+    undo.start_undo(change_set_id=job.change_set_id, actor=None)
+    messages.run_all()
+    assert (numbered(), own("C")) == ({"A": ONE, "B": TWO}, None)
+
+
+def test_a_review_is_not_said_to_differ_for_a_value_that_its_own_file_gave_up(
+    run: Callable[..., ImportJob], messages: Messages
+) -> None:
+    run(f"sku,name,gtin\nA,Lamp,{ONE}\nB,Desk,{TWO}\n")
+    job = run(f"sku,name,gtin\nA,Lamp,{TWO}\nB,Desk,{NEW}\n", review=True)
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.updated, job.rejected) == ("completed", 2, 0)
+    assert not [one for one in job.warnings if "turned out differently" in one]
+
+
+def test_a_value_that_another_worker_gives_out_at_the_same_moment_is_refused_by_line(
+    upload: Upload, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_product(actor=None, data={"sku": "A", "name": "A", "fields": {"gtin": ONE}})
+    looked: list[int] = []
+
+    def at_first_nothing() -> list[str]:
+        """What a statement finds that began before the other worker had written."""
+        looked.append(1)
+        return [] if len(looked) == 1 else ["gtin"]
+
+    job = upload(f"sku,name,gtin\nB,Desk,{ONE}\n")
+    monkeypatch.setattr("imports.pipeline.apply.unique_keys", at_first_nothing)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.rejected, job.chunks.get().attempts) == ("completed", 1, 1)
+
+
+def test_a_column_of_several_pictures_is_no_field_of_one(run: Callable[..., ImportJob]) -> None:
+    fields.create_field(data={"label": "Image", "type": "image"})
+    two = "https://a.example/1.jpg, https://a.example/2.jpg"
+    job = run(f'SKU,Name,Images\nA,Lamp,"{two}"\nB,Desk,https://a.example/3.jpg\n')
+    assert (job.created, job.rejected, own("B")) == (2, 0, None)
+    assert any("“Images”" in one for one in job.warnings)
+    assert run("SKU,Name,Images\nB,Desk,https://a.example/3.jpg\n").updated == 1
+    assert own("B") == {"image": "https://a.example/3.jpg"}
+
+
+def test_new_products_without_a_required_field_are_told_of(run: Callable[..., ImportJob]) -> None:
+    run("sku,name\nA,Lamp\n")
+    brand = Field.objects.get(key="brand")
+    fields.update_field(field_id=brand.pk, data={"required": True})
+    told = "The file has no column of Brand, which every product needs: 1 new products were made"
+    assert any(one.startswith(told) for one in run("sku,name\nA,New\nB,Desk\n").warnings)
+    assert not run("sku,name\nA,Newer\n").warnings
+    assert not run("sku,name,Brand\nC,Pot,Acme\n").warnings

@@ -384,6 +384,19 @@ def test_a_remembered_format_finds_the_next_files_products_by_its_key(
     assert "Say what they are found by now" in text_of(open_form(page, stops))
 
 
+def test_a_format_finds_products_among_those_of_its_supplier(page: Client, waits: Waits) -> None:
+    fields.create_field(data={"label": "MPN", "type": "text"})
+    job = waits("MPN;Bezeichnung;Art\nm-1;Lamp;x\n", checks="warn")
+    form = shown(page, job, open_form(page, job), key="fields.mpn")
+    form = shown(page, job, form, key_within="supplier")
+    assert form.fields["key_within"] == "supplier"
+    assert go_on(page, job, form, supplier="Acme", format_name="list").status_code == 302
+    kept = Format.objects.get(supplier__name="Acme")
+    assert (kept.rules["key"], kept.rules["key_within"]) == ("fields.mpn", "supplier")
+    told = page.get(f"/suppliers/formats/{kept.pk}/").content.decode()
+    assert "found by <b>MPN</b> among those that Acme brought in; a record" in told
+
+
 def test_a_form_of_as_many_own_fields_as_there_may_be_is_taken(page: Client, waits: Waits) -> None:
     Field.objects.bulk_create(
         Field(key=f"own_{n}", label=f"Own {n}", type="decimal", position=n) for n in range(200)

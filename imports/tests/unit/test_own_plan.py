@@ -195,3 +195,20 @@ def test_a_blank_that_keeps_what_is_stored_is_remembered() -> None:
     own = compile_plan(parse_rules(rules), ["SKU", "X"], {"brand": BRAND}).own
     assert own is not None
     assert [own.quick(["A", cell]) for cell in ("", "", "B")] == ["{}", "{}", '{"brand": "B"}']
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "value"),
+    [("brand", '="0012"', "0012"), ("stock", '="5"', 5), ("brand", '="say ""x"""', '="say ""x"""')],
+)
+def test_what_a_formula_keeps_a_text_is_read_as_that_text(
+    field: str, cell: str, value: object
+) -> None:
+    assert json.loads(clean(cell, {"field": f"fields.{field}"}).own) == {field: value}
+
+
+def test_a_whole_number_with_three_zeros_is_read_by_the_mark_that_a_rule_says() -> None:
+    column = {"field": "fields.stock"}
+    assert [p.code for p in clean("1.000", column).problems] == ["invalid_field"]
+    assert json.loads(clean("1.000", {**column, "decimal": "."}).own) == {"stock": 1}
+    assert json.loads(clean("1.000", {**column, "decimal": ","}).own) == {"stock": 1000}
