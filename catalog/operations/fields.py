@@ -284,18 +284,27 @@ def _clean_type(
             values["options"] = {"choices": _choices(options.get("choices"), type)}
         except ValueError as error:
             errors["options"] = ("invalid", str(error))
+    elif not _may_be_choices(options.get("choices", [])):
+        errors["options"] = ("invalid", "Send the list of choices as short texts.")
+    scale = options.get("scale", field_values.MONEY_SCALE)
     if type == "decimal":
-        scale = options.get("scale", field_values.MONEY_SCALE)
         values["options"] = {"scale": scale}
-        most = field_values.SCALE_AT_MOST
-        if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= most:
-            errors["options"] = ("invalid", f"The scale is a whole number from 0 to {most}.")
+    most = field_values.SCALE_AT_MOST  # wrong for any type, though only one has use for it
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= most:
+        errors["options"] = ("invalid", f"The scale is a whole number from 0 to {most}.")
     unique = data.get("unique", field.unique if field else False)
     if unique is True and type in ("long_text", "boolean", "choices"):
         errors["unique"] = ("invalid", "Values of this type are too long or too few to be unique.")
     indexed = data.get("indexed", field.indexed if field else False)
     if indexed is True and type == "choices":
         errors["indexed"] = ("invalid", "Several of a list are not found by an index.")
+
+
+def _may_be_choices(given: Any) -> bool:
+    """Whether these could be choices, of a type that has no use for them."""
+    texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    most, longest = field_values.CHOICES_AT_MOST, field_values.CHOICE_MAX_LENGTH
+    return texts and len(given) <= most and all(len(one) <= longest for one in given)
 
 
 def _choices(given: Any, type: str) -> list[str]:

@@ -133,6 +133,8 @@ def test_every_label_has_a_key_of_small_letters(label: str, key: str) -> None:
         ({"label": "Size", "type": "choice", "options": {"choices": ["S", "s"]}}, "options"),
         ({"label": "Size", "type": "choices", "options": {"choices": ["S|M"]}}, "options"),
         ({"label": "Size", "type": "decimal", "options": {"scale": 9}}, "options"),
+        ({"label": "Size", "type": "text", "options": {"scale": 7}}, "options"),
+        ({"label": "Size", "type": "text", "options": {"choices": [1]}}, "options"),
         ({"label": "Sizes", "type": "boolean", "unique": True}, "unique"),
         ({"label": "Size", "type": "text", "colour": 1}, "colour"),
     ],
