@@ -36,6 +36,12 @@ class Upserted:
     nameless: list[tuple[int, str]] = field(default_factory=list)  # line, record
     taken: list[tuple[int, str, str, str]] = field(default_factory=list)  # and key, value
 
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        done = self.created + self.updated + self.unchanged + self.skipped + self.superseded
+        return done + len(self.nameless) + len(self.taken)
+
 
 # Statistics about a staging table do not exist, so the planner guesses, and sometimes badly
 # (a nested loop of 870 ms for a chunk of 15 ms). These settings leave it one plan: read a range

@@ -475,7 +475,7 @@ def test_a_value_that_another_worker_gives_out_at_the_same_moment_is_refused_by_
         return [] if len(looked) == 1 else ["gtin"]
 
     job = upload(f"sku,name,gtin\nB,Desk,{ONE}\n")
-    monkeypatch.setattr("imports.pipeline.apply.unique_keys", at_first_nothing)
+    monkeypatch.setattr("imports.pipeline.staged.unique_keys", at_first_nothing)
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.rejected, job.chunks.get().attempts) == ("completed", 1, 1)
