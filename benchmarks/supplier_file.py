@@ -25,8 +25,8 @@ class SupplierFile:
     size: int
 
 
-def write_supplier_file(path: Path, rows: int, *, seed: int = 1) -> SupplierFile:
-    """Write ``rows`` records of about 140 bytes.
+def write_supplier_file(path: Path, rows: int, *, seed: int = 1, dearer: int = 0) -> SupplierFile:
+    """Write ``rows`` records of about 140 bytes; each price is ``dearer`` by so many cents.
 
     2 % repeat an earlier SKU in another case, 30 % have commas in quotes, 1 % a line break in a
     quoted field, 5 % text beyond ASCII, 0.1 % are bad (a price, a flag, a missing field).
@@ -60,7 +60,7 @@ def write_supplier_file(path: Path, rows: int, *, seed: int = 1) -> SupplierFile
                 sku,
                 name,
                 description,
-                f"{chance.randrange(1, 10_000_000) / 100:.2f}",
+                f"{(chance.randrange(1, 10_000_000) + dearer) / 100:.2f}",
                 chance.choice(("true", "false")),
             ]
             if 0.5 <= kind < 0.501:

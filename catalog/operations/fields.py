@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import ProgramLimitExceeded
 
 from catalog import field_values
 from catalog.field_values import Definition
@@ -240,10 +241,11 @@ def _clean_label(
     if others.filter(label__iexact=label).exists():
         errors["label"] = ("unique", f"There is a field “{label}” already.")
         return
-    key = data.get("key") or (_free_key(label) if field is None else field.key)
+    key = data.get("key", "")
     if not isinstance(key, str):
         errors["key"] = ("invalid", "The key has to be a text.")
         return
+    key = key or (_free_key(label) if field is None else field.key)
     if field is not None:
         if key != field.key:
             errors["key"] = ("invalid", "A key stays as it is: programs and formats name it.")
@@ -372,4 +374,14 @@ def _make_unique(field: Field) -> None:
                 + (f", and so it is with {len(shared) - 1} more" if len(shared) > 1 else "")
                 + ". Mend those first, then make the field unique."
             )
-        sql_fields.create_unique_index(cursor, field.pk, field.key)
+        try:
+            with transaction.atomic():
+                sql_fields.create_unique_index(cursor, field.pk, field.key)
+        except OperationalError as error:
+            # Of products as they were before, as long as an older transaction may see them so.
+            if not isinstance(error.__cause__, ProgramLimitExceeded):
+                raise
+            raise FieldInUse(
+                f"A {field.label} that a product had a moment ago is too long to be unique, and "
+                "somebody may still be reading it. Try again in a moment."
+            ) from error

@@ -21,6 +21,7 @@ from catalog.operations.retention import clear_changes
 from catalog.queries.products import product_history
 from catalog.sql import fields as sql_fields
 from catalog.sql import upsert
+from conftest import wait_for
 from webhooks.models import Event
 from webhooks.operations.endpoints import create_endpoint
 
@@ -124,6 +125,8 @@ def test_every_label_has_a_key_of_small_letters(label: str, key: str) -> None:
         ({"label": "Price", "type": "money"}, "key"),
         ({"label": "brand", "type": "text"}, "label"),
         ({"label": "Size", "type": "text", "key": "brand"}, "key"),
+        ({"label": "Size", "type": "text", "key": None}, "key"),
+        ({"label": "Size", "type": "text", "key": 0}, "key"),
         ({"label": "Size", "type": "text", "key": "Größe"}, "key"),
         ({"label": "Size", "type": "text", "key": "pack__size"}, "key"),
         ({"label": "Size", "type": "text", "key": "size_"}, "key"),
@@ -290,6 +293,43 @@ def test_outsiders_hear_of_what_an_undo_restored_in_the_end() -> None:
     assert sorted(changed) == [("deleted", "N"), ("updated", "A")]
 
 
+@pytest.mark.parametrize("key", [None, 0, False, [], {}])
+def test_a_key_that_is_no_text_is_refused_where_a_field_is_changed(key: Any) -> None:
+    field = define("MPN")
+    with pytest.raises(Invalid) as caught:
+        fields.update_field(field_id=field.pk, data={"key": key, "label": "Number"})
+    assert set(caught.value.errors) == {"key"}
+
+
+def made_unique(field: Field) -> bool:
+    """Make a field unique, unless somebody may still read what does not fit: a vacuum, as well."""
+    try:
+        fields.update_field(field_id=field.pk, data={"unique": True})
+    except fields.FieldInUse as error:
+        if "Try again in a moment" not in str(error):
+            raise
+        return False
+    return True
+
+
+def test_a_long_value_that_somebody_still_reads_is_told_where_a_field_becomes_unique() -> None:
+    field = define("MPN")
+    long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1_000))
+    product = make("A", mpn=long)
+    somebody = connection.copy()
+    try:
+        with somebody.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT count(*) FROM catalog_product")
+            products.delete_product(product_id=product.pk, actor=None)
+            assert not made_unique(field)
+            assert not Field.objects.get().unique
+    finally:
+        somebody.close()
+    wait_for(lambda: made_unique(field))
+    assert Field.objects.get().unique
+
+
 def test_an_undo_lists_values_that_no_longer_fit_into_a_unique_field() -> None:
     # As little as can be compressed.
     long = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1_000))
@@ -303,7 +343,7 @@ def test_an_undo_lists_values_that_no_longer_fit_into_a_unique_field() -> None:
     one, two = ChangeSet.objects.filter(kind="import").order_by("pk")
     gone = Product.objects.get(sku="C")
     products.delete_product(product_id=gone.pk, actor=None)
-    fields.update_field(field_id=field.pk, data={"unique": True})
+    wait_for(lambda: made_unique(field))
     for change_set, conflicts in (
         (one, 1),
         (two, 0),
