@@ -24,6 +24,7 @@ from catalog.queries import products as queries
 from catalog.queries.fields import definitions
 from catalog.sql import acts
 from catalog.sql.fields import unique_index
+from catalog.sql.violations import SKU_INDEX, violated
 from catalog.values import FIELDS
 from product_importer.common import counters
 from product_importer.common.enqueue import send_after_commit
@@ -452,11 +453,12 @@ def _save(product: Product, **options: Any) -> None:
         with transaction.atomic():
             product.save(**options)
     except IntegrityError as error:
+        broken = violated(error)
         for field in Field.objects.filter(unique=True):
-            if unique_index(field.pk) in str(error):
+            if broken == unique_index(field.pk):
                 other = f"Another product has this {field.label}, and no two may share one."
                 raise Invalid({f"fields.{field.key}": ("unique", other)}) from error
-        if "catalog_product_sku_lower_key" not in str(error):
+        if broken != SKU_INDEX:
             raise
         taken = f"A product with the SKU “{product.sku}” exists already (upper and lower case "
         taken += "are the same). Change that one, or choose another SKU."

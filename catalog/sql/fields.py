@@ -8,6 +8,8 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
+from catalog.sql.violations import violated
+
 BATCH_ROWS = 20_000
 
 
@@ -17,7 +19,7 @@ def unique_index(field_id: int) -> str:
 
 def is_taken(error: Exception) -> bool:
     """Whether a statement failed for a value of a unique field that another product has."""
-    return re.search(r"catalog_own_field_[0-9]+_key", str(error)) is not None
+    return re.fullmatch(r"catalog_own_field_[0-9]+_key", violated(error)) is not None
 
 
 def create_unique_index(cursor: CursorWrapper, field_id: int, key: str) -> None:

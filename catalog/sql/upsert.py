@@ -11,9 +11,9 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
-from psycopg.errors import UniqueViolation
 
 from catalog.sql import fresh
+from catalog.sql.violations import SKU_INDEX, violated
 
 
 class ConcurrentEdit(Exception):
@@ -299,8 +299,6 @@ def judged_rows(unique: Sequence[str]) -> Judged:
     return Judged(query, "judged", " AND taken IS NULL", " FILTER (WHERE taken IS NULL)")
 
 
-_SKU_INDEX = "catalog_product_sku_lower_key"
-
 _HOLDS_PRODUCTS = """
 SELECT EXISTS (
     SELECT FROM catalog_product
@@ -357,12 +355,6 @@ def _holds_products(cursor: CursorWrapper, first_key: str, end_key: str | None) 
     return bool(cursor.fetchone()[0])
 
 
-def _is_of_an_sku(error: IntegrityError) -> bool:
-    """Whether a row was refused because its SKU is stored already."""
-    cause = error.__cause__
-    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == _SKU_INDEX
-
-
 def upsert(
     cursor: CursorWrapper,
     *,
@@ -409,7 +401,7 @@ def upsert(
     try:
         cursor.execute(statement, given)
     except IntegrityError as error:
-        if nothing_stored and _is_of_an_sku(error):
+        if nothing_stored and violated(error) == SKU_INDEX:
             raise ConcurrentEdit from error
         raise
     total, superseded, new, updated, nameless, taken, written = cursor.fetchone()

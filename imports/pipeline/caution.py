@@ -44,13 +44,14 @@ def look(job: ImportJob) -> bool:
             return False  # cancelled, or another worker was quicker and goes on with it
         if job.caution in (Caution.LOOKING, Caution.CLEAR):
             return True
+        put_off = ordering.is_put_off(job)
         if job.staged_records and (
             not staging.holds_rows(cursor, job.pk)
-            or (ordering.is_put_off(job) and is_outdated(job))  # else seen where it is applied
+            or (put_off and is_outdated(job))  # else seen where it is applied
         ):
             stage_again(job)
             return False
-        unusual = _look(cursor, job)
+        unusual = _look(cursor, job, put_off=put_off)
     mine = ImportJob.objects.filter(
         pk=job.pk,
         status=ImportJob.Status.PROCESSING,
@@ -60,17 +61,17 @@ def look(job: ImportJob) -> bool:
     )
     found = Caution.LOOKING if unusual else Caution.CLEAR
     if not mine.update(caution=found, progress_at=timezone.now()):
-        transaction.set_rollback(True)  # cancelled: what was sifted out is to stay staged
+        transaction.set_rollback(True)  # cancelled: all of its records are to stay staged
         return False
     job.refresh_from_db()
     return True
 
 
-def _look(cursor: CursorWrapper, job: ImportJob) -> bool:
-    """Whether anything about a job's staged records looks unusual."""
+def _look(cursor: CursorWrapper, job: ImportJob, *, put_off: bool) -> bool:
+    """Whether anything about a job's staged records looks unusual; orders what was put off."""
     usual = stop_rules.usual_for(cursor, job)
     table, sifted = staging.staging_table(job.pk), None
-    if ordering.is_put_off(job):
+    if put_off:
         more_than = usual.more_than if usual else None
         table, sifted = ordering.sift_records(cursor, job, more_than=more_than)
     begun = job.change_set is not None and job.change_set.changed  # before a retry
@@ -82,7 +83,7 @@ def _look(cursor: CursorWrapper, job: ImportJob) -> bool:
             table=table,
             fields=job.layout["fields"].keys(),
             may_create=job.may_create,
-            may_update=job.mode != ImportJob.Mode.CREATE_ONLY,
+            may_update=job.may_update,
             usual=usual,
             sifted=sifted,
         )

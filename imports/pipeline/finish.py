@@ -86,11 +86,13 @@ def _difference(job: ImportJob) -> str:
 
 def _lacking(job: ImportJob) -> str:
     """Which required fields new products were made without: the file has no column of them."""
+    if not job.created:
+        return ""
     rules = job.layout.get("rules", {}).get("columns", ())
     given = {rule["field"] for rule in rules}
     required = {key: one.label for key, one in definitions().items() if one.required}
     labels = [label for key, label in required.items() if f"fields.{key}" not in given]
-    if not job.created or not labels:
+    if not labels:
         return ""
     return (
         f"The file has no column of {' and '.join(labels)}, which every product needs: "

@@ -66,7 +66,7 @@ def _why_not(job: ImportJob) -> str:
     nothing = "Products that it lacks are left as they are: "
     if job.supplier_id is None:
         return f"{nothing}it is a full list, but no supplier is known whose it is."
-    if job.mode == ImportJob.Mode.CREATE_ONLY:
+    if not job.may_update:
         return f"{nothing}an import that only creates changes none that is there."
     if (user := _may_not_delete(job)) is not None:
         return (

@@ -55,7 +55,7 @@ def may_put_off(cursor: CursorWrapper, job: ImportJob) -> bool:
         or job.review
         or job.full_list
         or job.found_by
-        or job.mode == ImportJob.Mode.CREATE_ONLY
+        or not job.may_update
         or any(rule.get("otherwise") == "add" for rule in rules)
     ):
         return False
@@ -92,9 +92,9 @@ def sift_records(
 
 
 def settle(cursor: CursorWrapper, job: ImportJob, sifted: Sifted, *, all_records: bool) -> None:
-    """Order what is to be compared or applied: all records, or those that were sifted out.
+    """Order what is to be compared or applied: all records, or those that were kept as differing.
 
-    The others are unchanged products, one each, and counted.
+    The others are sifted out: they are unchanged products, one each, and counted.
     """
     staging.keep_sifted(cursor, job.pk, keep=not all_records)
     if all_records:
@@ -107,9 +107,10 @@ def settle(cursor: CursorWrapper, job: ImportJob, sifted: Sifted, *, all_records
 
 
 def count_anew(cursor: CursorWrapper, job: ImportJob) -> None:
-    """Take back the count of records that are staged once more, after those sifted out were lost.
+    """Take back the count of sifted-out records that are staged once more.
 
-    All of them are in the staging table now: those of chunks that are left are compared again.
+    The records that were kept were lost, and the whole file was read again: its records in chunks
+    that are left are compared again.
     """
     if not job.sifted_out:
         return

@@ -1,7 +1,8 @@
 """The bulk upsert on a real PostgreSQL, one behaviour a test."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -98,13 +99,9 @@ def test_what_a_mode_leaves_out_is_skipped(
     assert (new.created, new.skipped) == ((1, 0) if create else (0, 1))
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_edit_between_comparing_and_writing_is_noticed(
-    make_product: Callable[..., Product],
-) -> None:
-    """The upsert waits for the edit's row lock, and then must not overwrite what it never saw."""
-    product = make_product("A-1", "Before")
-    change_set = ChangeSet.objects.create(kind="import")
+@contextmanager
+def put_beside(change_set: ChangeSet) -> Iterator[list[BaseException]]:
+    """Do something in a transaction that an upsert of A-1 waits for; what the upsert raised."""
     caught: list[BaseException] = []
 
     def run() -> None:
@@ -117,10 +114,21 @@ def test_an_edit_between_comparing_and_writing_is_noticed(
 
     thread = threading.Thread(target=run)
     with transaction.atomic():
-        Product.objects.filter(pk=product.pk).update(name="Edited", version=2)
+        yield caught
         thread.start()
         _wait_until_somebody_waits()
     thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_between_comparing_and_writing_is_noticed(
+    make_product: Callable[..., Product],
+) -> None:
+    """The upsert waits for the edit's row lock, and then must not overwrite what it never saw."""
+    product = make_product("A-1", "Before")
+    change_set = ChangeSet.objects.create(kind="import")
+    with put_beside(change_set) as caught:
+        Product.objects.filter(pk=product.pk).update(name="Edited", version=2)
     assert len(caught) == 1
     product.refresh_from_db()
     assert product.name == "Edited"
@@ -131,22 +139,8 @@ def test_an_edit_between_comparing_and_writing_is_noticed(
 def test_a_product_that_somebody_makes_where_nothing_was_stored_is_noticed() -> None:
     """The upsert of an empty range waits for whoever makes one of its SKUs; then it compares."""
     change_set = ChangeSet.objects.create(kind="import")
-    caught: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            put("A-1", "From the file", change_set=change_set)
-        except ConcurrentEdit as error:
-            caught.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    with transaction.atomic():
+    with put_beside(change_set) as caught:
         made = Product.objects.create(sku="a-1", name="By hand")
-        thread.start()
-        _wait_until_somebody_waits()
-    thread.join()
     assert len(caught) == 1
     assert put("A-1", "From the file", change_set=change_set).updated == 1
     product = Product.objects.get()
