@@ -56,12 +56,13 @@ def keep_search_index(*, seconds: float = RUN_SECONDS) -> bool:
             return False
         if index and not anew and index.caught_up_at and not _beyond(search.last_numbers(cursor)):
             return True
-    if _should_wait(index):
+    gives_way = not _has_waited(index)
+    if gives_way and _large_work():
         return False
     goal = _settled(deadline)
     if goal is None or (anew and not _begin(goal)):
         return False
-    return _follow(goal, deadline)
+    return _follow(goal, deadline, gives_way)
 
 
 def _drop() -> None:
@@ -89,10 +90,12 @@ def _beyond(last: search.Marks) -> bool:
     return any(getattr(last, one.name) > getattr(index, one.name) for one in fields(last))
 
 
-def _should_wait(index: SearchIndex | None) -> bool:
-    """Whether others are at large work, and the index was brought on not too long ago."""
-    if index and (index.moved_at or index.begun_at) < timezone.now() - MAX_WAIT:
-        return False
+def _has_waited(index: SearchIndex | None) -> bool:
+    """Whether the index gave way for so long that this run is its own."""
+    return bool(index and (index.moved_at or index.begun_at) < timezone.now() - MAX_WAIT)
+
+
+def _large_work() -> bool:
     return any(under_way() for under_way in UNDER_WAY)
 
 
@@ -123,8 +126,11 @@ def _begin(goal: search.Marks) -> bool:
     return True
 
 
-def _follow(goal: search.Marks, deadline: float) -> bool:
-    """Do slices until the goal is reached or the time is up; return whether it is reached."""
+def _follow(goal: search.Marks, deadline: float, gives_way: bool) -> bool:
+    """Do slices until the goal is reached, the time is up or large work begins; was it reached?
+
+    An import has use for each worker, so it is looked for after every slice.
+    """
     for one in fields(search.Marks):
         while True:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -135,7 +141,7 @@ def _follow(goal: search.Marks, deadline: float) -> bool:
                 if getattr(marks, one.name) >= end:
                     break
                 search.follow(cursor, one.name, marks, goal)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (gives_way and _large_work()):
                 return False
     with transaction.atomic(), connection.cursor() as cursor:
         if search.lock_marks(cursor) is None:

@@ -43,7 +43,9 @@ Status = ImportJob.Status
 Stage = ImportJob.Stage
 
 catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
-search_index.UNDER_WAY.append(ImportJob.objects.filter(status=Status.PROCESSING).exists)
+search_index.UNDER_WAY.append(
+    ImportJob.objects.filter(status__in=(Status.PENDING, Status.PROCESSING)).exists
+)
 
 STALE_SECONDS = 6  # without progress: the sweep looks at the job
 

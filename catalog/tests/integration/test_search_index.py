@@ -13,6 +13,7 @@ from django.db.models import DecimalField, F
 from django.db.models.functions import Coalesce
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from catalog.models import ChangeSet, Product, SearchEntry, SearchIndex
 from catalog.operations import bulk, products, search_index, undo
@@ -342,6 +343,39 @@ def test_it_waits_while_a_large_act_is_under_way(make_product: Callable[..., Pro
     assert not keep()
     ChangeSet.objects.filter(pk=act.pk).update(status="completed")
     assert keep()
+
+
+def begin_after_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let large work be under way as soon as the index has come further."""
+    monkeypatch.setattr(search_index, "UNDER_WAY", [SearchEntry.objects.exists])
+
+
+def test_it_gives_way_to_large_work_that_begins_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    for number in range(7):
+        make_product(f"A-{number}", "Lamp")
+    begin_after_a_slice(monkeypatch)
+    assert not keep()
+    assert SearchEntry.objects.count() == search.SLICE_ROWS
+    monkeypatch.setattr(search_index, "UNDER_WAY", [])
+    assert keep()
+    assert SearchEntry.objects.count() == 7
+
+
+def test_after_a_long_wait_a_run_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    for number in range(7):
+        make_product(f"A-{number}", "Lamp")
+    begin_after_a_slice(monkeypatch)
+    assert not keep()
+    assert not keep()
+    assert SearchEntry.objects.count() == search.SLICE_ROWS
+    long_ago = timezone.now() - search_index.MAX_WAIT - timedelta(seconds=1)
+    SearchIndex.objects.update(moved_at=long_ago)
+    assert keep()
+    assert SearchEntry.objects.count() == 7
 
 
 def test_entries_of_deleted_products_go_when_they_are_most(
