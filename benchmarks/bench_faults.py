@@ -73,13 +73,14 @@ LEFT = {
     """,
 }
 
-# A catalogue as it was before each run: products of the same file, some of them different.
+# A catalogue as it was before each run: products of the same file, some of them different. With
+# "every" 2 and "other" 3 most records are new or differ; with 1 and 9 most change nothing.
 SEED = """
 INSERT INTO catalog_product (sku, name, description, price, active, version, created_at, updated_at)
-SELECT sku, CASE WHEN number % 3 = 0 THEN 'Before' ELSE name END, description, price, active, 1,
+SELECT sku, CASE WHEN number %% %(other)s = 0 THEN 'Before' ELSE name END, description, price, active, 1,
        now(), now()
 FROM (SELECT row_number() OVER (ORDER BY lower(sku)) AS number, * FROM benchmark_products) AS rows
-WHERE number % 2 = 0
+WHERE number %% %(every)s = 0
 """
 
 
@@ -87,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--little", action="store_true", help="a file that changes little")
     parser.add_argument("--only", help="kinds of faults, separated by commas")
     parser.add_argument("--folder", type=Path, help="for its data")
 
@@ -95,7 +97,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     environ = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8"}  # where the receivers are
     with running_stack(folder=options.folder, environ=environ) as (stack, client):
         file = write_supplier_file(stack.folder / "faults.csv", options.rows)
-        bench = Faults(stack, client, file, random.Random(options.seed))
+        chance = random.Random(options.seed)
+        bench = Faults(stack, client, file, chance, little=options.little)
         bench.prepare()
         names = options.only.split(",") if options.only else list(FAULTS)
         runs = [bench.disturbed(names[number % len(names)]) for number in range(options.runs)]
@@ -123,12 +126,19 @@ class Faults:
     """A running stack, a file, and what its import leaves when nothing disturbs it."""
 
     def __init__(
-        self, stack: Stack, client: Client, file: SupplierFile, chance: random.Random
+        self,
+        stack: Stack,
+        client: Client,
+        file: SupplierFile,
+        chance: random.Random,
+        *,
+        little: bool = False,
     ) -> None:
         self.stack = stack
         self.client = client
         self.file = file
         self.chance = chance
+        self.before = {"every": 1, "other": 9} if little else {"every": 2, "other": 3}
         self.supervisor = Supervisor(stack)
         self.seconds = 0.0
         self.expected: dict[str, str] = {}
@@ -155,7 +165,7 @@ class Faults:
 
     def start_over(self) -> None:
         clear(self.stack)
-        sql(self.stack, SEED)
+        sql(self.stack, SEED, self.before)
 
     def disturbed(self, name: str) -> dict[str, Any]:
         """One run with one fault at a random moment."""

@@ -17,6 +17,8 @@ TEXT_FIELDS = ("sku", "name", "description")
 # Trigrams are of letters and digits that stand together; those of ASCII are so in every locale.
 _three_plain = re.compile("[0-9A-Za-z]{3}").search
 _three = re.compile(r"[^\W_]{3}").search
+_words = re.compile("[0-9A-Za-z]+").findall
+TELLING = 4  # letters
 
 
 class Among(Expression):
@@ -38,12 +40,26 @@ def narrowed(cursor: CursorWrapper, products: QuerySet[Any]) -> QuerySet[Any] | 
     texts = [text for text in _contained(products.query.where) if _three(text)]
     if not texts:
         return None
-    patterns = [f"%{connection.ops.prep_for_like_query(text)}%" for text in sorted(texts)]
+    patterns = [(_pattern(text), _pattern(_telling_part(text))) for text in sorted(texts)]
     plain = any(_three_plain(text) for text in texts)
     params = search.candidates(cursor, patterns, plain=plain)
     if params is None:
         return None
     return products.filter(Among(params))
+
+
+def _pattern(text: str) -> str:
+    return f"%{connection.ops.prep_for_like_query(text)}%"
+
+
+def _telling_part(text: str) -> str:
+    """The longest word of a text, if it has one that may tell it from others: else all of it.
+
+    What is short besides, like the ends of ``SKU-00004711-01``, is in most products: to look it up
+    as well takes a hundred times as long.
+    """
+    word = max(_words(text), key=len, default="")
+    return word if len(word) >= TELLING else text
 
 
 def _contained(condition: Any) -> set[str]:

@@ -225,6 +225,8 @@ SELECT product, change, brought_back, CASE WHEN {nearly} AND (%s OR every_letter
 END
 FROM catalog_searchindex
 """
+_ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM catalog_searchentry WHERE text LIKE upper(%s)"
+_ENTRIES = "SELECT GREATEST(reltuples, 0) FROM pg_class WHERE oid = 'catalog_searchentry'::regclass"
 # The hits by their trigrams, the rest by numbers: the planner cannot know how few they are.
 _BY_INDEX = """
 SET LOCAL jit = off;
@@ -240,29 +242,65 @@ BEYOND = """catalog_product.id = ANY (ARRAY(
 ))"""
 
 
-def candidates(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> list[Any] | None:
+def candidates(
+    cursor: CursorWrapper, patterns: list[tuple[str, str]], *, plain: bool
+) -> list[Any] | None:
     """The parameters of ``BEYOND``, a condition that holds for all products that may match.
 
-    A match contains every one of ``patterns`` (as for ``LIKE``) in its SKU, name or description.
-    ``plain``: one of them has trigrams in every locale. ``None`` where the index is no help:
-    there is none, it is far behind, it has no trigrams for this, or there are too many hits.
+    A match contains the first of every pair of ``patterns`` (as for ``LIKE``) in its SKU, name or
+    description; the second is a part of it that may be enough to find it by. ``plain``: one of the
+    texts has trigrams in every locale. ``None`` where the index is no help: there is none, it is
+    far behind, it has no trigrams for this, or there are too many hits.
 
     What another transaction writes after this one has looked gets numbers beyond those that are
     returned. So the condition is exact at any later moment too.
     """
+    entries = _entries(cursor)
+    expected = {one: _expected(cursor, one) for pair in patterns for one in pair}
+    if all(_is_too_many(expected[whole], entries) for whole, _ in patterns):
+        return None
+    parts = [part if expected[part] <= MOST_HITS else whole for whole, part in patterns]
+    wholes = [whole for whole, _ in patterns]
+    for tried in [parts, wholes] if parts != wholes else [wholes]:
+        row = _hits(cursor, tried, plain=plain)
+        if row is None or row[3] is None:
+            return None
+        *marks, hits = row
+        if len(hits) <= MOST_HITS:
+            return [hits, *marks]
+    return None
+
+
+def _entries(cursor: CursorWrapper) -> float:
+    cursor.execute(_ENTRIES)
+    return float(cursor.fetchone()[0])
+
+
+def _expected(cursor: CursorWrapper, pattern: str) -> float:
+    """How many entries have this, as the planner guesses by a sample; of what is rare, some."""
+    cursor.execute(_ESTIMATE, [pattern])
+    return float(cursor.fetchone()[0][0]["Plan"]["Plan Rows"])
+
+
+def _is_too_many(expected: float, entries: float) -> bool:
+    """Whether there are certainly more than ``MOST_HITS``: an index finds all before the first."""
+    return expected > max(5 * MOST_HITS, entries / 10)
+
+
+def _hits(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> Any:
+    """How far the index has come, and the products that have all of the patterns, if it may tell.
+
+    One more than ``MOST_HITS`` at most.
+    """
+    match = " AND ".join(["text LIKE upper(%s)"] * len(patterns))
     cursor.execute(_BY_INDEX)
     cursor.execute(
-        _HITS.format(
-            nearly=_NEARLY_CAUGHT_UP, match=" AND ".join(["text LIKE upper(%s)"] * len(patterns))
-        ),
+        _HITS.format(nearly=_NEARLY_CAUGHT_UP, match=match),
         [MOST_BEYOND, plain, *patterns, MOST_HITS + 1],
     )
     row = cursor.fetchone()
     cursor.execute("SET LOCAL enable_indexscan = on")
-    if row is None or row[3] is None or len(row[3]) > MOST_HITS:
-        return None
-    *marks, hits = row
-    return [hits, *marks]
+    return row
 
 
 # --- Sorting --------------------------------------------------------------------------

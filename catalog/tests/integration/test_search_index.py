@@ -1,6 +1,7 @@
 """The search index: whatever it covers, a search finds what looking at all products finds."""
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -38,7 +39,7 @@ PIECES = (
     *("lamp", "LAMP", "Lam", "oak", "100% wool", "a_b", "\\", "%", "_", "ab", "a", "-", "  "),
     *("é", "É", "Müller", "MÜLLER", "ß", "SS", "İ", "ı", "I", "i", "İstanbul", "ΟΔΟΣ", "οδος"),
     *("σ", "Σ", "лампа", "ЛАМПА", "灯", "e\u0301", "I\u0307", "\u212a", "k", "ǆ", "\U0001f4a1"),
-    *("'", '"', "\n", "\t", "12", "007", "x" * 40),
+    *("'", '"', "\n", "\t", "12", "007", "x" * 40, "AB-20417-7", "20417", "ab/20417 oak lamps"),
 )
 
 
@@ -291,6 +292,61 @@ def test_too_many_hits_are_not_looked_up_one_by_one(
     monkeypatch.setattr(search, "MOST_HITS", 3)
     assert by_index({"q": "lamp"}) is None
     assert len(found("lamp")) == 4
+
+
+def looked_up(given: dict[str, str], context: CaptureQueriesContext) -> list[str]:
+    """The patterns that the index is asked for, one lookup after another."""
+    with context:
+        by_index(given)
+    asked = [query["sql"] for query in context if "ARRAY(SELECT product_id" in query["sql"]]
+    return [re.findall(r"text LIKE upper\('(.*?)'\)", one)[0] for one in asked]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pattern"),
+    [
+        ("SKU-00004711-01", "%00004711%"),
+        ("oak-12", "%oak-12%"),  # no word that would tell it from others
+        ("50% wool_x", "%wool%"),
+        ("oak lamp", "%lamp%"),
+        ("Größe 4711", "%4711%"),
+    ],
+)
+def test_a_text_is_looked_up_by_the_word_that_tells_most(
+    make_product: Callable[..., Product], asked: str, pattern: str
+) -> None:
+    make_product("A-1", f"A {asked}")
+    make_product("A-2", f"Another {pattern.strip('%')}")
+    assert keep()
+    assert looked_up({"q": asked}, CaptureQueriesContext(connection)) == [pattern]
+    assert by_index({"q": asked}) == by_looking({"q": asked}) != []
+
+
+def test_where_the_word_has_too_many_hits_the_whole_text_is_looked_up(
+    monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    for number in range(4):
+        make_product(f"2024-{number}", "Lamp")
+    assert keep()
+    monkeypatch.setattr(search, "MOST_HITS", 3)
+    monkeypatch.setattr(search, "_expected", lambda cursor, pattern: 0.0)
+    patterns = looked_up({"sku": "2024-1"}, CaptureQueriesContext(connection))
+    assert patterns == ["%2024%", "%2024-1%"]
+    assert by_index({"sku": "2024-1"}) == by_looking({"sku": "2024-1"})
+
+
+def test_what_most_products_have_is_not_looked_up(
+    monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    for number in range(100):
+        make_product(f"A-{number}", "Lamp")
+    make_product("A-lone", "Lamp 4711")
+    assert keep()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_searchentry")
+    monkeypatch.setattr(search, "MOST_HITS", 10)
+    assert looked_up({"q": "lamp"}, CaptureQueriesContext(connection)) == []
+    assert found("lamp 4711") == ["A-lone"]
 
 
 def test_the_count_of_a_search_is_the_same_by_the_index(
