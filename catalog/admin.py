@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
 from unfold.decorators import action, display
+from unfold.views import ChangeList
 
 from catalog.field_values import in_words
 from catalog.models import (
@@ -30,7 +31,7 @@ from catalog.operations import products as operations
 from catalog.operations.search_index import describe_search_index
 from catalog.operations.undo import undo_of, why_not
 from catalog.queries.filters import BadFilter, active_filters, filtered_products
-from catalog.queries.pagination import ids_at
+from catalog.queries.pagination import ORDERINGS, ids_at, order_by
 from catalog.queries.products import count_products, estimated_rows
 from catalog.views.bulk_confirm import ask
 from catalog.views.forms import ProductForm, product_form
@@ -58,6 +59,22 @@ class ProductPaginator(Paginator):  # type: ignore[type-arg]
             total=self.count,
         )
         return Page(self.object_list.filter(pk__in=ids), number, self)
+
+
+class ProductList(ChangeList):
+    """Its orders are those of the pages, and what fills one page is found as on more of them."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Product]) -> list[Any]:
+        found: list[Any] = super().get_ordering(request, queryset)
+        one = len(found) == 1 or found[1:] == ["id"]
+        orders = [sign + name for name in ORDERINGS for sign in ("", "-")]
+        name = next((one for one in orders if found[0] in (one, order_by(one)[0])), "")
+        return order_by(name) if one and name else found
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
@@ -97,6 +114,9 @@ class ProductAdmin(ListAdmin):
         return format_html('<a href="{}">History</a>', reverse("product-detail", args=[product.pk]))
 
     # --- The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ProductList]:
+        return ProductList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Product], search_term: str

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import DecimalField, F, Q, QuerySet, Value
+from django.db.models import DecimalField, F, OrderBy, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 
 from catalog.field_values import Definition
@@ -25,8 +25,15 @@ from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
 from catalog.queries.own_filters import OWN_PREFIX
 from catalog.queries.own_values import beyond, has_index, own_key, own_position
-from catalog.queries.search import Among, narrowed
-from catalog.sql.search import SORT_KEYS, first_of_few, prefer_whole_table, walk
+from catalog.queries.products import estimated_products
+from catalog.queries.search import Among, bounds, narrowed
+from catalog.sql.search import (
+    SORT_KEYS,
+    first_of_few,
+    prefer_order_of_index,
+    prefer_whole_table,
+    walk,
+)
 from product_importer.common.parsing import CURSOR_MAX_LENGTH
 
 # What each order sorts by. Products without a price come before the cheapest.
@@ -46,6 +53,9 @@ LAST = "last"
 _price = re.compile(r"-1|[0-9]{1,10}(\.[0-9]{1,2})?").fullmatch
 FIRST_PROBE_ROWS = 2_000  # looked at in the order of an index before the search index is
 PROBE_ROWS = 20_000  # and before all of the table is
+WALK_ROWS = 10_000  # the same in an order that the search index has
+NEAR_ROWS = 1_000  # from an end of a list whose pages have numbers
+FAR_ROWS = 200_000  # passed in the order of an index, rather than to sort what matches of all
 # Matches that are counted where they are looked for; more are sorted without being gathered.
 MOST_COUNTED = 20_000
 
@@ -137,21 +147,51 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     )
 
 
+def order_by(ordering: str) -> list[Any]:
+    """What ``QuerySet.order_by`` takes for one of ``ORDERINGS``, so that the order is total."""
+    name, descending = ordering.removeprefix("-"), ordering.startswith("-")
+    if name == "id":
+        return [ordering]
+    return [OrderBy(_KEYS[name], descending=descending), "-id" if descending else "id"]
+
+
+def _order_of(products: QuerySet[Product]) -> str:
+    """The one of ``ORDERINGS`` that products are in by ``order_by``; blank if it is another."""
+    given = list(products.query.order_by)
+    orders = (sign + name for name in _KEYS for sign in ("", "-"))
+    return next((one for one in orders if order_by(one) == given), "")
+
+
 def ids_at(products: QuerySet[Product], *, start: int, size: int, total: int) -> list[int]:
     """The ids of ``size`` of ``total`` ordered products from ``start`` (0 is the first) on.
 
-    For lists whose pages have numbers. Only ids are passed over, an index holds them all, and
-    they are counted from the nearer end, so that a page far inside costs little more.
+    For lists whose pages have numbers. Near an end they are found as pages without numbers are.
+    Further inside only ids are passed over, an index holds them all, and they are counted from the
+    nearer end.
     """
     size = min(size, total - start)
-    ids = products.values_list("pk", flat=True)
     from_end = total - start - size
+    ordering = _order_of(products)
+    if ordering and min(start, from_end) + size <= NEAR_ROWS:
+        whole = products.order_by()
+        if start <= from_end:
+            rows = get_page(whole, ordering=ordering, size=start + size).rows[start:]
+        else:
+            rows = get_page(whole, ordering=ordering, size=size + from_end, cursor=LAST).rows[:size]
+        return [product.pk for product in rows]
+    ids = products.values_list("pk", flat=True)
+    walks = ordering.removeprefix("-") in INDEXED and _passed(start + size, total) <= FAR_ROWS
     if from_end < start:
-        return _ids(ids.reverse(), from_end, size)[::-1]
-    return _ids(ids, start, size)
+        return _ids(ids.reverse(), from_end, size, walks=walks)[::-1]
+    return _ids(ids, start, size, walks=walks)
 
 
-def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
+def _passed(rows: int, total: int) -> float:
+    """How many products are passed in the order of an index until so many of ``total`` are met."""
+    return rows * estimated_products() / max(total, 1)
+
+
+def _ids(ids: QuerySet[Any], start: int, size: int, *, walks: bool) -> list[int]:
     window = slice(start, start + size)
     if start < PROBE_ROWS and not ids.query.where:
         return list(ids[window])
@@ -160,8 +200,11 @@ def _ids(ids: QuerySet[Any], start: int, size: int) -> list[int]:
         cursor.execute("SET LOCAL jit = off; SET LOCAL work_mem = '64MB'")
         found = narrowed(cursor, ids) if ids.query.where else ids
         if found is None:
-            prefer_whole_table(cursor)
             found = ids
+            if walks:
+                prefer_order_of_index(cursor)
+            else:
+                prefer_whole_table(cursor)
         return list(found[window])
 
 
@@ -231,19 +274,39 @@ def _find(
     takes several times as long.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        found = narrowed(cursor, wanted) if products.query.where else None
-        if found is not None:
-            return list(found[:limit]), None
+        if products.query.where:
+            page = _found_soon(cursor, products, wanted, place, limit)
+            if page is not None:
+                return page, None
         if place.name in SORT_KEYS:
-            page = _walk(cursor, products, wanted, place, limit)
+            page = _walk(cursor, products, wanted, place, WALK_ROWS, limit)
         else:
             page = _probe(everything, wanted, place, PROBE_ROWS, limit)
         if len(page) == limit:
             return page, None
+        found = narrowed(cursor, wanted) if products.query.where else None
+        if found is not None:
+            return list(found[:limit]), None
         own = "own_fields" in where_of(products)[0]
         prefer_whole_table(cursor, unless_indexed=own)
         counted = _counted(cursor, products, wanted, place, limit) if own else None
         return counted or (list(wanted[:limit]), None)
+
+
+def _found_soon(
+    cursor: CursorWrapper,
+    products: QuerySet[Product],
+    wanted: QuerySet[Any],
+    place: _Place,
+    limit: int,
+) -> list[Product] | None:
+    """The page, if it lies among the next of its order, or if few match; else ``None``."""
+    if place.name in SORT_KEYS:
+        page = _walk(cursor, products, wanted, place, FIRST_PROBE_ROWS, limit)
+        if len(page) == limit:
+            return page
+    found = narrowed(cursor, wanted, soon=True)
+    return None if found is None else list(found[:limit])
 
 
 def _counted(
@@ -282,6 +345,7 @@ def _walk(
     products: QuerySet[Product],
     wanted: QuerySet[Any],
     place: _Place,
+    rows: int,
     limit: int,
 ) -> list[Product]:
     """The page by the order that the search index has; fewer than ``limit`` where it cannot say."""
@@ -290,7 +354,9 @@ def _walk(
         name=place.name,
         descending=place.descending,
         position=place.position,
+        bounds=bounds(products.query.where, place.name),
         where=where_of(products),
+        rows=rows,
         limit=limit,
     )
     if walked is None:

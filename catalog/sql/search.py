@@ -225,6 +225,13 @@ SELECT product, change, brought_back, CASE WHEN {nearly} AND (%s OR every_letter
 END
 FROM catalog_searchindex
 """
+SORTED = "SELECT product_id FROM catalog_sortentry WHERE {where}"
+_NAMED = """
+SELECT product, change, brought_back, CASE WHEN {nearly}
+    THEN ARRAY(SELECT product_id FROM ({named}) AS named (product_id) LIMIT %s)
+END
+FROM catalog_searchindex
+"""
 _ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM catalog_searchentry WHERE text LIKE upper(%s)"
 _ENTRIES = "SELECT GREATEST(reltuples, 0) FROM pg_class WHERE oid = 'catalog_searchentry'::regclass"
 # The hits by their trigrams, the rest by numbers: the planner cannot know how few they are.
@@ -232,6 +239,12 @@ _BY_INDEX = """
 SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_indexscan = off
+"""
+_BY_SCAN = """
+SET LOCAL jit = off;
+SET LOCAL enable_seqscan = on;
+SET LOCAL enable_indexscan = off;
+SET LOCAL enable_bitmapscan = off
 """
 BEYOND = """catalog_product.id = ANY (ARRAY(
     SELECT unnest(%s::bigint[])
@@ -243,14 +256,15 @@ BEYOND = """catalog_product.id = ANY (ARRAY(
 
 
 def candidates(
-    cursor: CursorWrapper, patterns: list[tuple[str, str]], *, plain: bool
+    cursor: CursorWrapper, patterns: list[tuple[str, str]], *, plain: bool, soon: bool
 ) -> list[Any] | None:
     """The parameters of ``BEYOND``, a condition that holds for all products that may match.
 
     A match contains the first of every pair of ``patterns`` (as for ``LIKE``) in its SKU, name or
     description; the second is a part of it that may be enough to find it by. ``plain``: one of the
     texts has trigrams in every locale. ``None`` where the index is no help: there is none, it is
-    far behind, it has no trigrams for this, or there are too many hits.
+    far behind, it has no trigrams for this, or there are too many hits; ``soon``: also where it
+    would have to look at many entries, as for words that are frequent and seldom stand together.
 
     What another transaction writes after this one has looked gets numbers beyond those that are
     returned. So the condition is exact at any later moment too.
@@ -259,16 +273,42 @@ def candidates(
     expected = {one: _expected(cursor, one) for pair in patterns for one in pair}
     if all(_is_too_many(expected[whole], entries) for whole, _ in patterns):
         return None
-    parts = [part if expected[part] <= MOST_HITS else whole for whole, part in patterns]
+    telling = [(whole, part) for whole, part in patterns if expected[part] <= MOST_HITS]
+    if soon and not telling:
+        return None
+    parts = [part for _, part in telling]
     wholes = [whole for whole, _ in patterns]
-    for tried in [parts, wholes] if parts != wholes else [wholes]:
-        row = _hits(cursor, tried, plain=plain)
-        if row is None or row[3] is None:
-            return None
-        *marks, hits = row
-        if len(hits) <= MOST_HITS:
-            return [hits, *marks]
+    for tried in [parts] if soon else [wholes] if parts == wholes or not parts else [parts, wholes]:
+        cursor.execute(_BY_INDEX)
+        if params := _few(_hits(cursor, tried, plain=plain)):
+            return params
     return None
+
+
+def named(cursor: CursorWrapper, text: str, params: list[Any]) -> list[Any] | None:
+    """The same, for the products that a query over what the index has of them names."""
+    cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
+    cursor.execute(
+        _NAMED.format(nearly=_NEARLY_CAUGHT_UP, named=text), [MOST_BEYOND, *params, MOST_HITS + 1]
+    )
+    return _few(cursor.fetchone())
+
+
+def scanned(cursor: CursorWrapper, patterns: list[str]) -> list[Any] | None:
+    """The same for texts without trigrams: by looking at all entries, in parallel.
+
+    That takes less than half of what looking at the products takes.
+    """
+    cursor.execute(_BY_SCAN)
+    return _few(_hits(cursor, patterns, plain=True))
+
+
+def _few(row: Any) -> list[Any] | None:
+    """The parameters of ``BEYOND``, where the index could tell them and they are not too many."""
+    if row is None or row[3] is None or len(row[3]) > MOST_HITS:
+        return None
+    *marks, hits = row
+    return [hits, *marks]
 
 
 def _entries(cursor: CursorWrapper) -> float:
@@ -293,13 +333,12 @@ def _hits(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> Any:
     One more than ``MOST_HITS`` at most.
     """
     match = " AND ".join(["text LIKE upper(%s)"] * len(patterns))
-    cursor.execute(_BY_INDEX)
     cursor.execute(
         _HITS.format(nearly=_NEARLY_CAUGHT_UP, match=match),
         [MOST_BEYOND, plain, *patterns, MOST_HITS + 1],
     )
     row = cursor.fetchone()
-    cursor.execute("SET LOCAL enable_indexscan = on")
+    cursor.execute("SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on")
     return row
 
 
@@ -312,7 +351,6 @@ SORT_KEYS = {  # of a product, as its entry has it
     "created_at": "catalog_product.created_at",
     "updated_at": "catalog_product.updated_at",
 }
-WALK_ROWS = 10_000  # entries that are passed, at most, to fill a page with what matches
 
 _WALK = """
 SELECT state.product, state.change, state.brought_back, walked.ids, walked.last
@@ -344,17 +382,24 @@ def walk(
     name: str,
     descending: bool,
     position: list[Any] | None,
+    bounds: list[tuple[str, Any]],
     where: tuple[str, tuple[Any, ...]],
+    rows: int,
     limit: int,
 ) -> tuple[list[Any], list[Any]] | None:
     """The next ``limit`` products by a column of ``SORT_KEYS`` from a position (key, id) on.
 
-    ``where`` is a condition on ``catalog_product`` with its parameters. Returns the parameters of
-    ``BEYOND`` and the position of the last one found: among the products for which that holds are
-    all up to this position. ``None`` where the index is no help.
+    At most ``rows`` entries are passed. ``where`` is a condition on ``catalog_product`` with its
+    parameters; every match's column is in ``bounds``, each a sign and a value. Returns the
+    parameters of ``BEYOND`` and the position of the last one found: among the products for which
+    that holds are all up to this position. ``None`` where the index is no help.
     """
     sign = "<" if descending else ">"
-    beyond = f"WHERE ({name}, product_id) {sign} (%s, %s)" if position else ""
+    passed = [f"{name} {bound} %s" for bound, _ in bounds]
+    if position:
+        passed.append(f"({name}, product_id) {sign} (%s, %s)")
+    beyond = f"WHERE {' AND '.join(passed)}" if passed else ""
+    given = [*(value for _, value in bounds), *(position or [])]
     condition, params = where
     cursor.execute(_IN_ORDER)
     cursor.execute(
@@ -366,7 +411,7 @@ def walk(
             way="DESC" if descending else "ASC",
             where=condition,
         ),
-        [MOST_BEYOND, limit, *(position or []), WALK_ROWS, *params, limit],
+        [MOST_BEYOND, limit, *given, rows, *params, limit],
     )
     row = cursor.fetchone()
     cursor.execute("SET LOCAL enable_bitmapscan = on")
@@ -384,6 +429,14 @@ def prefer_whole_table(cursor: CursorWrapper, *, unless_indexed: bool = False) -
     cursor.execute(
         "SET LOCAL jit = off; SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off;"
         f" SET LOCAL enable_bitmapscan = {'on' if unless_indexed else 'off'}"
+    )
+
+
+def prefer_order_of_index(cursor: CursorWrapper) -> None:
+    """Until the end of the transaction: products are passed in the order of an index."""
+    cursor.execute(
+        "SET LOCAL jit = off; SET LOCAL enable_seqscan = off;"
+        " SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
     )
 
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from catalog.models import ChangeSet, Product, SearchEntry, SearchIndex
 from catalog.operations import bulk, products, search_index, undo
 from catalog.operations.retention import clear_changes
+from catalog.queries import pagination
 from catalog.queries import products as queries
 from catalog.queries.filters import filtered_products
 from catalog.queries.pagination import get_page
@@ -105,6 +106,7 @@ class Histories:
             "sku": f"S{self.number} {self.text(1)}",
             "name": f"n {self.text()}",
             "description": self.text(6) if self.chosen.random() < 0.5 else "",
+            "price": self.chosen.choice(["", "0", "1", "2.50", "3", "7"]),
         }
 
     def any_product(self) -> Product | None:
@@ -178,10 +180,23 @@ class Histories:
         keep(seconds=0 if kind < 0.6 else 60)
 
 
+RANGES = [
+    {"price_min": "2.50"},
+    {"price_max": "1"},
+    {"price_min": "1", "price_max": "3", "active": "true"},
+    {"price_min": "8"},
+    {"price": "none"},
+    {"price": "none", "price_min": "1"},
+    {"changed_from": "2020-01-01", "price_max": "2.50"},
+    {"changed_from": "2999-01-01"},
+    {"changed_to": "2020-01-01"},
+]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_index_finds_what_looking_at_all_products_finds(seed: int) -> None:
     histories = Histories(seed)
-    answered = 0
+    answered = answered_by_values = 0
     for _ in range(30):
         histories.step()
         terms = [histories.text(2) for _ in range(4)]
@@ -195,14 +210,19 @@ def test_the_index_finds_what_looking_at_all_products_finds(seed: int) -> None:
                 answered += answer is not None
                 assert answer in (None, by_looking(given)), given
         assert_sorted_pages(histories.chosen, terms[0])
+        for given in RANGES:
+            answer = by_index(given)
+            answered_by_values += answer is not None
+            assert answer in (None, by_looking(given)), given
     assert answered > 50
+    assert answered_by_values > 50
 
 
 def assert_sorted_pages(chosen: random.Random, term: str) -> None:
     """Follow the pages of some order, and compare with the same products sorted here."""
     name = chosen.choice([*search.SORT_KEYS])
     sign = chosen.choice(["", "-"])
-    given = chosen.choice([{}, {}, {"active": "true"}, {"q": term}])
+    given = chosen.choice([{}, {}, {"active": "true"}, {"q": term}, *RANGES])
     rows = filtered_products(given)
     key = Coalesce(F(name), -1, output_field=DecimalField()) if name == "price" else F(name)
     wanted = list(
@@ -347,6 +367,20 @@ def test_what_most_products_have_is_not_looked_up(
     monkeypatch.setattr(search, "MOST_HITS", 10)
     assert looked_up({"q": "lamp"}, CaptureQueriesContext(connection)) == []
     assert found("lamp 4711") == ["A-lone"]
+
+
+def test_a_range_of_prices_is_walked_from_its_beginning(
+    monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
+) -> None:
+    for number in range(12):
+        make_product(f"A-{number}", price=number)
+    assert keep()
+    monkeypatch.setattr(pagination, "FIRST_PROBE_ROWS", 3)
+    monkeypatch.setattr(search, "MOST_HITS", 2)
+    with CaptureQueriesContext(connection) as asked:
+        page = get_page(filtered_products({"price_min": "8"}), ordering="price", size=2)
+    assert [product.sku for product in page.rows] == ["A-8", "A-9"]
+    assert not any("enable_indexscan = off" in one["sql"] for one in asked)
 
 
 def test_the_count_of_a_search_is_the_same_by_the_index(
