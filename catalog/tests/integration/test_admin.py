@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import ChangeSet, Product, RemovedProduct
-from catalog.operations import fields
+from catalog.operations import fields, search_index
 from catalog.operations import products as operations
 from webhooks.models import Event
 
@@ -202,6 +202,23 @@ def test_the_search_is_literal(ops: Client) -> None:
     assert [product.sku for product in found] == ["A-1"]
 
 
+def test_what_fits_one_page_is_found_by_the_search_index(
+    ops: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "FROM_PRODUCTS", 0)
+    product_of(name="Lamp")
+    product_of(sku="B-1", name="Chair")
+    assert search_index.keep_search_index(seconds=60)
+    for text, number in (("lamp", 1), ("table", 0)):
+        with CaptureQueriesContext(connection) as asked:
+            found = ops.get(LIST, {"q": text}).context["cl"].result_list
+            assert len(found) == number
+        texts = [one["sql"] for one in asked if "UPPER('%" in one["sql"]]
+        narrow = ("catalog_broughtback", " IN (", " LIMIT ")
+        assert texts
+        assert all(any(part in text for part in narrow) for text in texts), texts
+
+
 def test_the_list_asks_the_same_number_of_questions_for_any_number_of_products(
     ops: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,22 +266,31 @@ def test_changes_and_removed_products_are_found_by_number(ops: Client) -> None:
         ("", lambda p: p.pk),
         ("&q=even", lambda p: p.pk),
         ("&o=2", lambda p: (p.name, p.pk)),
+        ("&o=-2&q=even", lambda p: -p.pk),
+        ("&o=1", lambda p: p.sku),
         ("&o=-1.2", lambda p: (-int(p.sku), p.pk)),
+        ("&o=3", lambda p: (-1 if p.price is None else p.price, p.pk)),  # as on the pages
+        ("&o=-3", lambda p: (1 if p.price is None else -p.price, -p.pk)),
     ],
 )
 @pytest.mark.parametrize("probe_rows", [1, 20_000])
+@pytest.mark.parametrize("near_rows", [0, 20, 1_000])
 def test_all_pages_together_are_the_list(
     ops: Client,
     monkeypatch: pytest.MonkeyPatch,
     query: str,
     order: Callable[[Product], Any],
     probe_rows: int,
+    near_rows: int,
 ) -> None:
     monkeypatch.setattr("catalog.queries.pagination.PROBE_ROWS", probe_rows)
+    monkeypatch.setattr("catalog.queries.pagination.FAR_ROWS", probe_rows)
+    monkeypatch.setattr("catalog.queries.pagination.NEAR_ROWS", near_rows)
     monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
     names = ["odd", "even"]
     products = Product.objects.bulk_create(
-        Product(sku=str(100 + 7 * n % 64), name=names[n % 2]) for n in range(64)
+        Product(sku=str(100 + 7 * n % 64), name=names[n % 2], price=n % 5 or None)
+        for n in range(64)
     )
     wanted = [p for p in products if "q=" not in query or p.name == "even"]
     found: list[Product] = []
