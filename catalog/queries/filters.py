@@ -94,13 +94,19 @@ def day_start(name: str, text: str, days: int = 0) -> datetime:
         raise BadFilter({name: sentence}) from None
 
 
+_CREATING = (ChangeSet.Kind.CREATE, ChangeSet.Kind.IMPORT)
+
+
 def _of_change_set(name: str, text: str) -> Q:
     """What a change set created or updated, whatever became of it since."""
     number = whole_number(text)
     if number is None:
         raise BadFilter({name: f"“{text[:40]}” is not the number of a change set."})
-    updated = Change.objects.filter(change_set=number).order_by().values("product_id")
-    return Q(created_in=number) | Q(pk__in=updated)
+    updated = Q(pk__in=Change.objects.filter(change_set=number).order_by().values("product_id"))
+    kind = ChangeSet.objects.filter(pk=number).values_list("kind", flat=True).first()
+    if kind is not None and kind not in _CREATING:
+        return updated  # else all products would be looked at for what it created
+    return Q(created_in=number) | updated
 
 
 def _of_supplier(name: str, text: str) -> Q:

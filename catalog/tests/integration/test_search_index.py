@@ -369,6 +369,19 @@ def test_what_most_products_have_is_not_looked_up(
     assert found("lamp 4711") == ["A-lone"]
 
 
+def test_what_a_change_set_edited_is_named_by_its_changes(
+    make_product: Callable[..., Product],
+) -> None:
+    product = make_product("A-1")
+    other = products.create_product(actor=None, data={"sku": "A-2", "name": "Lamp"})
+    assert keep()
+    products.update_product(product_id=product.pk, actor=None, data={"name": "Table"})
+    edit, creation = ChangeSet.objects.get(kind="edit"), other.created_in_id
+    assert by_index({"change_set": str(edit.pk)}) == [product.pk]
+    assert by_index({"change_set": str(creation)}) is None
+    assert by_looking({"change_set": str(creation)}) == [other.pk]
+
+
 def test_a_range_of_prices_is_walked_from_its_beginning(
     monkeypatch: pytest.MonkeyPatch, make_product: Callable[..., Product]
 ) -> None:
