@@ -129,11 +129,12 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
         found = list(wanted[:limit])
     else:
         place = _Place(name, position, descending)
+        is_all = False
         if own and indexed:
             found = _among_next(everything, wanted, FIRST_PROBE_ROWS, limit)
         else:
-            found = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
-        if len(found) < limit:
+            found, is_all = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
+        if len(found) < limit and not is_all:
             found, total = _find_once(products, everything, wanted, place, limit)
     more = len(found) > size if total is None else total > size
     rows = found[:size]
@@ -210,19 +211,20 @@ def _ids(ids: QuerySet[Any], start: int, size: int, *, walks: bool) -> list[int]
 
 def _probe(
     everything: QuerySet[Any], wanted: QuerySet[Any], place: "_Place", rows: int, limit: int
-) -> list[Product]:
+) -> tuple[list[Product], bool]:
     """Look for matches among the next ``rows`` products in the order of an index, if it has one.
 
+    Returns also whether these were all that are left.
     A filter that matches often is answered by walking the index, one that matches seldom by
     looking at all of the table. Which it is, nobody can know before: so the walk is tried,
     and given up if it does not fill the page.
     """
     if place.name not in INDEXED:
-        return []
+        return [], False
     end = everything.values_list("sort_key", flat=True)[rows : rows + 1].first()
     if end is not None:
         wanted = wanted.filter(**{f"sort_key__{'gte' if place.descending else 'lte'}": end})
-    return list(wanted[:limit])
+    return list(wanted[:limit]), end is None
 
 
 def _among_next(
@@ -281,7 +283,9 @@ def _find(
         if place.name in SORT_KEYS:
             page = _walk(cursor, products, wanted, place, WALK_ROWS, limit)
         else:
-            page = _probe(everything, wanted, place, PROBE_ROWS, limit)
+            page, is_all = _probe(everything, wanted, place, PROBE_ROWS, limit)
+            if is_all:
+                return page, None
         if len(page) == limit:
             return page, None
         found = narrowed(cursor, wanted) if products.query.where else None

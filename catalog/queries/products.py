@@ -90,13 +90,17 @@ def estimated_rows(model: type[Model]) -> int:
 
     The estimate comes from the last VACUUM or ANALYZE and costs nothing.
     """
+    estimate = _guessed_rows(model)
+    return estimate if estimate >= EXACT_BELOW else model._default_manager.count()
+
+
+def _guessed_rows(model: type[Model]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
             [model._meta.db_table],
         )
-        estimate = int(cursor.fetchone()[0])
-    return estimate if estimate >= EXACT_BELOW else model._default_manager.count()
+        return int(cursor.fetchone()[0])
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,11 @@ def _count(products: QuerySet[Product], *, below: int | None) -> int | None:
         return kept.count
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = off")
-        found = narrowed(cursor, products) if products.query.where else None
+        found = narrowed(cursor, products, soon=True) if products.query.where else None
         if found is None and below is not None and estimated_products() >= below:
             return None
+        if found is None and products.query.where and _guessed_rows(Product) >= QUICK_BELOW:
+            found = narrowed(cursor, products)
         count = (products if found is None else found).order_by().count()
     kept.keep(count)
     return count

@@ -51,24 +51,29 @@ def narrowed(
     settings for the planner it changes.
     """
     texts = sorted(_contained(products.query.where))
-    params = _by_trigrams(cursor, texts, soon=soon) or _by_values(cursor, products)
+    values = _named(products.query.where)
+    if not (values or any(map(_three, texts)) or (texts and not soon)):
+        return None
+    entries = search.guessed_entries(cursor)
+    if entries is None:
+        return None
+    params = _by_trigrams(cursor, texts, entries=entries, soon=soon)
+    if params is None and values:
+        params = search.named(cursor, *values)
     if params is None and texts and not soon and not any(map(_three_plain, texts)):
         params = search.scanned(cursor, [_pattern(text) for text in texts])
     return None if params is None else products.filter(Among(params))
 
 
-def _by_trigrams(cursor: CursorWrapper, texts: list[str], *, soon: bool) -> list[Any] | None:
+def _by_trigrams(
+    cursor: CursorWrapper, texts: list[str], *, entries: float, soon: bool
+) -> list[Any] | None:
     texts = [text for text in texts if _three(text)]
     if not texts:
         return None
     patterns = [(_pattern(text), _pattern(_telling_part(text))) for text in texts]
     plain = any(_three_plain(text) for text in texts)
-    return search.candidates(cursor, patterns, plain=plain, soon=soon)
-
-
-def _by_values(cursor: CursorWrapper, products: QuerySet[Any]) -> list[Any] | None:
-    named = _named(products.query.where)
-    return search.named(cursor, *named) if named else None
+    return search.candidates(cursor, patterns, entries=entries, plain=plain, soon=soon)
 
 
 def bounds(condition: Any, name: str) -> list[tuple[str, Any]]:

@@ -233,7 +233,10 @@ END
 FROM catalog_searchindex
 """
 _ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM catalog_searchentry WHERE text LIKE upper(%s)"
-_ENTRIES = "SELECT GREATEST(reltuples, 0) FROM pg_class WHERE oid = 'catalog_searchentry'::regclass"
+_ENTRIES = """
+SELECT GREATEST(reltuples, 0) FROM pg_class, catalog_searchindex
+WHERE oid = 'catalog_searchentry'::regclass
+"""
 # The hits by their trigrams, the rest by numbers: the planner cannot know how few they are.
 _BY_INDEX = """
 SET LOCAL jit = off;
@@ -256,20 +259,24 @@ BEYOND = """catalog_product.id = ANY (ARRAY(
 
 
 def candidates(
-    cursor: CursorWrapper, patterns: list[tuple[str, str]], *, plain: bool, soon: bool
+    cursor: CursorWrapper,
+    patterns: list[tuple[str, str]],
+    *,
+    entries: float,
+    plain: bool,
+    soon: bool,
 ) -> list[Any] | None:
     """The parameters of ``BEYOND``, a condition that holds for all products that may match.
 
     A match contains the first of every pair of ``patterns`` (as for ``LIKE``) in its SKU, name or
     description; the second is a part of it that may be enough to find it by. ``plain``: one of the
-    texts has trigrams in every locale. ``None`` where the index is no help: there is none, it is
-    far behind, it has no trigrams for this, or there are too many hits; ``soon``: also where it
-    would have to look at many entries, as for words that are frequent and seldom stand together.
+    texts has trigrams in every locale. ``None`` where the index is no help: it is far behind, has
+    no trigrams for this, or there are too many hits; ``soon``: also where it would have to look at
+    many of its ``entries``, as for words that are frequent and seldom stand together.
 
     What another transaction writes after this one has looked gets numbers beyond those that are
     returned. So the condition is exact at any later moment too.
     """
-    entries = _entries(cursor)
     expected = {one: _expected(cursor, one) for pair in patterns for one in pair}
     if all(_is_too_many(expected[whole], entries) for whole, _ in patterns):
         return None
@@ -311,9 +318,11 @@ def _few(row: Any) -> list[Any] | None:
     return [hits, *marks]
 
 
-def _entries(cursor: CursorWrapper) -> float:
+def guessed_entries(cursor: CursorWrapper) -> float | None:
+    """How many entries the index has, as the planner knows; ``None`` where there is no index."""
     cursor.execute(_ENTRIES)
-    return float(cursor.fetchone()[0])
+    row = cursor.fetchone()
+    return None if row is None else float(row[0])
 
 
 def _expected(cursor: CursorWrapper, pattern: str) -> float:
