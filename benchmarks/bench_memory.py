@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ FROM generate_series(1, 20000) AS n
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pages", type=int, default=2_000)
     parser.add_argument("--uploads", type=int, default=200, help="of files that are no CSV")
+    parser.add_argument("--packed", type=int, default=40, help="uploads of archives and workbooks")
     parser.add_argument("--megabytes", type=int, default=70, help="of each upload")
 
 
@@ -43,16 +45,32 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for answer in threads.map(lambda p: session.get(client.base + p, timeout=60), paths):
                 answer.raise_for_status()
             found["after pages"] = web_memory(stack)
-            file = stack.folder / "no-csv.csv"
-            file.write_bytes(os.urandom(1_000_000) * options.megabytes)
+            files = _files(stack.folder, options.megabytes)
             try:
-                upload = [(client, file)] * options.uploads
-                for _ in threads.map(lambda one: _upload(*one), upload):
-                    pass
+                for when, kinds, count in (
+                    ("after uploads", files[:1], options.uploads),
+                    ("after archives and workbooks", files[1:], options.packed),
+                ):
+                    uploads = [(client, kinds[number % len(kinds)]) for number in range(count)]
+                    for _ in threads.map(lambda one: _upload(*one), uploads):
+                        pass
+                    found[when] = web_memory(stack)
             finally:
-                file.unlink()
-        found["after uploads"] = web_memory(stack)
-        return {"pages": options.pages, "uploads": options.uploads, "web_mb": found}
+                for file in files:
+                    file.unlink()
+        shape = {name: getattr(options, name) for name in ("pages", "uploads", "packed")}
+        return {**shape, "web_mb": found}
+
+
+def _files(folder: Path, megabytes: int) -> list[Path]:
+    """Bytes that are no CSV, plain, in an archive, and in what only its name calls a workbook."""
+    plain = folder / "no-csv.csv"
+    plain.write_bytes(os.urandom(1_000_000) * megabytes)
+    packed = [folder / "no-csv.zip", folder / "no-workbook.xlsx"]
+    for file in packed:
+        with zipfile.ZipFile(file, "w") as archive:  # stored, so as large
+            archive.write(plain, "products.csv")
+    return [plain, *packed]
 
 
 def _upload(client: Client, file: Path) -> None:

@@ -24,6 +24,8 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 import billiard
 from celery.signals import worker_ready
 
+from product_importer.common.heaps import bound_heaps
+
 # Celery can hang on its way out when the broker went away at the same moment. Whatever it still
 # wants to tell the broker is only a hint, so it may not keep the process from ending.
 SHUTDOWN_SECONDS = 12.0
@@ -86,6 +88,7 @@ def main() -> int:
     parser.add_argument("--name", default="worker", help="this worker's name on its host")
     options = parser.parse_args()
 
+    bound_heaps()
     from product_importer.celery import app
 
     worker_ready.connect(_watch_signals)

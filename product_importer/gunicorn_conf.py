@@ -1,12 +1,12 @@
 """How gunicorn serves the site (``gunicorn -c python:product_importer.gunicorn_conf``)."""
 
-import ctypes
 import os
 import shutil
 import tempfile
 from typing import Any
 
 from imports.files.temp import clear_old_uploads
+from product_importer.common.heaps import bound_heaps
 from product_importer.environment import Environment, data_dir, read_local_file
 from product_importer.ops import logging
 
@@ -19,13 +19,7 @@ os.environ.setdefault("DATABASE_POOL", "true")
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="product-importer-metrics-")
 
-# glibc gives each of some forty threads a heap of its own, and once a large block was freed takes
-# the next ones from there as well, where one small value that lives keeps megabytes. So: few
-# heaps, and what is large straight from the system, which has it back when it is freed.
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
-if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # no other C library has it
-    mallopt(M_ARENA_MAX, 2)
-    mallopt(M_MMAP_THRESHOLD, 128 * 1024)
+bound_heaps()
 
 wsgi_app = "product_importer.asgi:application"
 worker_class = "product_importer.web.server.Worker"

@@ -243,10 +243,11 @@ def _no_longer_fits(change_set: ChangeSet) -> str:
 
 
 def _slices(change_set: ChangeSet) -> list[BulkSlice]:
-    """Cut the ids that there are into ranges of equal width, of about ``SLICE_ROWS`` products.
+    """Cut the ids that there are into ranges of equal width, of about ``SLICE_ROWS`` or fewer.
 
     Nothing is read for it: numbers that an import used up without creating a product make a
-    range smaller, and none holds more than its width.
+    range smaller, and none holds more than its width. Several are a multiple of ``PARALLEL_RUNS``,
+    or the last one would be done while all but one worker look on.
     """
     last = change_set.request["up_to"]
     first = Product.objects.aggregate(first=Min("id"))["first"] or 0
@@ -255,7 +256,10 @@ def _slices(change_set: ChangeSet) -> list[BulkSlice]:
         first, last = max(first, ids[0]), min(last, ids[-1])
     if first > last:
         return []
-    count = min(ceil(estimated_products() / SLICE_ROWS), last - first + 1) or 1
+    count = ceil(estimated_products() / SLICE_ROWS)
+    if count > 1:
+        count = ceil(count / PARALLEL_RUNS) * PARALLEL_RUNS
+    count = min(count, last - first + 1) or 1
     width = ceil((last - first + 1) / count)
     return [
         BulkSlice(change_set=change_set, first_id=start, last_id=min(start + width - 1, last))

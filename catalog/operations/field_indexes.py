@@ -6,13 +6,17 @@ without them, and only slower. Each build may be cut short at any point: what is
 and built anew.
 """
 
-from django.db import DatabaseError, connection
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error, connection, connections
 from structlog import get_logger
 
 from catalog.models import Field
 from catalog.operations.search_index import why_no_trigrams
 from catalog.queries.own_values import key_sql, text_sql
 from catalog.sql import fields as sql
+from product_importer.common.locks import AdvisoryLock
 
 logger = get_logger(__name__)
 
@@ -24,21 +28,50 @@ _CONTAINING = ("text", "long_text", "link", "image", "gtin")
 
 def keep_field_indexes() -> None:
     """Have exactly the indexes that the fields in use ask for, unless another is at it."""
-    with connection.cursor() as cursor:
-        there = sql.field_indexes(cursor)
-        wanted = _wanted()
-        if not there and not wanted:
+    if _are_right():
+        return
+    with _alone() as alone:
+        # Another one may have built them since.
+        if not alone or _are_right():
             return
-        if {name for name, valid in there.items() if valid} == set(wanted) == set(there):
-            return
-        if sql.is_building(cursor):
-            return
-        for name in there:
-            if name not in wanted or not there[name]:
-                sql.drop_index_concurrently(cursor, name)
+        with connection.cursor() as cursor:
+            there = sql.field_indexes(cursor)
+            wanted = _wanted()
+            if sql.is_building(cursor):
+                return  # the release before, or a person
+            for name in there:
+                if name not in wanted or not there[name]:
+                    sql.drop_index_concurrently(cursor, name)
         for name, columns in wanted.items():
             if not there.get(name):
                 _build(name, columns)
+
+
+def _are_right() -> bool:
+    with connection.cursor() as cursor:
+        there = sql.field_indexes(cursor)
+    return all(there.values()) and set(there) == set(_wanted())
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether this worker is the only one at the indexes; it is then until the end.
+
+    By a lock of a transaction (which a pooler leaves to us) on a connection that does nothing
+    else: an index is built concurrently outside any. A transaction that has only taken a lock has
+    no snapshot, for whose end the build would wait.
+    """
+    own = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        own.set_autocommit(False)
+        with own.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [AdvisoryLock.FIELD_INDEXES])
+            alone = bool(cursor.fetchone()[0])
+        yield alone
+    finally:
+        with suppress(Error):  # the connection is lost, and its lock with it
+            own.rollback()
+        own.close()
 
 
 def _wanted() -> dict[str, str]:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import ftp, http, s3, sftp, sheets
+from imports.fetching import ftp, http, s3, sheets
 from imports.fetching.clock import Clock
 from imports.fetching.source import (
     Alive,
@@ -22,8 +22,16 @@ from imports.fetching.transfer import Enough, NotWritten, Transfer
 # Bring a file, or the rest of it, to the transfer; ``False``: nothing new.
 Take = Callable[[Source, Known, Transfer], bool]
 
+
+def _take_by_sftp(source: Source, known: Known, transfer: Transfer) -> bool:
+    # Only now: asyncssh is 9 MB in each process that loads it.
+    from imports.fetching import sftp
+
+    return sftp.take(source, known, transfer)
+
+
 _TAKES: dict[str, Take] = {
-    **{"https": http.take, "http": http.take, "sftp": sftp.take},
+    **{"https": http.take, "http": http.take, "sftp": _take_by_sftp},
     **{"ftps": ftp.take, "ftp": ftp.take, "s3": s3.take},
 }
 WAIT_MOST = 60.0  # seconds between two tries, whatever the server asks for

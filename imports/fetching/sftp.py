@@ -186,15 +186,21 @@ async def _connect(source: Source, pin: _Pin, clock: Clock) -> asyncssh.SSHClien
         # Nothing of the machine's own: its configuration, keys, agent, tickets.
         **{"config": None, "agent_path": None, "gss_host": None},
         "window": WINDOW,
-        "login_timeout": clock.connecting(),
     }
+    connection: asyncssh.SSHClientConnection | None = None
     try:
-        return await _wait(asyncssh.connect(target.host, target.port, sock=sock, **options), clock)
+        options["login_timeout"] = clock.connecting()
+        connecting = asyncssh.connect(target.host, target.port, sock=sock, **options)
+        connection = await _wait(connecting, clock)
+        return connection
     except (asyncssh.Error, OSError, ValueError) as error:
         failure = _not_connected(error, source, pin)
         if failure.temporary:
             clock.connecting()  # it took too long rather
         raise failure from None
+    finally:
+        if connection is None:
+            sock.close()  # the time may have been up before asyncssh had it
 
 
 def _private_key(source: Source) -> asyncssh.SSHKey:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import fuzz, process
-
 from catalog.values import FIELDS
 from imports.mapping.aliases import STRONG, WEAK, bare_key_of
 from imports.mapping.choosing import LOOKED_AT, NAMED
@@ -97,6 +95,9 @@ def _alike(name: str) -> dict[str, float]:
     key = bare_key_of(name)[:100]
     if len(key) < 4:
         return {}
+    # Only now: 4 MB in each process that loads it, which few files need.
+    from rapidfuzz import fuzz, process
+
     found = process.extractOne(key, _KNOWN_KEYS, scorer=fuzz.ratio, score_cutoff=ALIKE)
     return {_KNOWN[found[0]]: 0.8 * found[1] / 100} if found else {}
 

@@ -17,3 +17,4 @@ class AdvisoryLock(IntEnum):
     PUMP_SLOT = 7_236_005  # a slot, by its place: a pump that claims
     SEARCH_INDEX = 7_236_006  # the beginning and the dropping of the search index
     FEEDS = 7_236_009  # the taking of feeds' runs, one worker after the other
+    FIELD_INDEXES = 7_236_010  # the building and dropping of the indexes of fields

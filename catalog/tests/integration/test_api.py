@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from catalog.api.product_openapi import PRODUCT_FILTERS
-from catalog.models import Change, ChangeSet, Product, RemovedProduct
+from catalog.models import BulkSlice, Change, ChangeSet, Product, RemovedProduct
 from catalog.operations import bulk
 from catalog.queries.pagination import ORDERINGS
 from webhooks.models import Event
@@ -413,6 +413,19 @@ def test_products_are_deactivated_with_their_values_before(
     changes = Change.objects.filter(change_set=act)
     assert sorted(changes.values_list("product_id", flat=True)) == changed
     assert set(changes.values_list("fields", "old_active")) == {(16, True)}
+
+
+def test_the_slices_of_an_act_give_all_workers_the_same_number_of_them(
+    program: APIClient, some: list[Product], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.operations.bulk.SLICE_ROWS", 12)  # five slices would do
+    monkeypatch.setattr("catalog.operations.bulk.estimated_products", lambda: 60)
+    act = program.post(f"{URL}bulk-delete/", {"confirm": True}, format="json").json()["id"]
+    bulk.run_bulk_act(act, seconds=0)
+    slices = BulkSlice.objects.filter(change_set=act)
+    assert slices.count() == 2 * bulk.PARALLEL_RUNS
+    assert all(one.last_id - one.first_id < 12 for one in slices)
+    assert finish(act).deleted == 60
 
 
 def test_a_slice_that_was_killed_is_done_once(

@@ -1,6 +1,7 @@
 """The indexes of fields of one's own: asked for, built beside writers, used, dropped."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import Field, Product
-from catalog.operations import fields, products
+from catalog.operations import field_indexes, fields, products
 from catalog.operations.field_indexes import keep_field_indexes
 from catalog.operations.fields import FieldInUse
 from catalog.operations.products import Invalid
@@ -57,6 +58,30 @@ def fill(rows: int = 400) -> None:
             " FROM generate_series(1, %s) AS n",
             [rows],
         )
+
+
+def test_a_second_worker_gives_way_to_the_one_that_builds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    field = define("Brand")
+    seen: list[dict[str, bool]] = []
+
+    def build(name: str, columns: str) -> None:
+        if not seen:
+            with ThreadPoolExecutor(1) as threads:  # which have connections of their own
+                threads.submit(second_worker).result()
+        seen.append(there())
+        really_build(name, columns)
+
+    def second_worker() -> None:
+        keep_field_indexes()
+        connection.close()
+
+    really_build = field_indexes._build
+    monkeypatch.setattr(field_indexes, "_build", build)
+    keep_field_indexes()
+    assert seen[0] == {}
+    assert there() == {sql.order_index(field.pk): True, sql.part_index(field.pk): True}
 
 
 def test_indexes_are_built_when_they_are_asked_for_and_dropped_when_not() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import asyncssh
 import pytest
 
+from imports.fetching import sockets
+from imports.fetching.clock import Clock
 from imports.fetching.fetch import fetch, look
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
 from imports.tests.servers import FAST, SftpServer, new_in, sftp_server
@@ -347,6 +349,22 @@ def test_a_server_that_says_nothing_is_left(source: Callable[..., Source]) -> No
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"sftp://127.0.0.1:{silent.getsockname()[1]}/list.csv"
         assert failure(source(url), connect_seconds=0.5, tries=1).code == "connect_timeout"
+
+
+def test_a_connection_whose_time_is_up_before_the_log_in_is_closed(
+    put: Callable[..., str], source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[socket.socket] = []
+
+    def connect_late(host: str, port: int, clock: Clock, kind: type[Any]) -> socket.socket:
+        opened.append(connect(host, port, clock, kind))
+        monkeypatch.setattr(clock, "_connect_by", 0.0)
+        return opened[-1]
+
+    connect = sockets.connect
+    monkeypatch.setattr(sockets, "connect", connect_late)
+    assert failure(source(put("list.csv")), tries=1).code == "connect_timeout"
+    assert [one.fileno() for one in opened] == [-1]
 
 
 def test_addresses_that_are_not_public_are_not_called(

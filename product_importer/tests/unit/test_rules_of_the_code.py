@@ -100,8 +100,11 @@ def test_the_repository_names_no_path_of_a_machine() -> None:
 
 
 # What a worker's first process has loaded is in each of its children: views, what only sending
-# webhooks needs (webhooks/tasks.py), and what only a bucket needs.
-HEAVY = ("requests", "urllib3", "cryptography.hazmat", "boto3", "product_importer.urls")
+# webhooks needs (webhooks/tasks.py), what only a bucket or a feed needs, and what compares names.
+HEAVY = (
+    *("requests", "urllib3", "cryptography.hazmat", "boto3", "product_importer.urls"),
+    *("asyncssh", "rapidfuzz"),
+)
 LOAD_A_WORKER = f"""
 import sys
 from product_importer.celery import app
@@ -114,6 +117,21 @@ print(sorted(set(sys.modules) & set({HEAVY})))
 
 def test_a_worker_carries_only_what_every_task_needs() -> None:
     done = run(sys.executable, "-c", LOAD_A_WORKER, CELERY_SKIP_CHECKS="1", SENTRY_DSN="")
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+LOAD_A_WEB_PROCESS = """
+import sys
+from django.urls import get_resolver
+from product_importer import asgi
+assert get_resolver().url_patterns
+assert "imports.fetching.fetch" in sys.modules
+print(sorted(set(sys.modules) & {"asyncssh", "boto3", "rapidfuzz"}))
+"""
+
+
+def test_a_web_process_carries_only_what_most_requests_need() -> None:
+    done = run(sys.executable, "-c", LOAD_A_WEB_PROCESS, SENTRY_DSN="")
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
