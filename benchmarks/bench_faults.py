@@ -77,8 +77,8 @@ LEFT = {
 # "every" 2 and "other" 3 most records are new or differ; with 1 and 9 most change nothing.
 SEED = """
 INSERT INTO catalog_product (sku, name, description, price, active, version, created_at, updated_at)
-SELECT sku, CASE WHEN number %% %(other)s = 0 THEN 'Before' ELSE name END, description, price, active, 1,
-       now(), now()
+SELECT sku, CASE WHEN number %% %(other)s = 0 THEN 'Before' ELSE name END, description, price,
+       active, 1, now(), now()
 FROM (SELECT row_number() OVER (ORDER BY lower(sku)) AS number, * FROM benchmark_products) AS rows
 WHERE number %% %(every)s = 0
 """
