@@ -31,12 +31,13 @@ from structlog.contextvars import bound_contextvars
 
 from product_importer.common import address_guard, counters
 from product_importer.common.enqueue import send_after_commit
-from webhooks import signing, sql
+from webhooks import signing
 from webhooks.delivery import retry_schedule
 from webhooks.delivery.http_client import ERRORS, Response, Sender
 from webhooks.delivery.pump_lock import PumpLock
 from webhooks.models import Delivery, Endpoint, message_id
 from webhooks.secrets import live_secrets
+from webhooks.sql import pump as sql
 from webhooks.task_names import PUMP
 
 logger = get_logger(__name__)

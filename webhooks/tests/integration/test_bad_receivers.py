@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import wait_for
-from webhooks import sql
 from webhooks.delivery import dispatcher, retry_schedule
 from webhooks.delivery.http_client import CUT, HEADER_BYTES, Response, Sender
 from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.operations.events import record_event
+from webhooks.sql import pump as sql
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.poison import POISON
 from webhooks.tests.receiver import Received, Receiver

@@ -15,12 +15,12 @@ from standardwebhooks import Webhook
 
 from conftest import WAIT_SECONDS, wait_for
 from product_importer.common.locks import AdvisoryLock
-from webhooks import sql
 from webhooks.delivery import dispatcher, retry_schedule
 from webhooks.delivery.http_client import Sender
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import endpoints, retention
 from webhooks.operations.events import record_event
+from webhooks.sql import pump as sql
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.receiver import Received, Receiver
 
