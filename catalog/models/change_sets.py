@@ -15,7 +15,7 @@ class ChangeSet(models.Model):
     """Everything that one act changed in the catalogue: an import, a bulk act, an edit, an undo.
 
     Its number is also its place in the queue: large acts write to the catalogue one at a
-    time, in the order in which they were started (``catalog.operations.products.take_turn``).
+    time, in the order in which they were started (``catalog.operations.change_sets.take_turn``).
     """
 
     class Kind(models.TextChoices):

@@ -10,7 +10,7 @@ from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
 from catalog.models import ChangeSet
-from catalog.operations import products as catalog
+from catalog.operations import change_sets
 from catalog.queries.fields import definitions
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.notices import tell_of_job
@@ -137,10 +137,10 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     change_set_status, event = _ENDS[status]
     if job.change_set_id is not None:
         if status != Status.COMPLETED and not job.has_changed:
-            catalog.drop_change_set(job.change_set_id)
+            change_sets.drop_change_set(job.change_set_id)
             job.change_set_id = None
         else:
-            catalog.close_change_set(job.change_set_id, status=change_set_status)
+            change_sets.close_change_set(job.change_set_id, status=change_set_status)
     job.save(
         update_fields=[
             *("status", "stage", "error", "warnings", "finished_at", "progress_at"),

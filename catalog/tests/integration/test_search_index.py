@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.models import ChangeSet, Product, SearchEntry, SearchIndex
-from catalog.operations import bulk, products, search_index, undo
+from catalog.operations import bulk, change_sets, products, search_index, undo
 from catalog.operations.retention import clear_changes
 from catalog.queries import products as queries
 from catalog.queries.filters import filtered_products
@@ -146,7 +146,7 @@ class Histories:
                     first_key="",
                     end_key=None,
                 )
-            products.count_changes(change_set.pk, created=done.created, updated=done.updated)
+            change_sets.count_changes(change_set.pk, created=done.created, updated=done.updated)
 
     def delete(self) -> None:
         if product := self.any_product():

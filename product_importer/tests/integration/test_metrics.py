@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.models import ChangeSet, Product
 from catalog.operations.bulk import start_bulk_act
-from catalog.operations.products import open_change_set
+from catalog.operations.change_sets import open_change_set
 from conftest import Browserless, Messages, wait_for
 from imports.models import ImportJob
 from product_importer.common import counters

@@ -40,7 +40,7 @@ def test_only_the_registry_has_numbers_of_advisory_locks() -> None:
 def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> None:
     calls = {name: CALL.findall(text) for name, text in SOURCES.items() if CALL.search(text)}
     assert {
-        "catalog/operations/products.py",
+        "catalog/operations/change_sets.py",
         "imports/sql/staging.py",
         "webhooks/sql/pump.py",
     } <= calls.keys()
