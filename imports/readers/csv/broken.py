@@ -1,4 +1,4 @@
-"""Records that cannot be read, or not as they stand: why, in a sentence that says how to mend it."""
+"""Records that cannot be read, or not as they stand: why, and how to mend them."""
 
 from imports.mapping.values import Plan
 from imports.readers.csv.cells import CellProblem, Problem, showable
