@@ -1,5 +1,6 @@
 """Import jobs: one uploaded file on its way into the catalogue."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -7,6 +8,7 @@ from django.db.models.fields.files import FieldFile
 
 from catalog.models import ChangeSet
 from imports.mapping.layout_rules import layout_keeps, layout_key, layout_key_within
+from imports.mapping.model import OWN_PREFIX
 from imports.models.job_fields import JobFields
 from imports.models.suppliers import deactivate
 
@@ -214,6 +216,18 @@ class ImportJob(JobFields):
     def has_own(self) -> bool:
         """Whether its file has columns for fields of one's own."""
         return bool(self.layout.get("own"))
+
+    @property
+    def column_rules(self) -> Sequence[dict[str, Any]]:
+        """The rules of its file's columns, as JSON; none where the file is read without any."""
+        rules: Sequence[dict[str, Any]] = self.layout.get("rules", {}).get("columns", ())
+        return rules
+
+    @property
+    def lists_it_adds_to(self) -> list[str]:
+        """The keys of the own fields whose lists take the new words of its file."""
+        adding = [rule["field"] for rule in self.column_rules if rule.get("otherwise") == "add"]
+        return [name.removeprefix(OWN_PREFIX) for name in adding]
 
     @property
     def found_by(self) -> str:

@@ -54,7 +54,8 @@ def take_turn(job: ImportJob) -> bool:
 
 def begin_applying(job: ImportJob) -> None:
     """Start to write. The job has its turn. Raises ``ValueError`` for what its words cannot be."""
-    _add_choices(job)
+    if job.layout.get("own"):  # else it has no lists
+        _add_choices(job)
     note_supplier(job)
     now = timezone.now()
     ImportJob.objects.filter(
@@ -73,11 +74,7 @@ def begin_applying(job: ImportJob) -> None:
 
 def _add_choices(job: ImportJob) -> None:
     """Have the lists of own fields take the new words of a file whose rules say so."""
-    rules = job.layout.get("rules", {}).get("columns", ())
-    keys = [
-        rule["field"].removeprefix("fields.") for rule in rules if rule.get("otherwise") == "add"
-    ]
-    for key in keys:
+    for key in job.lists_it_adds_to:
         with transaction.atomic(), connection.cursor() as cursor:
             if not staging.holds_rows(cursor, job.pk):
                 return  # found out again where they are applied

@@ -88,9 +88,10 @@ def _lacking(job: ImportJob) -> str:
     """Which required fields new products were made without: the file has no column of them."""
     if not job.created:
         return ""
-    rules = job.layout.get("rules", {}).get("columns", ())
-    given = {rule["field"] for rule in rules}
     required = {key: one.label for key, one in definitions().items() if one.required}
+    if not required:
+        return ""
+    given = {rule["field"] for rule in job.column_rules}
     labels = [label for key, label in required.items() if f"fields.{key}" not in given]
     if not labels:
         return ""
