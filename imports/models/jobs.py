@@ -34,6 +34,7 @@ class ImportJob(JobFields):
     ACTIVE = (JobFields.Status.PENDING, JobFields.Status.PROCESSING)
     AWAITING = (JobFields.Status.AWAITING_MAPPING, JobFields.Status.AWAITING_REVIEW)  # a person
     COUNTS = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
+    COUNT_WORDS = {**{name: name for name in COUNTS}, "rejected": "refused"}  # as people read them
 
     _REVIEW_DISCARDED = models.Q(
         status=JobFields.Status.CANCELLED, compared_at__isnull=False, approved_at=None
@@ -143,8 +144,8 @@ class ImportJob(JobFields):
     def parts(self) -> list[tuple[str, int]]:
         """What became of its records so far, in words and without what is none; it adds up."""
         left = "left as they were" if self.is_final else "to do"
-        named = [(name, getattr(self, name)) for name in self.COUNTS] + [(left, self.left_records)]
-        return [(name, count) for name, count in named if count]
+        named = [(words, getattr(self, name)) for name, words in self.COUNT_WORDS.items()]
+        return [(words, count) for words, count in [*named, (left, self.left_records)] if count]
 
     @property
     def shown_counts(self) -> dict[str, int]:

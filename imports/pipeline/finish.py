@@ -72,7 +72,7 @@ def _difference(job: ImportJob) -> str:
     if not number:
         return ""
     counts = ", ".join(
-        f"{getattr(job, name):,} {name} ({shown[name]:,} shown)"
+        f"{getattr(job, name):,} {job.COUNT_WORDS.get(name, name)} ({shown[name]:,} shown)"
         for name in counted
         if getattr(job, name) or shown[name]
     )

@@ -124,7 +124,7 @@ def test_the_tiles_of_a_discarded_review_add_up(
     shown = tiles(text_of(page, f"/imports/{job.pk}/"))
     assert shown["left"] == 7
     assert shown.pop("records in the file") == sum(shown.values()) == 8
-    assert "8 records: 1 rejected · 7 left as they were" in text_of(page, "/")
+    assert "8 records: 1 refused · 7 left as they were" in text_of(page, "/")
 
 
 def test_the_tiles_of_a_running_job_add_up(
