@@ -3,8 +3,7 @@
 Pure Python, no Django. Nothing in a rule is ever executed.
 
 model     the closed list of rules, and back to JSON
-rules     parsed from JSON and checked (rule_parts: piece by piece); layout_rules: those of a job
-resolving rules against a header: where they find their columns
+rules     parsed from JSON and checked, by themselves (rule_parts) and against a header
 evidence  what a column's values could be
 values    rules and a header -> a plan that turns a record's cells into a product's values
 questions what only a person can settle

@@ -9,8 +9,14 @@ from imports.mapping.matching import Matched, follow
 from imports.mapping.model import reference
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
-from imports.mapping.resolving import resolve_columns
-from imports.mapping.rules import Column, ColumnRule, Condition, Rules, folded
+from imports.mapping.rules import (
+    Column,
+    ColumnRule,
+    Condition,
+    Rules,
+    folded,
+    resolve_columns,
+)
 from imports.mapping.table import Memory, Table, meaning
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from imports.mapping.aliases import bare_key_of, keys_of
 from imports.mapping.choosing import Choice, ask_for_sku, choose_all, reasons_of
 from imports.mapping.questions import Question
-from imports.mapping.resolving import resolve_columns
-from imports.mapping.rules import ColumnRule, Rules, own_key
+from imports.mapping.rules import ColumnRule, Rules, own_key, resolve_columns
 from imports.mapping.settling import ask_for_further_lines, settle, settle_choices
 from imports.mapping.table import Memory, Rank, Table
 from imports.mapping.telling import Column, columns_of, notes_of

@@ -15,8 +15,7 @@ from catalog.values import (
 )
 from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
 from imports.mapping.prices import quick_price
-from imports.mapping.resolving import Resolved
-from imports.mapping.rules import ColumnRule, Rules, Value, blank_of
+from imports.mapping.rules import ColumnRule, Resolved, Rules, Value, blank_of
 
 # The values of a record in the order of FIELDS, as COPY takes them before escaping.
 Five = tuple[str, str, str, str, str]

@@ -1,12 +1,14 @@
-"""Rules out of JSON: whatever is wrong with them is named at once.
+"""Rules out of JSON, and against a file's header: whatever is wrong with them is named at once.
 
 ``parse_rules`` takes what JSON gives; ``rules_as_json`` gives the same rules back. What depends
-on the file's columns is checked by ``resolving.resolve_columns``.
+on the file's columns is checked by ``resolve_columns``.
 """
 
 import codecs
 import dataclasses
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -46,15 +48,19 @@ __all__ = [
     "ColumnRule",
     "Condition",
     "Otherwise",
+    "Resolved",
     "Rules",
     "RulesError",
     "Value",
     "blank_of",
     "changes_blanks",
     "folded",
+    "layout_keeps",
+    "layout_key",
     "may_keep",
     "own_key",
     "parse_rules",
+    "resolve_columns",
     "rules_as_json",
 ]
 
@@ -98,11 +104,34 @@ _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode
 
 def parse_rules(data: object) -> Rules:
     """Check rules as JSON gives them. Raises ``RulesError`` with all that is wrong."""
+    if data == {}:
+        return Rules()  # nothing is asked of most files
     reader = _Reader()
     rules = reader.rules(data)
     if reader.problems:
         raise RulesError(reader.problems[:PROBLEMS_LIMIT])
     return rules
+
+
+def layout_keeps(layout: Mapping[str, Any]) -> bool:
+    """Whether a record of a file with this layout (``Layout.as_json``) may keep stored values."""
+    rules = layout.get("rules")
+    return bool(rules) and may_keep(parse_rules(rules))
+
+
+def layout_key(layout: Mapping[str, Any]) -> tuple[str, NoMatch]:
+    """The key of the own field that products of such a file are found by, or blank, and what
+    becomes of records without a product."""
+    rules = layout.get("rules") or {}
+    if "key" not in rules:
+        return "", "refuse"
+    return own_key(Rules(key=rules["key"])), rules["no_match"]
+
+
+def layout_key_within(layout: Mapping[str, Any]) -> KeyWithin:
+    """Among which products of such a file's are found by that key."""
+    within: KeyWithin = (layout.get("rules") or {}).get("key_within", "catalogue")
+    return within
 
 
 class _Reader(PartReader):
@@ -405,3 +434,59 @@ def _is_own(name: object) -> bool:
 
 def _names_of(cls: type[Rules] | type[ColumnRule]) -> tuple[str, ...]:
     return tuple(known.name for known in dataclasses.fields(cls))
+
+
+# --- Against a header -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Where rules find their columns: numbers from 0, by field, and by condition.
+
+    ``within`` are those that end a field's ``fill_down``.
+    """
+
+    fields: dict[str, tuple[int, ...]]
+    conditions: tuple[int, ...] = ()
+    within: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+def resolve_columns(rules: Rules, header: list[str]) -> Resolved:
+    """Find the columns that the rules name. Raises ``RulesError`` with all that it cannot.
+
+    A name is taken as it stands; where none is the same, without regard to case and to blanks
+    around it. A name that several columns have is none: the rule has to give the number.
+    """
+    problems: list[str] = []
+
+    def find(place: str, column: Column) -> int:
+        if isinstance(column, int):
+            if column > len(header):
+                problems.append(f"{place}: There is no column {column}; there are {len(header)}.")
+            return column - 1
+        found = [i for i, name in enumerate(header) if name == column]
+        found = found or [i for i, name in enumerate(header) if folded(name) == folded(column)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = ", ".join(str(i + 1) for i in found[:10])
+            problems.append(f"{place}: Several columns are named {shown(column)}: {numbers}.")
+        else:
+            problems.append(f"{place}: There is no column {shown(column)} in the file.")
+        return 0
+
+    fields: dict[str, tuple[int, ...]] = {}
+    within: dict[str, int] = {}
+    for number, rule in enumerate(rules.columns):
+        if rule.field in fields:
+            problems.append(f"columns[{number}].field: “{rule.field}” has a rule already.")
+        fields[rule.field] = tuple(find(f"columns[{number}]", name) for name in rule.columns)
+        if rule.within is not None:
+            within[rule.field] = find(f"columns[{number}].within", rule.within)
+    conditions = tuple(
+        find(f"only_if[{number}]", condition.column)
+        for number, condition in enumerate(rules.only_if)
+    )
+    if problems:
+        raise RulesError(problems[:PROBLEMS_LIMIT])
+    return Resolved(fields, conditions, within)

@@ -21,12 +21,12 @@ from imports.mapping.model import OWN_PREFIX
 from imports.mapping.own import OwnPlan, own_plan
 from imports.mapping.prices import price_reader
 from imports.mapping.quick import Quick, may_need_escapes, quick_of
-from imports.mapping.resolving import Resolved, resolve_columns
 from imports.mapping.rules import (
     Blank,
     ColumnRule,
     Condition,
     Otherwise,
+    Resolved,
     Rules,
     RulesError,
     Value,
@@ -35,6 +35,7 @@ from imports.mapping.rules import (
     folded,
     may_keep,
     own_key,
+    resolve_columns,
 )
 
 # A field's bit in what a record keeps; the same numbers as ``catalog.models.Change.Field``.

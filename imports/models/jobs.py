@@ -7,8 +7,8 @@ from django.db import models
 from django.db.models.fields.files import FieldFile
 
 from catalog.models import ChangeSet
-from imports.mapping.layout_rules import layout_keeps, layout_key, layout_key_within
 from imports.mapping.model import OWN_PREFIX
+from imports.mapping.rules import layout_keeps, layout_key, layout_key_within
 from imports.models.job_fields import JobFields
 from imports.models.suppliers import deactivate
 

@@ -17,8 +17,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.queries.fields import there_are
-from imports.mapping.layout_rules import layout_keeps
-from imports.mapping.rules import RulesError
+from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportJob, RowError
 from imports.pipeline import missing, ordering
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning

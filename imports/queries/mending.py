@@ -9,8 +9,7 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
 from catalog.values import clean_typed_price
-from imports.mapping.resolving import resolve_columns
-from imports.mapping.rules import parse_rules
+from imports.mapping.rules import parse_rules, resolve_columns
 from imports.mapping.values import Cleaned, Plan
 from imports.models import ImportJob, RowError
 from imports.queries.outcomes import tell_undone

@@ -9,8 +9,7 @@ from django.db import connection
 
 from catalog.models import ChangeSet, Product
 from conftest import Messages
-from imports.mapping.layout_rules import layout_keeps
-from imports.mapping.rules import parse_rules, rules_as_json
+from imports.mapping.rules import layout_keeps, parse_rules, rules_as_json
 from imports.mapping.values import compile_plan
 from imports.models import ImportJob
 from imports.operations import jobs

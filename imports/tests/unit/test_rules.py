@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.values import FIELDS
-from imports.mapping.resolving import resolve_columns
 from imports.mapping.rules import (
     ColumnRule,
     Condition,
@@ -18,6 +17,7 @@ from imports.mapping.rules import (
     Value,
     may_keep,
     parse_rules,
+    resolve_columns,
     rules_as_json,
 )
 
