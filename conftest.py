@@ -91,9 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def static_files(pytestconfig: pytest.Config) -> None:
-    """The collected static files, which pages refer to by their hashed names."""
+    """The collected static files, which pages refer to by their hashed names.
+
+    Each process of a run has them, whichever test it begins with: every request looks for them.
+    """
     folder = str(prepared.static_files())
     pytestconfig.stash[STACK].environ["STATIC_ROOT"] = folder
     settings.STATIC_ROOT = folder
@@ -317,6 +320,17 @@ def _forget_counts() -> None:
 def _forget_ids() -> None:
     """A test that plays the worker binds ids for the logs, as a task does until its end."""
     clear_contextvars()
+
+
+@pytest.fixture(autouse=True)
+def _begins_without_a_connection(request: pytest.FixtureRequest) -> None:
+    """A test without a database finds no connection that one before it had left open.
+
+    A request gives back what its thread has, which would be a use of the database then.
+    """
+    marked = request.node.get_closest_marker("django_db") is not None
+    if not marked and "_django_db_helper" not in request.fixturenames:
+        connections.close_all()
 
 
 @pytest.fixture(autouse=True)

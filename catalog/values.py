@@ -124,8 +124,8 @@ def clean_price(text: str) -> str | None:
     if found and (found[1] == found[0] or "." in found[1]):
         return found[1]
     raise ValueError(
-        f"“{price[:40]}” is not a price{_why_no_price(price)}. Write plain digits with at most two "
-        "decimals, up to 9999999999.99, like 1299.00."
+        f"“{price[:40]}” is not a price{_why_no_price(price)}. Write it like 1299.00, with at most "
+        "two decimals, up to 9999999999.99."
     )
 
 
@@ -200,8 +200,8 @@ def plain_typed(text: str) -> str:
     elif found := _GROUPED(price):
         if found["mark"] in ".," and not found["more"] and not found["decimals"]:
             raise ValueError(
-                f"“{price}” can be read in two ways, with thousands or with decimals. Write "
-                f"plain digits with at most two decimals, like {re.sub('[^0-9]', '', price)}.00."
+                f"“{price}” can be read in two ways, with thousands or with decimals. Write it "
+                f"like {re.sub('[^0-9]', '', price)}.00, with at most two decimals."
             )
         decimals = found["decimals"] or ""
         whole = price.removesuffix(decimals)

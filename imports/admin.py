@@ -55,7 +55,7 @@ class ImportJobAdmin(ReadOnlyAdmin):
         "updated",
         "unchanged",
         "superseded",
-        "rejected",
+        "refused",
         "created_by",
         "created_at",
         "in_change_set",
@@ -65,11 +65,12 @@ class ImportJobAdmin(ReadOnlyAdmin):
     search_fields = ["file_name", "sha256"]
     list_select_related = ["created_by"]
     not_listed = LONG
-    readonly_fields = ["shown_status", "in_change_set", "page", "chunk_figures"]
+    readonly_fields = ["shown_status", "refused", "in_change_set", "page", "chunk_figures"]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        names = [name for name in super().get_fields(request, obj) if name != "shown_status"]
-        return ["shown_status" if name == "status" else name for name in names]
+        shown = {"status": "shown_status", "rejected": "refused"}
+        names = [one for one in super().get_fields(request, obj) if one not in shown.values()]
+        return [shown.get(name, name) for name in names]
 
     @display(
         description="Status",
@@ -86,6 +87,10 @@ class ImportJobAdmin(ReadOnlyAdmin):
     )
     def shown_status(self, job: ImportJob) -> str:
         return job.outcome_label
+
+    @display(description="Refused", ordering="rejected")
+    def refused(self, job: ImportJob) -> int:
+        return job.rejected
 
     @display(description="Page")
     def page(self, job: ImportJob) -> str:

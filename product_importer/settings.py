@@ -13,10 +13,9 @@ from typing import Any
 import dj_database_url
 from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
 from kombu import Queue
 
-from product_importer import __version__
+from product_importer.beat_schedule import BEAT_SCHEDULE
 from product_importer.environment import (
     BASE_DIR,
     Environment,
@@ -28,6 +27,7 @@ from product_importer.environment import (
 from product_importer.ops import logging as logs
 from product_importer.web.csp import bucket_origins, content_security_policy
 from product_importer.web.database import LimitedConnection
+from product_importer.web.shell import SHELL
 
 DATA_DIR = data_dir()
 env = Environment({**read_local_file(DATA_DIR), **os.environ})
@@ -236,64 +236,7 @@ CELERY_TASK_ROUTES = {
 # Old results are cleared in batches (product_importer/ops/retention.py), not by Celery at once.
 CELERY_RESULT_EXPIRES = None
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # in memory: nothing to keep between starts
-CELERY_BEAT_SCHEDULE = {
-    "sweep-imports": {
-        "task": "imports.sweep",
-        "schedule": 3.0,
-        "options": {"expires": 3.0},
-    },
-    "send-notices": {
-        "task": "imports.send_notices",
-        "schedule": 3.0,
-        "options": {"expires": 3.0},
-    },
-    "clear-uploads": {
-        "task": "imports.clear_uploads",
-        "schedule": 600.0,
-        "options": {"expires": 600.0},
-    },
-    "sweep-bulk-acts": {
-        "task": "catalog.sweep",
-        "schedule": 3.0,
-        "options": {"expires": 3.0},
-    },
-    "keep-search-index": {
-        "task": "catalog.keep_search_index",
-        "schedule": 3.0,
-        "options": {"expires": 3.0},
-    },
-    "keep-field-indexes": {
-        "task": "catalog.keep_field_indexes",
-        "schedule": 10.0,
-        "options": {"expires": 10.0},
-    },
-    "pump-deliveries": {
-        "task": "webhooks.pump",
-        "schedule": 3.0,
-        "options": {"expires": 3.0},
-    },
-    "clear-deliveries": {
-        "task": "webhooks.clear",
-        "schedule": 600.0,
-        "options": {"expires": 600.0},
-    },
-    # In intervals, not at an hour: this beat counts anew with each start.
-    "clear-changes": {
-        "task": "catalog.clear",
-        "schedule": 600.0,
-        "options": {"expires": 600.0},
-    },
-    "clear-imports": {
-        "task": "imports.clear",
-        "schedule": 600.0,
-        "options": {"expires": 600.0},
-    },
-    "clear-logins-and-results": {
-        "task": "product_importer.clear",
-        "schedule": 600.0,
-        "options": {"expires": 600.0},
-    },
-}
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 # --- The search index -----------------------------------------------------------------
 # Built and kept by workers (catalog.operations.search_index); off, it is dropped.
@@ -467,134 +410,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- The shell that pages and admin share ---------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "Product Importer",
-    "SITE_HEADER": "Product Importer",
-    "COLORS": {
-        # Petrol; white is read well on 600, and 400 on the dark background.
-        "primary": {
-            "50": "oklch(97.5% .012 215)",
-            "100": "oklch(94.5% .026 215)",
-            "200": "oklch(89% .05 215)",
-            "300": "oklch(81% .08 215)",
-            "400": "oklch(74% .1 215)",
-            "500": "oklch(60% .105 215)",
-            "600": "oklch(48% .09 215)",
-            "700": "oklch(42% .08 215)",
-            "800": "oklch(36% .068 215)",
-            "900": "oklch(31% .056 215)",
-            "950": "oklch(24% .045 215)",
-        },
-    },
-    "SITE_SUBHEADER": __version__,
-    "SITE_URL": "/",
-    "SITE_FAVICONS": [
-        {
-            "rel": "icon",
-            "type": "image/svg+xml",
-            "href": "product_importer.web.context_processors.icon",
-        },
-    ],
-    "ACCOUNT": {
-        "navigation": [{"title": "Change password", "link": reverse_lazy("password-change")}]
-    },
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "BORDER_RADIUS": "6px",
-    "STYLES": ["product_importer.web.context_processors.stylesheet"],
-    "SCRIPTS": [
-        "product_importer.web.context_processors.script",
-        "product_importer.web.context_processors.shell_script",
-    ],
-    "DASHBOARD_CALLBACK": "product_importer.ops.dashboard.dashboard",
-    "SIDEBAR": {
-        "show_search": False,
-        "show_all_applications": False,
-        "navigation": [
-            {
-                "items": [
-                    {
-                        "title": "Home",
-                        "key": "h",
-                        "icon": "home",
-                        "link": reverse_lazy("home"),
-                        "active": "product_importer.web.context_processors.is_home",
-                    },
-                    {
-                        "title": "Products",
-                        "key": "p",
-                        "icon": "sell",
-                        "link": reverse_lazy("product-list"),
-                    },
-                    {
-                        "title": "Imports",
-                        "key": "i",
-                        "icon": "upload_file",
-                        "link": reverse_lazy("job-list"),
-                        "badge": "product_importer.web.context_processors.waiting_for_people",
-                        "badge_variant": "warning",
-                    },
-                    {
-                        "title": "Suppliers",
-                        "key": "s",
-                        "icon": "local_shipping",
-                        "link": reverse_lazy("supplier-list"),
-                    },
-                    {
-                        "title": "Feeds",
-                        "key": "f",
-                        "icon": "rss_feed",
-                        "link": reverse_lazy("feed-list"),
-                        "permission": "product_importer.web.context_processors.may_see_feeds",
-                    },
-                    {
-                        "title": "Changes",
-                        "key": "c",
-                        "icon": "history",
-                        "link": reverse_lazy("change-list"),
-                    },
-                    {
-                        "title": "Webhooks",
-                        "key": "w",
-                        "icon": "webhook",
-                        "link": reverse_lazy("endpoint-list"),
-                        "permission": "product_importer.web.context_processors.may_see_webhooks",
-                    },
-                ],
-            },
-            {
-                "separator": True,
-                "items": [
-                    {
-                        "title": "Admin",
-                        "icon": "shield_person",
-                        "link": reverse_lazy("admin:index"),
-                        "permission": "product_importer.web.context_processors.may_use_admin",
-                    },
-                    {
-                        "title": "Notices",
-                        "icon": "notifications",
-                        "link": reverse_lazy("notice-list"),
-                        "permission": "product_importer.web.context_processors.may_see_notices",
-                    },
-                    {
-                        "title": "API tokens",
-                        "icon": "key",
-                        "link": reverse_lazy("token-list"),
-                        "permission": "product_importer.web.context_processors.is_logged_in",
-                    },
-                    {
-                        "title": "Fields",
-                        "icon": "view_column",
-                        "link": reverse_lazy("field-list"),
-                        "permission": "product_importer.web.context_processors.may_see_fields",
-                    },
-                    {"title": "API docs", "icon": "api", "link": reverse_lazy("api-docs")},
-                ],
-            },
-        ],
-    },
-}
+UNFOLD = SHELL
 
 # --- Logs, metrics, errors ------------------------------------------------------------
 LOG_FORMAT = env.text("LOG_FORMAT", "json")

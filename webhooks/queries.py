@@ -8,8 +8,8 @@ from django.db import connection
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from webhooks import sql
 from webhooks.models import Attempt, Endpoint
+from webhooks.sql import figures
 
 HOURS = 24
 
@@ -42,7 +42,7 @@ def days_of(endpoints: list[Endpoint]) -> dict[int, Day]:
     ids = [endpoint.pk for endpoint in endpoints]
     days = {endpoint_id: Day() for endpoint_id in ids}
     with connection.cursor() as cursor:
-        rows = sql.day_figures(cursor, endpoint_ids=ids, now=now)
+        rows = figures.day_figures(cursor, endpoint_ids=ids, now=now)
     for endpoint_id, hours_ago, succeeded, attempts, median in rows:
         day = days[endpoint_id]
         if hours_ago is None:
@@ -65,14 +65,14 @@ def oldest_due_seconds() -> float:
     """Seconds for which the longest waiting delivery has been due; 0 where none is."""
     now = timezone.now()
     with connection.cursor() as cursor:
-        since = sql.oldest_due(cursor, now=now)
+        since = figures.oldest_due(cursor, now=now)
     return round((now - since).total_seconds(), 1) if since else 0.0
 
 
 def pending_deliveries(*, limit: int) -> int:
     """How many deliveries wait, counted up to ``limit``."""
     with connection.cursor() as cursor:
-        return sql.count_pending(cursor, limit=limit)
+        return figures.count_pending(cursor, limit=limit)
 
 
 def endpoint_states() -> dict[str, int]:

@@ -25,8 +25,7 @@ from structlog.contextvars import bind_contextvars
 
 from catalog import field_values
 from catalog.models import BulkSlice, ChangeSet, Field, Product
-from catalog.operations import products as operations
-from catalog.operations import undo
+from catalog.operations import change_sets, undo
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, filtered_products, where_of
 from catalog.queries.products import count_products, estimated_products
@@ -50,7 +49,7 @@ STALE_SECONDS = 6  # without progress: the sweep looks at the act
 MAX_IDS = 10_000
 
 for kind in ChangeSet.BULK:
-    operations.TURN_TASKS[kind] = RUN
+    change_sets.TURN_TASKS[kind] = RUN
 
 
 @transaction.atomic
@@ -84,7 +83,7 @@ def start_bulk_act(
         request["own_field"] = list(own_field)
     elif kind == ChangeSet.Kind.BULK_EDIT:
         request |= {"price": price} if price else {"active": bool(active)}
-    change_set = operations.open_change_set(
+    change_set = change_sets.open_change_set(
         kind=kind, actor=actor, request=request, total=count_products(chosen_products(request))
     )
     figures = {"change_set_id": change_set.pk, "kind": kind, "total": change_set.total}
@@ -197,7 +196,7 @@ def run_bulk_act(change_set_id: int, *, seconds: float = RUN_SECONDS) -> None:
 
 def _begin(change_set: ChangeSet) -> bool:
     """Take the turn and cut the slices, once; fail an act that never gets on."""
-    if not operations.take_turn(change_set):
+    if not change_sets.take_turn(change_set):
         return False
     with transaction.atomic():
         locked = ChangeSet.objects.select_for_update(of=("self",)).order_by("pk")
@@ -205,7 +204,7 @@ def _begin(change_set: ChangeSet) -> bool:
         if current.is_final:
             return False
         if current.attempts >= ATTEMPTS * PARALLEL_RUNS:
-            operations.close_change_set(
+            change_sets.close_change_set(
                 current.pk,
                 status=ChangeSet.Status.FAILED,
                 error=f"It was tried {ATTEMPTS} times without getting any further. The log of "
@@ -213,7 +212,7 @@ def _begin(change_set: ChangeSet) -> bool:
             )
             return False
         if reason := _no_longer_fits(current):
-            operations.close_change_set(current.pk, status=ChangeSet.Status.FAILED, error=reason)
+            change_sets.close_change_set(current.pk, status=ChangeSet.Status.FAILED, error=reason)
             return False
         ChangeSet.objects.filter(pk=current.pk).update(attempts=F("attempts") + 1)
         if current.slices.exists():
@@ -289,7 +288,7 @@ def _do_slice_once(change_set: ChangeSet) -> bool:
         counts = _change_slice(change_set, part)
     BulkSlice.objects.filter(pk=part.pk).update(done_at=timezone.now())
     # Last, because from here to the commit the other workers' slices wait for this row.
-    operations.count_changes(change_set.pk, **counts)
+    change_sets.count_changes(change_set.pk, **counts)
     figures = {"first_id": part.first_id, "last_id": part.last_id, **counts}
     transaction.on_commit(partial(logger.info, "slice_done", **figures))
     return True
@@ -349,10 +348,10 @@ def _finish(change_set_id: int) -> None:
     if change_set.is_final or change_set.slices.filter(done_at=None).exists():
         return
     if change_set.kind == ChangeSet.Kind.UNDO and change_set.conflicts:
-        operations.count_changes(change_set_id, **undo.try_again(change_set))
+        change_sets.count_changes(change_set_id, **undo.try_again(change_set))
         change_set.refresh_from_db()
     change_set.slices.all().delete()
-    operations.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
+    change_sets.close_change_set(change_set_id, status=ChangeSet.Status.COMPLETED)
     undo.finish_undo(change_set)
     if change_set.kind == ChangeSet.Kind.BULK_DELETE:
         record_event(

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from catalog.models import BroughtBack, BulkSlice, ChangeSet, Field
-from catalog.operations import products
+from catalog.operations import change_sets
 from catalog.queries.fields import unique_keys
 from catalog.sql import acts
 from catalog.sql import undo as sql_undo
@@ -136,13 +136,13 @@ def start_undo(*, change_set_id: int, actor: User | None) -> ChangeSet:
             raise NotUndoable(reason)
     undo = change_set.undos.first()  # the newest
     if undo and undo.status == ChangeSet.Status.FAILED and undo_of(undo) is None:
-        if not products.reopen_change_set(undo.pk, actor=actor):
+        if not change_sets.reopen_change_set(undo.pk, actor=actor):
             raise NotUndoable(TOO_OLD)
     else:
-        undo = products.open_change_set(
+        undo = change_sets.open_change_set(
             kind=ChangeSet.Kind.UNDO, actor=actor, undo_of=change_set, total=change_set.changed
         )
-    send_after_commit(products.TURN_TASKS[ChangeSet.Kind.UNDO], undo.pk)
+    send_after_commit(change_sets.TURN_TASKS[ChangeSet.Kind.UNDO], undo.pk)
     undo.refresh_from_db()
     return undo
 

@@ -39,6 +39,14 @@ _VERBS = {
     "deactivate": ("Deactivated", "Deactivating"),
     "price": ("Changed the price of", "Changing the price of"),
 }
+# Of an undo, by whether it did again what an undo had taken back, and whether it is done.
+_UNDO_VERBS = {
+    (False, False): "Undoing",
+    (False, True): "Undid",
+    (True, False): "Redoing",
+    (True, True): "Redid",
+}
+UNDOS_IN_A_ROW = 10  # each of the one before, that are followed to what was done first
 _TEXT_SHOWN = 60  # characters of a value in a line
 
 
@@ -106,11 +114,7 @@ def describe_acts(change_sets: Iterable[ChangeSet]) -> dict[int, str]:
     found = list(change_sets)
     undos = [one for one in found if one.kind == ChangeSet.Kind.UNDO]
     words = _sentences([one for one in found if one.kind != ChangeSet.Kind.UNDO])
-    undone = _undone({one.undo_of_id for one in undos if one.undo_of_id})
-    return words | {
-        one.pk: f"{'Undid' if one.is_final else 'Undoing'} {undone.get(one.undo_of_id, 'a change')}"
-        for one in undos
-    }
+    return words | _undone(undos)
 
 
 def describe_act(change_set: ChangeSet) -> str:
@@ -141,13 +145,35 @@ def name_history(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
     return named
 
 
-def _undone(ids: set[int]) -> dict[int | None, str]:
-    """What these change sets did, as it stands behind “Undid”."""
-    found = ChangeSet.objects.filter(pk__in=ids).order_by().defer("request")
-    named = list(found.annotate(file_name=F("importjob__file_name"))) if ids else []
-    kinds = (ChangeSet.Kind.IMPORT, ChangeSet.Kind.UNDO)
-    words = _sentences([one for one in named if one.kind not in kinds])
-    return {one.pk: f"“{words[one.pk]}”" if one.pk in words else one.label_within for one in named}
+def _undone(undos: list[ChangeSet]) -> dict[int, str]:
+    """A sentence for each of these undos. One that undid an undo did again what that took back."""
+    taken_back = {one.pk: one.undo_of_id for one in undos}
+    again: set[int] = set()
+    acts: dict[int | None, ChangeSet] = {}
+    for _ in range(UNDOS_IN_A_ROW):
+        ids = {pk for pk in taken_back.values() if pk} - acts.keys()
+        found = ChangeSet.objects.filter(pk__in=ids).order_by().defer("request")
+        acts |= {one.pk: one for one in found.annotate(file_name=F("importjob__file_name"))}
+        undone = {pk: acts[act] for pk, act in taken_back.items() if act in acts}
+        further = {
+            pk: act.undo_of_id for pk, act in undone.items() if act.kind == ChangeSet.Kind.UNDO
+        }
+        if not further:
+            break
+        taken_back |= further
+        again ^= further.keys()
+    names = _names([act for act in acts.values() if act.kind != ChangeSet.Kind.UNDO])
+    return {
+        one.pk: f"{_UNDO_VERBS[one.pk in again, one.is_final]} "
+        + names.get(taken_back[one.pk], "a change")
+        for one in undos
+    }
+
+
+def _names(acts: list[ChangeSet]) -> dict[int | None, str]:
+    """What these did, none of them an undo, as it stands behind “Undid”; an import by its file."""
+    words = _sentences([one for one in acts if one.kind != ChangeSet.Kind.IMPORT])
+    return {one.pk: f"“{words[one.pk]}”" if one.pk in words else one.label_within for one in acts}
 
 
 def _sentences(change_sets: list[ChangeSet]) -> dict[int, str]:

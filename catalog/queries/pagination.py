@@ -128,14 +128,11 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     if indexed and not products.query.where:
         found = list(wanted[:limit])
     else:
-        place = _Place(name, position, descending)
-        is_all = False
-        if own and indexed:
-            found = _among_next(everything, wanted, FIRST_PROBE_ROWS, limit)
-        else:
-            found, is_all = _probe(everything, wanted, place, FIRST_PROBE_ROWS, limit)
+        sought = _Sought(products, everything, wanted, name, position, descending, limit)
+        look = _among_next if own and indexed else _probe
+        found, is_all = look(sought, FIRST_PROBE_ROWS)
         if len(found) < limit and not is_all:
-            found, total = _find_once(products, everything, wanted, place, limit)
+            found, total = _find_once(sought)
     more = len(found) > size if total is None else total > size
     rows = found[:size]
     if backwards:
@@ -209,9 +206,24 @@ def _ids(ids: QuerySet[Any], start: int, size: int, *, walks: bool) -> list[int]
         return list(found[window])
 
 
-def _probe(
-    everything: QuerySet[Any], wanted: QuerySet[Any], place: "_Place", rows: int, limit: int
-) -> tuple[list[Product], bool]:
+@dataclass(frozen=True)
+class _Sought:
+    """The ``limit`` products that a page begins with, out of those that ``products`` matches.
+
+    It begins after ``position`` (sort key and id), or at an end of the order ``name``.
+    ``everything`` is the catalogue from there on in this order, ``wanted`` what matches of it.
+    """
+
+    products: QuerySet[Product]
+    everything: QuerySet[Any]
+    wanted: QuerySet[Any]
+    name: str
+    position: list[Any] | None
+    descending: bool
+    limit: int
+
+
+def _probe(sought: _Sought, rows: int) -> tuple[list[Product], bool]:
     """Look for matches among the next ``rows`` products in the order of an index, if it has one.
 
     Returns also whether these were all that are left.
@@ -219,156 +231,116 @@ def _probe(
     looking at all of the table. Which it is, nobody can know before: so the walk is tried,
     and given up if it does not fill the page.
     """
-    if place.name not in INDEXED:
+    if sought.name not in INDEXED:
         return [], False
-    end = everything.values_list("sort_key", flat=True)[rows : rows + 1].first()
+    wanted = sought.wanted
+    end = sought.everything.values_list("sort_key", flat=True)[rows : rows + 1].first()
     if end is not None:
-        wanted = wanted.filter(**{f"sort_key__{'gte' if place.descending else 'lte'}": end})
-    return list(wanted[:limit]), end is None
+        wanted = wanted.filter(**{f"sort_key__{'gte' if sought.descending else 'lte'}": end})
+    return list(wanted[: sought.limit]), end is None
 
 
-def _among_next(
-    everything: QuerySet[Any], wanted: QuerySet[Any], rows: int, limit: int
-) -> list[Product]:
+def _among_next(sought: _Sought, rows: int) -> tuple[list[Product], bool]:
     """The same in an order by an own field: many may share a value, so the next are named."""
-    return list(wanted.filter(pk__in=list(everything.values_list("pk", flat=True)[:rows]))[:limit])
+    following = list(sought.everything.values_list("pk", flat=True)[:rows])
+    found = list(sought.wanted.filter(pk__in=following)[: sought.limit])
+    return found, len(following) < rows
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a page begins: after ``position`` (sort key and id), or at an end of the order."""
-
-    name: str
-    position: list[Any] | None
-    descending: bool
-
-
-def _find_once(
-    products: QuerySet[Product],
-    everything: QuerySet[Any],
-    wanted: QuerySet[Any],
-    place: _Place,
-    limit: int,
-) -> tuple[list[Product], int | None]:
+def _find_once(sought: _Sought) -> tuple[list[Product], int | None]:
     """As ``_find``; a first page by own fields, which may take a look at all, is kept."""
-    by_own = place.name.startswith(OWN_PREFIX) or "own_fields" in where_of(products)[0]
-    if place.position is not None or not by_own:
-        return _find(products, everything, wanted, place, limit)
-    kept = KeptIds.of(wanted[:limit])
+    by_own = sought.name.startswith(OWN_PREFIX) or "own_fields" in where_of(sought.products)[0]
+    if sought.position is not None or not by_own:
+        return _find(sought)
+    kept = KeptIds.of(sought.wanted[: sought.limit])
     if kept.ids is not None:
-        return list(wanted.filter(pk__in=kept.ids)), None
-    found, total = _find(products, everything, wanted, place, limit)
+        return list(sought.wanted.filter(pk__in=kept.ids)), None
+    found, total = _find(sought)
     kept.keep([product.pk for product in found])
     return found, total
 
 
-def _find(
-    products: QuerySet[Product],
-    everything: QuerySet[Any],
-    wanted: QuerySet[Any],
-    place: _Place,
-    limit: int,
-) -> tuple[list[Product], int | None]:
+def _find(sought: _Sought) -> tuple[list[Product], int | None]:
     """Look at what the search index names; or go along the order that it has; or look at all.
 
     Also how many match, where that came with it. Looking at all is done in parallel. Without being
     told, the planner may choose to walk the whole catalogue in the order of another index, which
     takes several times as long.
     """
+    limit = sought.limit
     with transaction.atomic(), connection.cursor() as cursor:
-        if products.query.where:
-            page = _found_soon(cursor, products, wanted, place, limit)
+        if sought.products.query.where:
+            page = _found_soon(cursor, sought)
             if page is not None:
                 return page, None
-        if place.name in SORT_KEYS:
-            page = _walk(cursor, products, wanted, place, WALK_ROWS, limit)
+        if sought.name in SORT_KEYS:
+            page, is_all = _walk(cursor, sought, WALK_ROWS), False
         else:
-            page, is_all = _probe(everything, wanted, place, PROBE_ROWS, limit)
-            if is_all:
-                return page, None
-        if len(page) == limit:
+            page, is_all = _probe(sought, PROBE_ROWS)
+        if is_all or len(page) == limit:
             return page, None
-        found = narrowed(cursor, wanted) if products.query.where else None
+        found = narrowed(cursor, sought.wanted) if sought.products.query.where else None
         if found is not None:
             return list(found[:limit]), None
-        own = "own_fields" in where_of(products)[0]
+        own = "own_fields" in where_of(sought.products)[0]
         prefer_whole_table(cursor, unless_indexed=own)
-        counted = _counted(cursor, products, wanted, place, limit) if own else None
-        return counted or (list(wanted[:limit]), None)
+        counted = _counted(cursor, sought) if own else None
+        return counted or (list(sought.wanted[:limit]), None)
 
 
-def _found_soon(
-    cursor: CursorWrapper,
-    products: QuerySet[Product],
-    wanted: QuerySet[Any],
-    place: _Place,
-    limit: int,
-) -> list[Product] | None:
+def _found_soon(cursor: CursorWrapper, sought: _Sought) -> list[Product] | None:
     """The page, if it lies among the next of its order, or if few match; else ``None``."""
-    if place.name in SORT_KEYS:
-        page = _walk(cursor, products, wanted, place, FIRST_PROBE_ROWS, limit)
-        if len(page) == limit:
+    if sought.name in SORT_KEYS:
+        page = _walk(cursor, sought, FIRST_PROBE_ROWS)
+        if len(page) == sought.limit:
             return page
-    found = narrowed(cursor, wanted, soon=True)
-    return None if found is None else list(found[:limit])
+    found = narrowed(cursor, sought.wanted, soon=True)
+    return None if found is None else list(found[: sought.limit])
 
 
-def _counted(
-    cursor: CursorWrapper,
-    products: QuerySet[Product],
-    wanted: QuerySet[Any],
-    place: _Place,
-    limit: int,
-) -> tuple[list[Product], int] | None:
+def _counted(cursor: CursorWrapper, sought: _Sought) -> tuple[list[Product], int] | None:
     """The first page and the count of what matches, by looking at all products once for both.
 
     ``None`` where the count is known or not asked for, and where many match.
     """
-    if place.position is not None:
+    if sought.position is not None:
         return None
-    kept = KeptCount.of(products)
+    kept = KeptCount.of(sought.products)
     if kept.count is not None:
         return None
-    matches = wanted.order_by().values("id", "sort_key")[: MOST_COUNTED + 1]
+    matches = sought.wanted.order_by().values("id", "sort_key")[: MOST_COUNTED + 1]
     found = first_of_few(
         cursor,
         matches.query.sql_with_params(),
         count_limit=MOST_COUNTED,
-        descending=place.descending,
-        limit=limit,
+        descending=sought.descending,
+        limit=sought.limit,
     )
     if found is None:
         return None
     ids, count = found
     kept.keep(count)
-    return list(wanted.filter(pk__in=ids)), count
+    return list(sought.wanted.filter(pk__in=ids)), count
 
 
-def _walk(
-    cursor: CursorWrapper,
-    products: QuerySet[Product],
-    wanted: QuerySet[Any],
-    place: _Place,
-    rows: int,
-    limit: int,
-) -> list[Product]:
+def _walk(cursor: CursorWrapper, sought: _Sought, rows: int) -> list[Product]:
     """The page by the order that the search index has; fewer than ``limit`` where it cannot say."""
     walked = walk(
         cursor,
-        name=place.name,
-        descending=place.descending,
-        position=place.position,
-        bounds=bounds(products.query.where, place.name),
-        where=where_of(products),
+        name=sought.name,
+        descending=sought.descending,
+        position=sought.position,
+        bounds=bounds(sought.products.query.where, sought.name),
+        where=where_of(sought.products),
         rows=rows,
-        limit=limit,
+        limit=sought.limit,
     )
     if walked is None:
         return []
     params, last = walked
     # What changed meanwhile may belong behind the last one, where others are that were not met.
-    not_beyond = ~_beyond(place.name, last, place.descending)
-    return list(wanted.filter(Among(params), not_beyond)[:limit])
+    not_beyond = ~_beyond(sought.name, last, sought.descending)
+    return list(sought.wanted.filter(Among(params), not_beyond)[: sought.limit])
 
 
 def _beyond(name: str, position: list[Any], descending: bool) -> Any:

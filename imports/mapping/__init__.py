@@ -3,7 +3,7 @@
 Pure Python, no Django. Nothing in a rule is ever executed.
 
 model     the closed list of rules, and back to JSON
-rules     parsed from JSON and checked, by themselves and against a header
+rules     parsed from JSON and checked, by themselves (rule_parts) and against a header
 evidence  what a column's values could be
 values    rules and a header -> a plan that turns a record's cells into a product's values
 questions what only a person can settle

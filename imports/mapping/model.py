@@ -16,6 +16,8 @@ OWN_PREFIX = "fields."  # before the key of a field of one's own
 # A column by its name, or by its number from 1.
 Column = str | int
 
+PROBLEMS_LIMIT = 50  # that are told of one set of rules
+
 
 class RulesError(Exception):
     """Rules that cannot be followed; ``problems`` has a sentence for each that is wrong."""

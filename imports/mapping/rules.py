@@ -7,9 +7,9 @@ on the file's columns is checked by ``resolve_columns``.
 import codecs
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from catalog.field_values import KEY_MAX_LENGTH
@@ -20,6 +20,7 @@ from imports.mapping.model import (
     AUTO,
     DEFAULT_BLANK,
     OWN_PREFIX,
+    PROBLEMS_LIMIT,
     Blank,
     Column,
     ColumnRule,
@@ -37,6 +38,7 @@ from imports.mapping.model import (
     own_key,
     rules_as_json,
 )
+from imports.mapping.rule_parts import TABLE_LIMIT, PartReader, decimal_of, plain_number, shown
 
 __all__ = [
     "AUTO",
@@ -62,13 +64,9 @@ __all__ = [
     "rules_as_json",
 ]
 
-COLUMN_LIMIT = 500
-TABLE_LIMIT = 10_000  # entries of a table of values, or of a condition
-TEXT_LIMIT = 10_000  # characters of a column's name, a separator, a word in a table
 CURRENCY_LIMIT = 30  # characters, with a unit
 FACTOR_LIMIT = 1_000_000
 FACTOR_PLACES = 10  # decimals of a factor
-PROBLEMS_LIMIT = 50  # that are told of one set of rules
 
 GROUP_SIGNS = " .,'"  # blank stands for every kind of it, ' for the typographic one too
 TEXT_FIELDS = ("name", "description")
@@ -97,7 +95,6 @@ _ALSO_OWN = ("decimal", "group", "currency", "clean_html", "date")
 _own = re.compile(rf"{re.escape(OWN_PREFIX)}[a-z][a-z0-9_]{{0,{KEY_MAX_LENGTH - 1}}}").fullmatch
 _step = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?").fullmatch
 _ending = re.compile(r"\.[0-9]{2}").fullmatch
-_unstorable = re.compile("[\0\ud800-\udfff]").search
 # Codecs that are no text encodings of a file, though Python counts them in.
 _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
 
@@ -107,6 +104,8 @@ _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode
 
 def parse_rules(data: object) -> Rules:
     """Check rules as JSON gives them. Raises ``RulesError`` with all that is wrong."""
+    if data == {}:
+        return Rules()  # nothing is asked of most files
     reader = _Reader()
     rules = reader.rules(data)
     if reader.problems:
@@ -135,14 +134,8 @@ def layout_key_within(layout: Mapping[str, Any]) -> KeyWithin:
     return within
 
 
-class _Reader:
+class _Reader(PartReader):
     """Reads rules, and collects what is wrong; what it returns then is of no use."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def wrong(self, place: str, what: str) -> None:
-        self.problems.append(f"{place}: {what}")
 
     def rules(self, data: object) -> Rules:
         known = self.object_of("rules", data, _names_of(Rules))
@@ -214,10 +207,10 @@ class _Reader:
             try:
                 info = codecs.lookup(name)
             except (LookupError, ValueError):
-                self.wrong("encoding", f"{_shown(value)} is no encoding that is known.")
+                self.wrong("encoding", f"{shown(value)} is no encoding that is known.")
             else:
                 if not info._is_text_encoding or info.name in _NO_ENCODINGS:
-                    self.wrong("encoding", f"{_shown(value)} is no encoding of text.")
+                    self.wrong("encoding", f"{shown(value)} is no encoding of text.")
         return name
 
     def delimiter(self, value: object) -> str:
@@ -247,7 +240,7 @@ class _Reader:
         name = known.get("field")
         if not isinstance(name, str) or not (name in FIELDS or _is_own(name)):
             there_are = f"{', '.join(FIELDS)}, and {OWN_PREFIX}KEY"
-            self.wrong(f"{place}.field", f"{_shown(name)} is no field. There are: {there_are}.")
+            self.wrong(f"{place}.field", f"{shown(name)} is no field. There are: {there_are}.")
             return ColumnRule("")
         for key, fields in _ONLY_FOR.items():
             if key in known and name not in fields and not (_is_own(name) and key in _ALSO_OWN):
@@ -329,7 +322,7 @@ class _Reader:
     def factor(self, place: str, value: object) -> Decimal | None:
         if value is None:
             return None
-        number = _decimal(value)
+        number = decimal_of(value)
         if number is None or not 0 < number <= FACTOR_LIMIT:
             self.wrong(place, f"It has to be a number above 0, up to {FACTOR_LIMIT:,}, like 0.01.")
             return None
@@ -341,7 +334,7 @@ class _Reader:
     def rounding(self, place: str, value: object) -> str | None:
         if value is None:
             return None
-        text = value if isinstance(value, str) else _plain_number(value)
+        text = value if isinstance(value, str) else plain_number(value)
         if text is None or not (_ending(text) or (_step(text) and Decimal(text) > 0)):
             self.wrong(
                 place, "It has to be a step, like 0.01 or 0.5, or an ending in quotes, like “.99”."
@@ -369,9 +362,9 @@ class _Reader:
             key = self.text(place, word)
             if not key.strip():
                 self.wrong(place, "What blank cells do, the rule “blank” says.")
-            meaning = self.own_value(f"{place}[{_shown(word)}]", name, value, blank=True)
+            meaning = self.own_value(f"{place}[{shown(word)}]", name, value, blank=True)
             if seen.setdefault(folded(key), meaning) != meaning:
-                self.wrong(f"{place}[{_shown(word)}]", "The same word stands for two things.")
+                self.wrong(f"{place}[{shown(word)}]", "The same word stands for two things.")
             table[key] = meaning
         return table
 
@@ -417,60 +410,6 @@ class _Reader:
         column = self.column(f"{place}.column", known["column"]) if "column" in known else ""
         return Condition(column, words.get("is"), words.get("is_not"))
 
-    # Parts
-
-    def object_of(self, place: str, data: object, keys: tuple[str, ...]) -> dict[str, Any]:
-        """The known keys of an object; ``None`` stands for an absent one."""
-        if not isinstance(data, dict):
-            self.wrong(place, "It has to be an object.")
-            return {}
-        for key in data:
-            if key not in keys:
-                self.wrong(place, f"There is no {_shown(key)}. There are: {', '.join(keys)}.")
-        return {key: value for key, value in data.items() if key in keys and value is not None}
-
-    def list_of(
-        self, place: str, data: object, item: Callable[[str, object], Any]
-    ) -> tuple[Any, ...]:
-        limit = TABLE_LIMIT if place.startswith("only_if[") else COLUMN_LIMIT
-        if not isinstance(data, list | tuple) or len(data) > limit:
-            self.wrong(place, f"It has to be a list of at most {limit:,}.")
-            return ()
-        return tuple(item(f"{place}[{number}]", value) for number, value in enumerate(data))
-
-    def column(self, place: str, value: object) -> Column:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if not 1 <= value <= 1_000_000:
-                self.wrong(place, "Numbers count from 1.")
-            return value
-        text = self.text(place, value)
-        if isinstance(value, str) and not text.strip():
-            self.wrong(place, "A name that is blank names nothing: give the number, from 1.")
-        return text
-
-    def text(self, place: str, value: object, *, limit: int = TEXT_LIMIT) -> str:
-        if not isinstance(value, str):
-            self.wrong(place, "It has to be a text.")
-        elif len(value) > limit:
-            self.wrong(place, f"It has more than {limit:,} characters.")
-        elif _unstorable(value):
-            self.wrong(place, "It has a NUL byte or half a character in it.")
-        else:
-            return value
-        return ""
-
-    def scalar(self, place: str, value: object, *, limit: int = TEXT_LIMIT) -> str:
-        """A text, a number or a truth value, as text."""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        number = None if isinstance(value, str) else _plain_number(value)
-        return self.text(place, value if number is None else number, limit=limit)
-
-    def flag(self, place: str, value: object) -> bool:
-        if not isinstance(value, bool):
-            self.wrong(place, "It has to be true or false.")
-        return value is True
-
     def own_value(self, place: str, name: str, value: object, *, blank: bool = False) -> str:
         """A value of a field as it is stored; ``blank``: or the same as a blank cell."""
         text = self.scalar(place, value, limit=DESCRIPTION_MAX_LENGTH)
@@ -495,32 +434,6 @@ def _is_own(name: object) -> bool:
 
 def _names_of(cls: type[Rules] | type[ColumnRule]) -> tuple[str, ...]:
     return tuple(known.name for known in dataclasses.fields(cls))
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str):
-        return f"“{value[:60].encode('utf-8', 'replace').decode()}”"
-    return "nothing" if value is None else f"a {type(value).__name__}"
-
-
-def _decimal(value: object) -> Decimal | None:
-    """A finite number out of JSON; a float as it was written."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
-    try:
-        # An int of thousands of digits has no text, and is none of ours.
-        number = Decimal(value if isinstance(value, int) else str(value).strip())
-    except (InvalidOperation, ValueError):
-        return None
-    return number if number.is_finite() else None
-
-
-def _plain_number(value: object) -> str | None:
-    """A number as text in plain digits; ``None`` for what is none, or one far too long."""
-    number = None if isinstance(value, str) else _decimal(value)
-    if number is None or abs(number.adjusted()) > 20:
-        return None
-    return f"{number:f}"
 
 
 # --- Against a header -----------------------------------------------------------------
@@ -557,9 +470,9 @@ def resolve_columns(rules: Rules, header: list[str]) -> Resolved:
             return found[0]
         if found:
             numbers = ", ".join(str(i + 1) for i in found[:10])
-            problems.append(f"{place}: Several columns are named {_shown(column)}: {numbers}.")
+            problems.append(f"{place}: Several columns are named {shown(column)}: {numbers}.")
         else:
-            problems.append(f"{place}: There is no column {_shown(column)} in the file.")
+            problems.append(f"{place}: There is no column {shown(column)} in the file.")
         return 0
 
     fields: dict[str, tuple[int, ...]] = {}

@@ -1,11 +1,13 @@
 """Import jobs: one uploaded file on its way into the catalogue."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
 from catalog.models import ChangeSet
+from imports.mapping.model import OWN_PREFIX
 from imports.mapping.rules import layout_keeps, layout_key, layout_key_within
 from imports.models.job_fields import JobFields
 from imports.models.suppliers import deactivate
@@ -32,6 +34,7 @@ class ImportJob(JobFields):
     ACTIVE = (JobFields.Status.PENDING, JobFields.Status.PROCESSING)
     AWAITING = (JobFields.Status.AWAITING_MAPPING, JobFields.Status.AWAITING_REVIEW)  # a person
     COUNTS = ("created", "updated", "unchanged", "superseded", "skipped", "rejected")
+    COUNT_WORDS = {**{name: name for name in COUNTS}, "rejected": "refused"}  # as people read them
 
     _REVIEW_DISCARDED = models.Q(
         status=JobFields.Status.CANCELLED, compared_at__isnull=False, approved_at=None
@@ -141,8 +144,8 @@ class ImportJob(JobFields):
     def parts(self) -> list[tuple[str, int]]:
         """What became of its records so far, in words and without what is none; it adds up."""
         left = "left as they were" if self.is_final else "to do"
-        named = [(name, getattr(self, name)) for name in self.COUNTS] + [(left, self.left_records)]
-        return [(name, count) for name, count in named if count]
+        named = [(words, getattr(self, name)) for name, words in self.COUNT_WORDS.items()]
+        return [(words, count) for words, count in [*named, (left, self.left_records)] if count]
 
     @property
     def shown_counts(self) -> dict[str, int]:
@@ -214,6 +217,18 @@ class ImportJob(JobFields):
     def has_own(self) -> bool:
         """Whether its file has columns for fields of one's own."""
         return bool(self.layout.get("own"))
+
+    @property
+    def column_rules(self) -> Sequence[dict[str, Any]]:
+        """The rules of its file's columns, as JSON; none where the file is read without any."""
+        rules: Sequence[dict[str, Any]] = self.layout.get("rules", {}).get("columns", ())
+        return rules
+
+    @property
+    def lists_it_adds_to(self) -> list[str]:
+        """The keys of the own fields whose lists take the new words of its file."""
+        adding = [rule["field"] for rule in self.column_rules if rule.get("otherwise") == "add"]
+        return [name.removeprefix(OWN_PREFIX) for name in adding]
 
     @property
     def found_by(self) -> str:

@@ -26,8 +26,7 @@ from structlog import get_logger
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from catalog.models import ChangeSet
-from catalog.operations import products as catalog
-from catalog.operations import search_index, undo
+from catalog.operations import change_sets, search_index, undo
 from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Feed, Format, ImportJob, Supplier
@@ -42,7 +41,7 @@ from product_importer.common.errors import NotPossible
 Status = ImportJob.Status
 Stage = ImportJob.Stage
 
-catalog.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
+change_sets.TURN_TASKS[ChangeSet.Kind.IMPORT] = TAKE_TURN
 search_index.UNDER_WAY.append(
     ImportJob.objects.filter(status__in=(Status.PENDING, Status.PROCESSING)).exists
 )
@@ -173,7 +172,9 @@ def _begin(job: ImportJob) -> None:
         if not suppliers.filter(pk=job.supplier_id).exists():
             raise Refused("The supplier was deleted meanwhile. Choose another one.")
     if not job.review:
-        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=job.created_by)
+        job.change_set = change_sets.open_change_set(
+            kind=ChangeSet.Kind.IMPORT, actor=job.created_by
+        )
     job.save()
     send_after_commit(ADVANCE, job.pk)
 
@@ -268,7 +269,7 @@ def apply_import(*, job_id: int, user: User | None, version: int | None = None) 
             f"{job.left_out:,} are left out now. Look at it again, then apply it."
         )
     job.approved_at, job.approved_by = timezone.now(), user
-    job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
+    job.change_set = change_sets.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
     go_on(job, since=job.compared_at, status=Status.PROCESSING)
     return job
 
@@ -375,11 +376,11 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
                 f"Its undo failed half-way, in change set {half.pk}. Undo it again, which goes on "
                 "from there, and upload the file again."
             )
-        if not catalog.reopen_change_set(job.change_set.pk, actor=user):
+        if not change_sets.reopen_change_set(job.change_set.pk, actor=user):
             raise Refused("What it had applied is too old to go on with. Upload the file again.")
     elif job.is_approved:
         who = user or job.approved_by or job.created_by
-        job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
+        job.change_set = change_sets.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
     if not job.review and not job.has_changed:
         job.caution = ""  # the catalogue may be another one by now
     job.retried_by, job.retried_at = user, timezone.now()

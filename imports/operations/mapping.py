@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import ChangeSet, Field
-from catalog.operations import fields
+from catalog.operations import change_sets, fields
 from catalog.operations import products as catalog
 from imports.mapping.rules import AUTO, Rules, RulesError, parse_rules, rules_as_json
 from imports.models import ImportJob, uploads
@@ -82,7 +82,7 @@ def save_mapping(
         else:
             job.stage = Stage.MATCHING
         if job.is_approved:
-            job.change_set = catalog.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
+            job.change_set = change_sets.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=user)
         since, job.unclear_at = job.unclear_at, None
         go_on(job, since=since, status=Status.PROCESSING)
         log_act("import_mapped", job, user)

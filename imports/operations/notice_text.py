@@ -35,7 +35,9 @@ def counts_of(notice: Notice) -> str:
     """The six counts in words; blank where there are none."""
     if not any(notice.counts.values()):
         return ""
-    return ", ".join(f"{notice.counts.get(name, 0):,} {name}" for name in ImportJob.COUNTS)
+    counts = notice.counts
+    words = ImportJob.COUNT_WORDS.items()
+    return ", ".join(f"{counts.get(name, 0):,} {word}" for name, word in words)
 
 
 def _subject(notices: Sequence[Notice]) -> str:

@@ -11,8 +11,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.models import ChangeSet
-from catalog.operations import fields
-from catalog.operations import products as catalog
+from catalog.operations import change_sets, fields
 from catalog.queries.fields import skus_by_value
 from catalog.sql.acts import CHANGED_IN_KEYS
 from catalog.sql.compare import MISSING, differing_skus
@@ -44,18 +43,19 @@ def take_turn(job: ImportJob) -> bool:
         with transaction.atomic():
             locked = ImportJob.objects.select_for_update(of=("self",)).get(pk=job.pk)
             if locked.change_set_id is None:
-                locked.change_set = catalog.open_change_set(
+                locked.change_set = change_sets.open_change_set(
                     kind=ChangeSet.Kind.IMPORT,
                     actor=job.retried_by or job.approved_by or job.created_by,
                 )
                 locked.save(update_fields=["change_set"])
         job.refresh_from_db()
-    return catalog.take_turn(cast(ChangeSet, job.change_set))
+    return change_sets.take_turn(cast(ChangeSet, job.change_set))
 
 
 def begin_applying(job: ImportJob) -> None:
     """Start to write. The job has its turn. Raises ``ValueError`` for what its words cannot be."""
-    _add_choices(job)
+    if job.layout.get("own"):  # else it has no lists
+        _add_choices(job)
     note_supplier(job)
     now = timezone.now()
     ImportJob.objects.filter(
@@ -74,11 +74,7 @@ def begin_applying(job: ImportJob) -> None:
 
 def _add_choices(job: ImportJob) -> None:
     """Have the lists of own fields take the new words of a file whose rules say so."""
-    rules = job.layout.get("rules", {}).get("columns", ())
-    keys = [
-        rule["field"].removeprefix("fields.") for rule in rules if rule.get("otherwise") == "add"
-    ]
-    for key in keys:
+    for key in job.lists_it_adds_to:
         with transaction.atomic(), connection.cursor() as cursor:
             if not staging.holds_rows(cursor, job.pk):
                 return  # found out again where they are applied
@@ -166,7 +162,7 @@ def _apply_chunk_once(chunk: ImportChunk) -> dict[str, float]:
         ImportJob.objects.filter(pk=job.pk).update(
             differing_skus=[*told, *differing[: EXAMPLES - len(told)]]
         )
-    catalog.count_changes(
+    change_sets.count_changes(
         cast(int, job.change_set_id),
         created=result.created,
         updated=result.updated + gone.updated,
@@ -201,7 +197,7 @@ def _differing(staged: Staged, chunk: ImportChunk) -> list[str]:
     job = staged.job
     if not job.review or job.comparing_at is None:
         return []
-    if not catalog.changed_since(job.comparing_at, exclude=job.change_set):
+    if not change_sets.changed_since(job.comparing_at, exclude=job.change_set):
         return []
     compared = comparison(staged, chunk)
     compared["source"] = review.without_left_out(compared["source"], job.pk, chunk.number)

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.operations import products as catalog
+from catalog.operations import change_sets
 from catalog.sql import compare
 from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob, job_snapshot
@@ -174,7 +174,7 @@ def _stop_for_review(job: ImportJob, reasons: list[str]) -> None:
     if job.change_set_id is not None:
         held, job.change_set = job.change_set_id, None
         job.save(update_fields=["change_set"])
-        catalog.drop_change_set(held)
+        change_sets.drop_change_set(held)
     logger.info("import_held", job_id=job.pk, reasons=len(reasons))
 
 

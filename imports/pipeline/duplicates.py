@@ -9,8 +9,7 @@ from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.operations import products as catalog
-from catalog.operations import undo
+from catalog.operations import change_sets, undo
 from imports.models import ImportJob
 from imports.pipeline.finish import Overtaken, still_reading
 
@@ -52,7 +51,7 @@ def recognise_stored(job: ImportJob, file: BinaryIO) -> None:
         if locked.review_if_known and locked.same_as is not None and not locked.review:
             locked.review = True
             if locked.change_set_id is not None:
-                catalog.drop_change_set(locked.change_set_id)
+                change_sets.drop_change_set(locked.change_set_id)
                 locked.change_set = None
         locked.progress_at = timezone.now()
         fields = ["sha256", "same_as", "warnings", "review", "change_set", "progress_at"]

@@ -10,7 +10,7 @@ from structlog import get_logger
 from structlog.contextvars import bound_contextvars
 
 from catalog.models import ChangeSet
-from catalog.operations import products as catalog
+from catalog.operations import change_sets
 from catalog.queries.fields import definitions
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.notices import tell_of_job
@@ -72,7 +72,7 @@ def _difference(job: ImportJob) -> str:
     if not number:
         return ""
     counts = ", ".join(
-        f"{getattr(job, name):,} {name} ({shown[name]:,} shown)"
+        f"{getattr(job, name):,} {job.COUNT_WORDS.get(name, name)} ({shown[name]:,} shown)"
         for name in counted
         if getattr(job, name) or shown[name]
     )
@@ -88,9 +88,10 @@ def _lacking(job: ImportJob) -> str:
     """Which required fields new products were made without: the file has no column of them."""
     if not job.created:
         return ""
-    rules = job.layout.get("rules", {}).get("columns", ())
-    given = {rule["field"] for rule in rules}
     required = {key: one.label for key, one in definitions().items() if one.required}
+    if not required:
+        return ""
+    given = {rule["field"] for rule in job.column_rules}
     labels = [label for key, label in required.items() if f"fields.{key}" not in given]
     if not labels:
         return ""
@@ -137,10 +138,10 @@ def _end(job: ImportJob, status: ImportJob.Status) -> None:
     change_set_status, event = _ENDS[status]
     if job.change_set_id is not None:
         if status != Status.COMPLETED and not job.has_changed:
-            catalog.drop_change_set(job.change_set_id)
+            change_sets.drop_change_set(job.change_set_id)
             job.change_set_id = None
         else:
-            catalog.close_change_set(job.change_set_id, status=change_set_status)
+            change_sets.close_change_set(job.change_set_id, status=change_set_status)
     job.save(
         update_fields=[
             *("status", "stage", "error", "warnings", "finished_at", "progress_at"),

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.operations import products as catalog
+from catalog.operations import change_sets
 from catalog.queries.fields import definitions
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
@@ -101,7 +101,7 @@ def await_mapping(job: ImportJob, values: dict[str, Any]) -> None:
     if locked.status != Status.PROCESSING or locked.stage not in (Stage.UNPACKING, Stage.MATCHING):
         raise Overtaken(f"job {job.pk} moved on without this worker")
     if locked.change_set_id is not None:
-        catalog.drop_change_set(locked.change_set_id)
+        change_sets.drop_change_set(locked.change_set_id)
         locked.change_set = None
     now = timezone.now()
     locked.status = Status.AWAITING_MAPPING

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from catalog.models import Change, ChangeSet
-from catalog.operations.products import tell_chosen
+from catalog.operations.change_sets import tell_chosen
 from catalog.queries.fields import definitions
 from catalog.sql import missing as sql
 from catalog.sql.acts import delete_products, set_active

@@ -49,14 +49,13 @@ def may_put_off(cursor: CursorWrapper, job: ImportJob) -> bool:
     Not where all of them are of interest: somebody is to review them, products that the file lacks
     are looked for, or found by another key, or the words of a list added.
     """
-    rules = job.layout.get("rules", {}).get("columns", ())
     if (
         job.staged_records < LEAST_RECORDS
         or job.review
         or job.full_list
         or job.found_by
         or not job.may_update
-        or any(rule.get("otherwise") == "add" for rule in rules)
+        or job.lists_it_adds_to
     ):
         return False
     share = sift.share_that_differs(

@@ -14,7 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from structlog import get_logger
 
-from catalog.operations import products as catalog
+from catalog.operations import change_sets
 from catalog.sql.acts import CHANGED_IN_KEYS
 from catalog.sql.fields import is_taken
 from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, upsert
@@ -72,7 +72,7 @@ def write_freed(job_id: int) -> None:
         rejected=F("rejected") - len(written),
         shown=_shown(job.shown, counts, len(written)),
     )
-    catalog.count_changes(
+    change_sets.count_changes(
         cast(int, job.change_set_id), created=counts["created"], updated=counts["updated"]
     )
     counters.add({f"records|{name}": count for name, count in counts.items()})

@@ -369,7 +369,7 @@ def _match_by_key(job: ImportJob, cursor: CursorWrapper) -> None:
         job.found_by,
         supplier=job.supplier_id if job.found_within_supplier else None,
         create=job.creates_unmatched,
-        has_sku=any(rule["field"] == "sku" for rule in job.layout["rules"]["columns"]),
+        has_sku=any(rule["field"] == "sku" for rule in job.column_rules),
         is_gtin=definition["type"] == "gtin",
     )
 

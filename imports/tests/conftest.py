@@ -9,8 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from catalog.models import ChangeSet
-from catalog.operations import bulk, undo
-from catalog.operations import products as catalog
+from catalog.operations import bulk, change_sets, undo
 from catalog.queries.fields import unique_keys
 from catalog.sql import undo as sql_undo
 from conftest import Messages
@@ -91,7 +90,7 @@ def broken_undo(messages: Messages, monkeypatch: pytest.MonkeyPatch) -> Callable
             try:
                 bulk.run_bulk_act(started.pk)
             except ZeroDivisionError:
-                catalog.close_change_set(started.pk, status=ChangeSet.Status.FAILED)
+                change_sets.close_change_set(started.pk, status=ChangeSet.Status.FAILED)
         messages.waiting.clear()
         started.refresh_from_db()
         return started

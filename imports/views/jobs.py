@@ -292,7 +292,7 @@ MEANINGS = {
     "unchanged": "the same as stored",
     "superseded": "replaced by a later line",
     "skipped": "left out by the mode, a filter or in the review",
-    "rejected": "refused, see below",
+    "rejected": "not imported, see below",
 }
 
 

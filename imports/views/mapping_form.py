@@ -16,7 +16,8 @@ from typing import Any
 from catalog.field_values import Definition
 from catalog.values import FIELDS
 from imports.mapping.model import OWN_PREFIX, reference
-from imports.mapping.rules import AUTO, COLUMN_LIMIT
+from imports.mapping.rule_parts import COLUMN_LIMIT
+from imports.mapping.rules import AUTO
 from imports.mapping.words import ACTIVE_TABLES
 from product_importer.common.parsing import whole_number
 

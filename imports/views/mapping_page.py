@@ -4,26 +4,23 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from catalog.field_values import as_text
 from catalog.values import FIELDS
 from imports.mapping.model import OWN_PREFIX
 from imports.mapping.own import KEYS
-from imports.mapping.rules import AUTO, folded
+from imports.mapping.rules import folded
 from imports.mapping.words import ACTIVE_TABLES
 from imports.models import ImportJob, Supplier
 from imports.queries.formats import CHOICES, formats_by_supplier
-from imports.queries.mapping import sheet_name
 from imports.views.mapping_editor import Editor
+from imports.views.mapping_file import FileChoices
 from imports.views.mapping_form import (
     CONDITIONS,
     NEW,
-    NONE,
     SAME,
     WORDS,
     Asked,
@@ -32,32 +29,14 @@ from imports.views.mapping_form import (
 )
 from imports.views.mapping_new import NewField
 from imports.views.mapping_questions import TOLD, field_of, is_which
+from imports.views.mapping_records import records
 
-ENCODINGS = [
-    ("utf-8", "UTF-8"),
-    ("utf-16-le", "UTF-16 (little endian)"),
-    ("utf-16-be", "UTF-16 (big endian)"),
-    ("cp1252", "Windows-1252 (Western European)"),
-    ("cp1250", "Windows-1250 (Central European)"),
-    ("cp1251", "Windows-1251 (Cyrillic)"),
-    ("cp1254", "Windows-1254 (Turkish)"),
-    ("iso8859-15", "ISO 8859-15"),
-    ("koi8-r", "KOI8-R (Cyrillic)"),
-    ("cp932", "Shift-JIS (Japanese)"),
-    ("gb18030", "GB18030 (Chinese)"),
-    ("mac_roman", "Mac Roman"),
-    ("cp437", "DOS, code page 437"),
-    ("cp850", "DOS, code page 850"),
-]
-DELIMITERS = [(",", "comma ,"), (";", "semicolon ;"), ("\t", "tab"), ("|", "pipe |")]
-QUOTES = [('"', 'double "'), ("'", "single '"), (NONE, "none")]
 ACTIVE_MEANINGS = [
     ("", "is not in the table"),
     ("true", "Active"),
     ("false", "Inactive"),
     ("blank", "as a blank cell"),
 ]
-HEADER_LINES = 12  # that are offered, and the one that was found
 CHOSEN = "It was chosen."
 SHORT = {
     "It has the field's own name.": "same name",
@@ -70,32 +49,6 @@ MANY = 60  # columns from which on those that hardly say anything are folded awa
 LIKELY = 0.6  # a suggestion's score: its name says so
 SAMPLES = 3
 COLUMN_SHOWN = 200  # characters of a column's name in a list
-
-
-@dataclass
-class Cell:
-    raw: str
-    value: str
-    problem: str = ""
-
-    @property
-    def same(self) -> bool:
-        plain = self.value.replace(",", "").removesuffix(".00")
-        return self.raw.strip() in (self.value, plain, f"{plain}.00")
-
-
-@dataclass
-class Row:
-    line: int
-    cells: list[Cell]
-    skipped: bool
-
-    @property
-    def refused(self) -> bool:
-        return any(cell.problem for cell in self.cells)
-
-
-# --- The whole page ---------------------------------------------------------------------
 
 
 @dataclass
@@ -118,8 +71,13 @@ class Page:
     def labels(self) -> dict[str, str]:
         return self.posted.labels
 
+    @property
+    def file(self) -> FileChoices:
+        """What can be chosen of how the file is read."""
+        return FileChoices(self.shown, self.rules)
+
     def context(self) -> dict[str, Any]:
-        rows = self.records()
+        rows = records(self.shown, self._read(), self.places(), self.posted.own)
         fields = self.places()
         conditions = self.conditions()
         refused = sum(row.refused for row in rows)
@@ -131,7 +89,7 @@ class Page:
             "had": self._had(fields),
             "header": hash_of(self.header),
             "first": ",".join(map(str, self.first)),
-            "file_choices": self.file_choices(),
+            "file_choices": self.file.choices(),
             "formats": formats_by_supplier(),
             "read_as": self.shown.get("format"),
             "format_id": self._format_id(),
@@ -167,7 +125,7 @@ class Page:
         return json.dumps(
             {
                 "fields": fields,
-                "dialect": {name: self._of_the_file(name) for name in self._dialect_names()},
+                "dialect": self.file.rules(),
                 "format": self._format_id(),
                 "where": {one.field: one.answer for one in self.asked},
                 "asked": [one.as_json() for one in self.asked],
@@ -227,58 +185,6 @@ class Page:
             for column in columns
             if column.get("proposed_field") and column["index"] not in (*new, *taken)
         ]
-
-    # The file
-
-    def _dialect_names(self) -> list[str]:
-        names = ["member"] if self.shown.get("members") else []
-        names += ["sheet"] if self.shown.get("sheets") else []
-        return [*names, "header_line", "delimiter", "quote", "encoding"]
-
-    def _of_the_file(self, name: str) -> Any:
-        """A rule of the file, a sheet by its name."""
-        value = self.rules.get(name, AUTO)
-        return sheet_name(self.shown.get("sheets", ()), value) if name == "sheet" else value
-
-    def file_choices(self) -> list[dict[str, Any]]:
-        labels = {
-            "encoding": "Encoding",
-            "delimiter": "Delimiter",
-            "quote": "Quotes",
-            "header_line": "Column names",
-            "sheet": "Sheet",
-            "member": "File in the archive",
-        }
-        packed = bool(self.shown.get("sheets"))
-        found = []
-        for name in self._dialect_names():
-            if packed and name in ("encoding", "delimiter", "quote"):
-                continue  # the table is ours: nothing to choose
-            value = self._of_the_file(name)
-            value = NONE if name == "quote" and value == "" else str(value)
-            found.append(
-                {
-                    "name": name,
-                    "label": labels[name],
-                    "value": value,
-                    "options": self._options(name, value),
-                }
-            )
-        return found
-
-    def _options(self, name: str, value: str) -> list[tuple[str, str]]:
-        if name == "header_line":
-            lines = {*range(1, HEADER_LINES + 1), int(value) if value.isdigit() else 1} - {0}
-            options = [*((str(n), f"line {n}") for n in sorted(lines)), ("0", "none: numbered")]
-        elif name in ("sheet", "member"):
-            options = [(text, text) for text in self.shown.get(f"{name}s", ())]
-        else:
-            options = {"encoding": ENCODINGS, "delimiter": DELIMITERS, "quote": QUOTES}[name]
-        if value == AUTO:
-            first = {"sheet": "the first that is not empty"}.get(name, "choose …")
-            return [("", first), *options]
-        known = {option for option, _ in options}
-        return options if value in known else [(value, value), *options]
 
     def _decimal(self, fields: dict[str, list[int]]) -> str | None:
         """The decimal mark of the price; ``None`` where there is none to choose, or it is asked."""
@@ -460,39 +366,6 @@ class Page:
         ]
         return [*found, {"column": "", "kind": "is", "words": ""}][:CONDITIONS]
 
-    # Records
-
-    def records(self) -> list[Row]:
-        fields = self._read()
-        first = {n: self.header[places[0] - 1] for n, places in self.places().items() if places}
-        rows = []
-        for record in self.shown.get("preview", ()):
-            problems: dict[str, str] = {}
-            for problem in record["problems"]:
-                name = next(
-                    (n for n in fields if problem["code"].endswith(f"_{n}")),
-                    next((n for n in fields if first.get(n) == problem["column"]), fields[0]),
-                )
-                problems.setdefault(name, problem["message"])
-            cells = [
-                Cell(
-                    record["raw"].get(name, ""),
-                    self._as_text(name, record["values"].get(name)),
-                    problems.get(name, ""),
-                )
-                for name in fields
-            ]
-            rows.append(Row(record["line"], cells, record["skipped"]))
-        return rows
-
-    def _as_text(self, name: str, value: Any) -> str:
-        definition = self.posted.own.get(name.removeprefix(OWN_PREFIX))
-        if definition is None:
-            return value_as_text(name, value)
-        if isinstance(value, bool):
-            return "Yes" if value else "No"
-        return as_text(definition, value)
-
     # Remembering
 
     def _format_id(self) -> str:
@@ -540,14 +413,6 @@ def numbered(rules: Mapping[str, Any], header: Sequence[str]) -> dict[str, Any]:
         columns.append(one)
     conditions = [{**one, "column": number(one["column"])} for one in rules.get("only_if", ())]
     return {**rules, "columns": columns, "only_if": conditions}
-
-
-def value_as_text(name: str, value: Any) -> str:
-    if name == "active":
-        return {True: "Active", False: "Inactive"}.get(value, "")
-    if name == "price" and value:
-        return f"{Decimal(value):,.2f}"
-    return "" if value is None else str(value)
 
 
 def format_name(file_name: str) -> str:

@@ -55,7 +55,7 @@ def rejected_page(request: HttpRequest, job: ImportJob, *, refusal: str = "") ->
     alike = alike_in(job, shown) if has_grid and shown else {}
     grouped = groups(job)
     context: dict[str, Any] = {
-        "title": f"Rejected in {job.file_name}",
+        "title": f"Refused in {job.file_name}",
         "job": job,
         "page": page,
         "code": code,

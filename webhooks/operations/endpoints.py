@@ -12,7 +12,7 @@ from django.utils import timezone
 from product_importer.common import address_guard
 from product_importer.common.errors import Invalid as Invalid
 from product_importer.common.errors import NotPossible
-from webhooks import secrets, sql
+from webhooks import secrets
 from webhooks.models import (
     DESCRIPTION_MAX_LENGTH,
     SUBSCRIBABLE,
@@ -24,6 +24,7 @@ from webhooks.models import (
 from webhooks.operations.events import add_event, wake_pump
 from webhooks.operations.samples import sample_of
 from webhooks.signing import new_secret
+from webhooks.sql import outbox
 
 OLD_SECRET_LIVES = timedelta(hours=24)
 LOOK_UP_SECONDS = 3.0  # of a name, while somebody waits for the form
@@ -254,7 +255,7 @@ def recover(*, endpoint_id: int, since: datetime) -> int:
     if since > now:
         raise Refused("That time is in the future. Choose the time from which events are missing.")
     with connection.cursor() as cursor:
-        count = sql.recover(
+        count = outbox.recover(
             cursor, endpoint_id=endpoint.pk, types=endpoint.events, since=since, now=now
         )
     if count:

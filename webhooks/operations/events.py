@@ -14,8 +14,8 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from product_importer.common.enqueue import send_once_after_commit
-from webhooks import sql
 from webhooks.models import Event
+from webhooks.sql import outbox, pump
 from webhooks.task_names import PUMP, PUMP_QUEUE
 
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
@@ -33,7 +33,7 @@ def wake_pump() -> None:
 def _all_pumps_run() -> bool:
     try:
         with connection.cursor() as cursor:
-            return sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
+            return pump.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
     except Error:
         return False  # the change is committed whatever became of the connection
 
@@ -46,7 +46,7 @@ def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
     """
     event = add_event(type=type, data=data)
     with connection.cursor() as cursor:
-        if sql.add_deliveries(cursor, event_id=event.pk):
+        if outbox.add_deliveries(cursor, event_id=event.pk):
             wake_pump()
     return event
 
@@ -66,7 +66,7 @@ def add_event(
         (sequence,) = cursor.fetchone()
     now = timezone.now()
     body = _body(told_as or type, now, sequence, data)
-    if len(body) >= sql.BODY_BYTES:
+    if len(body) >= outbox.BODY_BYTES:
         body = _body(told_as or type, now, sequence, _shortened(data))
     event = Event(id=sequence, type=type, body=body, created_at=now)
     event.save(force_insert=True)
@@ -107,13 +107,13 @@ def record_changed_products(
     if not connection.in_atomic_block:
         raise RuntimeError("an event must be written in the transaction of the change it tells of")
     now = timezone.now()
-    if not sql.somebody_listens(
+    if not outbox.somebody_listens(
         cursor, type=Event.Type.PRODUCTS_CHANGED, recoverable=kept_since(now)
     ):
         return
     # What an outsider hears of must be on the disk, even where the change itself could be redone.
     cursor.execute("SET LOCAL synchronous_commit = on")
-    if sql.add_changed_products(
+    if outbox.add_changed_products(
         cursor, change_set_id=change_set_id, source=source_sql, params=params, now=now
     ):
         wake_pump()

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from webhooks import sql
 from webhooks.models import Endpoint
 from webhooks.operations.events import kept_since
+from webhooks.sql import clearing
 
 CLEAR_AT_ONCE = 500  # events with their log, or deliveries, in one transaction
 CLEAR_SECONDS = 5.0  # of it in one run
@@ -26,9 +26,9 @@ def clear_log(*, seconds: float = CLEAR_SECONDS) -> int:
     """
     deadline = time.monotonic() + seconds
     before = kept_since(timezone.now())
-    count = _in_batches(partial(sql.clear_old, before=before, limit=CLEAR_AT_ONCE), deadline)
+    count = _in_batches(partial(clearing.clear_old, before=before, limit=CLEAR_AT_ONCE), deadline)
     for endpoint in Endpoint.everything.exclude(deleted_at=None)[:20]:
-        clear = partial(sql.clear_deleted, endpoint_id=endpoint.pk, limit=CLEAR_AT_ONCE)
+        clear = partial(clearing.clear_deleted, endpoint_id=endpoint.pk, limit=CLEAR_AT_ONCE)
         cleared = _in_batches(clear, deadline)
         if not cleared:
             endpoint.delete()
@@ -39,7 +39,7 @@ def clear_log(*, seconds: float = CLEAR_SECONDS) -> int:
 def old_events() -> int:
     """How many events ``clear_log`` would delete now, with their log."""
     with connection.cursor() as cursor:
-        return sql.count_old(cursor, before=kept_since(timezone.now()))
+        return clearing.count_old(cursor, before=kept_since(timezone.now()))
 
 
 def _in_batches(clear: Callable[[CursorWrapper], int], deadline: float) -> int:

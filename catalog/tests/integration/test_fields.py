@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from catalog.export import export_lines
 from catalog.models import BroughtBack, Change, ChangeSet, Field, Product
-from catalog.operations import bulk, fields, products, undo
+from catalog.operations import bulk, change_sets, fields, products, undo
 from catalog.operations.products import Invalid
 from catalog.operations.retention import clear_changes
 from catalog.queries.products import product_history
@@ -94,8 +94,8 @@ def import_rows(
             end_key=None,
             unique=unique,
         )
-        products.count_changes(change_set.pk, created=done.created, updated=done.updated)
-    products.close_change_set(change_set.pk, status=ChangeSet.Status.COMPLETED)
+        change_sets.count_changes(change_set.pk, created=done.created, updated=done.updated)
+    change_sets.close_change_set(change_set.pk, status=ChangeSet.Status.COMPLETED)
     return change_set, done
 
 

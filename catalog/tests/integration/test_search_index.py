@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import ChangeSet, Product, SearchEntry, SearchIndex
-from catalog.operations import bulk, products, search_index, undo
+from catalog.operations import bulk, change_sets, products, search_index, undo
 from catalog.operations.retention import clear_changes
 from catalog.queries import pagination
 from catalog.queries import products as queries
@@ -150,7 +150,7 @@ class Histories:
                     first_key="",
                     end_key=None,
                 )
-            products.count_changes(change_set.pk, created=done.created, updated=done.updated)
+            change_sets.count_changes(change_set.pk, created=done.created, updated=done.updated)
 
     def delete(self) -> None:
         if product := self.any_product():

@@ -1,5 +1,6 @@
 """What a value is cleaned to is clean: nothing changes if it is cleaned once more."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -93,6 +94,23 @@ def test_a_name_loses_what_has_no_width_at_its_ends() -> None:
 )
 def test_zeros_after_the_second_decimal_go(given: str, price: str) -> None:
     assert values.clean_price(given) == price
+
+
+@pytest.mark.parametrize(
+    ("clean", "given"),
+    [
+        (values.clean_price, "12,50"),
+        (values.clean_typed_price, "about 5"),
+        (values.clean_typed_price, "1,234"),
+    ],
+)
+def test_what_is_no_price_is_told_with_an_example_of_one(
+    clean: Callable[[str], str | None], given: str
+) -> None:
+    with pytest.raises(ValueError, match="Write it like") as told:
+        clean(given)
+    [example] = re.findall(r"Write it like ([0-9.]+), with", str(told.value))
+    assert clean(example) == example
 
 
 @pytest.mark.parametrize(

@@ -133,9 +133,9 @@ class Command(BaseCommand):
         for warning in job.shown["warnings"] if awaits else []:
             if warning not in job.warnings:
                 self.stderr.write(self.style.WARNING(warning))
-        for name in ("created", "updated", "unchanged", "superseded", "skipped", "rejected"):
+        for name, words in job.COUNT_WORDS.items():
             count = job.shown_counts[name] if awaits else getattr(job, name)
-            self.stdout.write(f"{name:>12} {count:>12,}")
+            self.stdout.write(f"{words:>12} {count:>12,}")
         self.stdout.write(f"{'total':>12} {job.total_records:>12,}")
         if job.full_list:  # products, not records: they are in no sum
             count = job.shown_counts["missing"] if awaits else job.missing

@@ -6,6 +6,7 @@ dialect      delimiter, quotes and header, by evidence (table); header_line: whi
 header       what is fixed before the first record, and which column is which product field
 cells        one record's cells -> a row, or what is wrong with it
 records      lines -> records -> rows and problems, from a checkpoint on
+broken       why a record cannot be read, and how to mend it
 """
 
 from imports.readers.csv.cells import Problem

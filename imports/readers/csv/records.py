@@ -25,9 +25,9 @@ from catalog.values import (
 from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
 from imports.mapping.quick import plain_sku
 from imports.mapping.values import FIELD_BITS
-from imports.readers.csv import recovery
-from imports.readers.csv.cells import CellProblem, Problem, Row, row_of, showable, unguarded
-from imports.readers.csv.header import ERROR_COLUMN, Layout, normalised, open_text
+from imports.readers.csv import broken, recovery
+from imports.readers.csv.cells import Problem, Row, row_of, showable, unguarded
+from imports.readers.csv.header import Layout, normalised, open_text
 from imports.readers.csv.lines import RECORD_LIMIT, Block, Readable, read_blocks
 from imports.readers.csv.lookahead import Lookahead
 
@@ -52,7 +52,6 @@ _NO_FLAG = "?"
 _AS_READ = "="  # before a record that is kept as its line; one that is kept as JSON begins with [
 
 WARNINGS_AT_MOST = 20
-TOO_FEW_FIELDS = "too_few_fields"
 
 # What csv.reader says in strict mode (CPython's Modules/_csv.c).
 _UNEXPECTED_END = "unexpected end of data"
@@ -244,7 +243,9 @@ class _Parser:
                     break
                 self.lost = found is None and not at_end
             elif position in self.overlong:
-                self._refuse_overlong(position, batch)
+                size, line = self._size(position, position + 1), self.line + position + 1
+                text, delimiter = self.lines[position], self.layout.delimiter
+                self._refuse(broken.overlong(line, text, size, delimiter), batch)
                 position += 1
             else:
                 stop = self._read(position, batch)
@@ -437,7 +438,7 @@ class _Parser:
             return
         cells = cleaned.cells
         problems = cleaned.problems
-        if not problems and (refused := self._still_too_short(cells)):
+        if not problems and (refused := broken.still_too_short(cells, self.layout, self.plan)):
             problems = [refused]
         if problems:
             column = self.layout.header[problems[0].column]
@@ -455,56 +456,8 @@ class _Parser:
         own = (cleaned.own,) if plan.own is not None else ()
         batch.rows.append(row_of(str(line), *values, *kept, record, *own))
 
-    def _still_too_short(self, cells: list[str]) -> CellProblem | None:
-        """In a file of rejects: a record that was refused as too short and is not mended.
-
-        ``rejects.csv`` fills such a record up with blank cells so that its own columns stand
-        where they belong. Taken as they are, those blanks would wipe the stored values.
-        """
-        column = self.layout.error_column
-        if column is None or not cells[column].startswith(TOO_FEW_FIELDS):
-            return None
-        last = max(self.plan.columns)
-        if cells[last].strip():
-            return None
-        return CellProblem(
-            last,
-            TOO_FEW_FIELDS,
-            "The record still lacks the fields that it was refused for. Fill them in; if they "
-            f"are meant to be blank, clear its {ERROR_COLUMN} cell.",
-        )
-
     def _refuse_width(self, cells: list[str], line: int, batch: Batch) -> None:
-        few = len(cells) < self.width
-        self.plan.forget_above()
-        batch.problems.append(
-            Problem(
-                line,
-                "",
-                TOO_FEW_FIELDS if few else "too_many_fields",
-                f"The record has {len(cells)} fields, the header has {self.width}. "
-                + (
-                    "Add the missing ones."
-                    if few
-                    else "Put quotes around a field that contains the delimiter."
-                ),
-                showable(cells),
-            )
-        )
-
-    def _refuse_overlong(self, position: int, batch: Batch) -> None:
-        size = self._size(position, position + 1)
-        self.plan.forget_above()
-        batch.problems.append(
-            Problem(
-                self.line + position + 1,
-                "",
-                "record_too_large",
-                f"The record is {size / 1e6:,.1f} MB long; at most 1 MB (1,048,576 bytes) is "
-                "allowed. Only its beginning is kept here.",
-                showable(recovery.split_literally(self.lines[position], self.layout.delimiter)),
-            )
-        )
+        self._refuse(broken.wrong_width(line, cells, self.width), batch)
 
     def _warn_of_hidden(self, cells: list[str], span: list[str], line: int, batch: Batch) -> None:
         """Tell of a well-formed record over several lines that may be an unclosed quote."""
@@ -512,11 +465,7 @@ class _Parser:
             return
         if recovery.looks_like_records(cells, span, self.layout):
             self.told.hidden += 1
-            batch.warnings.append(
-                f"Lines {line:,} to {line + len(span) - 1:,} were read as one record with a "
-                "quoted field over several lines, but each of them looks like a record of its "
-                "own. If a closing quote is missing, mend it and import the file again."
-            )
+            batch.warnings.append(broken.hidden_records(line, line + len(span) - 1))
 
     def _recover(self, stop: "_Stop", batch: Batch, at_end: bool) -> "int | _NeedsMore":
         """Deal with a record that does not read well; return where to go on.
@@ -551,43 +500,24 @@ class _Parser:
             self._refuse_unclosed(stop.start, stop.end, size, batch)
             self.lost = not at_end
         else:
-            cells = recovery.split_literally(
-                "".join(self.lines[stop.start : stop.end]), self.layout.delimiter
-            )
-            self.plan.forget_above()
-            batch.problems.append(
-                Problem(
-                    line,
-                    "",
-                    "text_after_quote",
-                    "There is text, or a blank, after a closing quote. Put the whole field in "
-                    "quotes, and write a quote inside it twice.",
-                    showable(cells),
-                )
-            )
+            text = "".join(self.lines[stop.start : stop.end])
+            self._refuse(broken.text_after_quote(line, text, self.layout.delimiter), batch)
         return stop.end
 
     def _refuse_unclosed(self, start: int, after: int, size: int, batch: Batch) -> None:
-        too_large = size > RECORD_LIMIT
-        self.plan.forget_above()
-        text = "".join(self.lines[start:after])
-        cells = recovery.split_literally(text[:RECORD_LIMIT], self.layout.delimiter)
-        batch.problems.append(
-            Problem(
-                self.line + start + 1,
-                "",
-                "record_too_large" if too_large else "unclosed_quote",
-                (
-                    "The record that starts here is longer than 1 MB (1,048,576 bytes); perhaps "
-                    "a quote is never closed. "
-                    if too_large
-                    else "A quote that opens in this record is never closed. Close it, or write "
-                    "a quote that belongs to the text twice and put the field in quotes. "
-                )
-                + f"Reading went on at line {self.line + after + 1:,}.",
-                showable(cells),
-            )
+        problem = broken.unclosed(
+            self.line + start + 1,
+            "".join(self.lines[start:after])[:RECORD_LIMIT],
+            self.layout.delimiter,
+            is_too_large=size > RECORD_LIMIT,
+            after=self.line + after + 1,
         )
+        self._refuse(problem, batch)
+
+    def _refuse(self, problem: Problem, batch: Batch) -> None:
+        """Keep why a record is none; it is not the one that stood above the next either."""
+        self.plan.forget_above()
+        batch.problems.append(problem)
 
     def _find_record(self, first: int, end: int, at_end: bool) -> tuple[int | None, bool]:
         """The first line in ``lines[first:end]`` that reads as a record of the right width.

@@ -70,7 +70,7 @@ def test_refused_records_are_shown_and_downloaded(
         page.get_by_role("link", name="Download rejects.csv").click()
     assert "A-2,Chair,free,3," in download.value.path().read_text()
     tile(page, "rejected").click()
-    expect(page.get_by_role("heading", name="1 rejected")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 refused")).to_be_visible()
 
 
 def test_a_file_that_is_no_csv_says_what_to_do(

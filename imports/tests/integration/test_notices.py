@@ -105,7 +105,7 @@ def test_who_uploaded_a_file_that_looks_unusual_is_told_with_link_counts_and_rea
     assert mail.subject == "“lamps.csv” looks unusual, and waits for somebody"
     assert f"\nhttps://shop.example.com/imports/{job.pk}/\n" in mail.body
     assert "1 price moves tenfold or more, for example A-1 from 10.00 to 100.00" in mail.body
-    counts = "1 created, 1 updated, 0 unchanged, 0 superseded, 0 skipped, 0 rejected"
+    counts = "1 created, 1 updated, 0 unchanged, 0 superseded, 0 skipped, 0 refused"
     assert counts in mail.body
     assert mail.extra_headers["Auto-Submitted"] == "auto-generated"
     assert send_notices() == 0

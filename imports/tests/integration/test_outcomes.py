@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import Product
+from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports.models import ImportJob, job_snapshot
 from imports.operations import jobs
@@ -124,7 +124,7 @@ def test_the_tiles_of_a_discarded_review_add_up(
     shown = tiles(text_of(page, f"/imports/{job.pk}/"))
     assert shown["left"] == 7
     assert shown.pop("records in the file") == sum(shown.values()) == 8
-    assert "8 records: 1 rejected · 7 left as they were" in text_of(page, "/")
+    assert "8 records: 1 refused · 7 left as they were" in text_of(page, "/")
 
 
 def test_the_tiles_of_a_running_job_add_up(
@@ -177,6 +177,19 @@ def test_an_import_is_called_by_its_file_wherever_its_change_is_told(
         assert "mport of spring.csv" in text or "mport of <a" in text, path
         assert f"mport {job.change_set_id}" not in text, path
     assert "Undid import of spring.csv" in text_of(page, "/changes/")
+
+
+def test_what_undid_an_undo_is_told_by_what_it_did_again(
+    page: Client, run: Callable[..., ImportJob], undone: Callable[..., ChangeSet]
+) -> None:
+    job = run("sku,name\nA-1,Lamp\n", file_name="spring.csv")
+    last = job.change_set
+    for verb in ("Undid", "Redid", "Undid"):
+        last = undone(last)
+        assert f"{verb} import of spring.csv" in text_of(page, f"/changes/{last.pk}/")
+    text = text_of(page, "/changes/")
+    assert (text.count("Undid import of"), text.count("Redid import of")) == (2, 1)
+    assert "id undo " not in text
 
 
 def test_the_changes_name_what_was_undone_by_as_many_questions_however_many(

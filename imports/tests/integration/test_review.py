@@ -297,10 +297,11 @@ def test_counts_that_turn_out_otherwise_are_told(
     apply(job, messages)
     told = job.warnings[-1]
     assert told.startswith("1 record turned out differently than shown")
+    words = {"rejected": "refused"}
     for name, count in applied.items():
-        assert f"{count} {name} (0 shown)" in told
+        assert f"{count} {words.get(name, name)} (0 shown)" in told
     for name, count in shown.items():
-        assert f"0 {name} ({count} shown)" in told
+        assert f"0 {words.get(name, name)} ({count} shown)" in told
     assert job_snapshot(job)["warnings"][-1] == told
     event = Event.objects.get(type="import.completed")
     assert json.loads(bytes(event.body))["data"]["warnings"][-1] == told

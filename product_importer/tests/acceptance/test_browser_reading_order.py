@@ -170,9 +170,9 @@ PAGES = {
     - listitem:
       - link "1 created new in the catalogue"
     - listitem:
-      - link "1 rejected refused, see below"
+      - link "1 refused not imported, see below"
     - listitem: = 2 records in the file
-  - heading "Rejected records" [level=2]
+  - heading "Refused records" [level=2]
   - link "Mend them here"
   - link "Download rejects.csv"
   - list:
@@ -183,7 +183,7 @@ PAGES = {
 - main:
   - paragraph:
     - link "← refused.csv"
-  - heading "1 rejected" [level=2]
+  - heading "1 refused" [level=2]
   - link "Download rejects.csv"
   - navigation "What is wrong":
     - link "All 1"

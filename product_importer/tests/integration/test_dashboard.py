@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from catalog.models import ChangeSet
-from catalog.operations import products
+from catalog.operations import change_sets, products
 from imports.models import ImportJob, RowError
 from product_importer.accounts.tokens import make_token
 
@@ -94,13 +94,13 @@ def test_a_job_that_no_worker_takes_wants_attention(ops: Client) -> None:
 
 
 def test_a_job_behind_one_that_writes_is_no_trouble(ops: Client) -> None:
-    products.open_change_set(kind=ChangeSet.Kind.BULK_EDIT, actor=None, status="applying")
+    change_sets.open_change_set(kind=ChangeSet.Kind.BULK_EDIT, actor=None, status="applying")
     job_of(ImportJob.Status.PROCESSING, progress_at=timezone.now() - timedelta(minutes=5))
     assert "All is well" in text_of(ops)
 
 
 def test_failed_acts_and_tasks_want_attention(ops: Client) -> None:
-    act = products.open_change_set(
+    act = change_sets.open_change_set(
         kind=ChangeSet.Kind.BULK_DELETE, actor=None, status="failed", error="Tried 5 times."
     )
     task = TaskResult.objects.create(task_id="t", task_name="imports.run", status="FAILURE")
@@ -174,7 +174,7 @@ def test_every_list_asks_a_constant_number_of_questions(
         for _ in range(3):
             person = make_user(f"person-{User.objects.count()}")
             make_token(user=person)
-            change_set = products.open_change_set(
+            change_set = change_sets.open_change_set(
                 kind=ChangeSet.Kind.IMPORT, actor=person, status="completed", created=1
             )
             job = job_of(ImportJob.Status.COMPLETED, created_by=person, change_set=change_set)
@@ -204,7 +204,7 @@ def test_users_are_listed_with_their_roles(ops: Client, make_user: Callable[...,
 
 
 def test_jobs_and_refused_records_lead_to_the_page_of_the_job(ops: Client) -> None:
-    change_set = products.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=None)
+    change_set = change_sets.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=None)
     job = job_of(ImportJob.Status.COMPLETED, change_set=change_set)
     RowError.objects.create(job=job, line=1, code="c", message="m", record=[])
     jobs = ops.get("/admin/imports/importjob/").content.decode()

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from catalog.models import ChangeSet, Product
 from catalog.operations.bulk import start_bulk_act
-from catalog.operations.products import open_change_set
+from catalog.operations.change_sets import open_change_set
 from conftest import Browserless, Messages, wait_for
 from imports.models import ImportJob
 from product_importer.common import counters
@@ -274,15 +274,15 @@ def many_deliveries(db: None) -> int:
 def test_deliveries_that_wait_are_counted_without_reading_those_that_are_done(
     many_deliveries: int, analyzed: bool
 ) -> None:
-    from webhooks import sql
+    from webhooks.sql import figures
 
     with connection.cursor() as cursor:
         if analyzed:
             cursor.execute("ANALYZE webhooks_delivery")
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        assert sql.count_pending(cursor, limit=1000) == many_deliveries
-        assert sql.count_pending(cursor, limit=10) == 10
-        cursor.execute(f"EXPLAIN ANALYZE {sql._COUNT_PENDING}", {"most": 1000})
+        assert figures.count_pending(cursor, limit=1000) == many_deliveries
+        assert figures.count_pending(cursor, limit=10) == 10
+        cursor.execute(f"EXPLAIN ANALYZE {figures._COUNT_PENDING}", {"most": 1000})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "webhooks_delivery_due" in plan, plan
     assert "Seq Scan" not in plan, plan

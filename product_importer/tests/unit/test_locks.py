@@ -9,7 +9,7 @@ from conftest import wait_for
 from imports.sql.staging import lock_job
 from product_importer.common.locks import AdvisoryLock
 from product_importer.environment import BASE_DIR
-from webhooks import sql
+from webhooks.sql import pump
 
 APPS = ("benchmarks", "catalog", "imports", "product_importer", "webhooks")
 SOURCES = {
@@ -40,9 +40,9 @@ def test_only_the_registry_has_numbers_of_advisory_locks() -> None:
 def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> None:
     calls = {name: CALL.findall(text) for name, text in SOURCES.items() if CALL.search(text)}
     assert {
-        "catalog/operations/products.py",
+        "catalog/operations/change_sets.py",
         "imports/sql/staging.py",
-        "webhooks/sql.py",
+        "webhooks/sql/pump.py",
     } <= calls.keys()
     for name, arguments in calls.items():
         assert "import AdvisoryLock" in SOURCES[name], name
@@ -53,4 +53,4 @@ def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> 
 def test_an_import_that_is_being_read_takes_no_slot_of_the_pumps() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         lock_job(cursor, 1)
-        wait_for(lambda: sql.taken_slots(cursor) == 0)  # a running site's pumps come and go
+        wait_for(lambda: pump.taken_slots(cursor) == 0)  # a running site's pumps come and go

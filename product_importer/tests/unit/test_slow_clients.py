@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import requests
@@ -116,6 +117,12 @@ def test_head_of_a_stream_is_answered_at_once_and_draws_nothing(
 
 
 # --- Connections and downloads, in process --------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nobody_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test before has left open, until it is collected as garbage, counts in no other."""
+    monkeypatch.setattr(downloads, "_open", WeakSet())
 
 
 def drawn(response: StreamingHttpResponse) -> str:

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import wait_for
-from webhooks import sql
-from webhooks.delivery import dispatcher, retry_schedule
+from webhooks.delivery import retry_schedule, sending
 from webhooks.delivery.http_client import CUT, HEADER_BYTES, Response, Sender
+from webhooks.delivery.outcomes import outcome_of
 from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.operations.events import record_event
+from webhooks.sql import pump as sql
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.poison import POISON
 from webhooks.tests.receiver import Received, Receiver
@@ -101,9 +102,7 @@ def test_whatever_a_receiver_answers_can_be_recorded(
     claimed = sql.Claimed(
         leased.pk, leased.endpoint_id, 0, False, leased.event.uid, b"{}", leased.event_id, ""
     )
-    outcome = dispatcher._outcome(
-        dispatcher._Sent(claimed, timezone.now(), response), timezone.now()
-    )
+    outcome = outcome_of(sending.Sent(claimed, timezone.now(), response), timezone.now())
     assert outcome.state == (
         "succeeded" if response.ok else "failed" if response.status == 410 else "pending"
     )
@@ -178,14 +177,14 @@ def beside(
     def act(make_up: Callable[[], Response]) -> Attempt:
         healthy = make_endpoint(events=["product.updated"])
         other = make_endpoint(events=["product.created"])
-        real = dispatcher._send
+        real = sending._send
 
-        def send(claimed: sql.Claimed, *args: Any) -> dispatcher._Sent:
+        def send(claimed: sql.Claimed, *args: Any) -> sending.Sent:
             if claimed.endpoint_id != other.pk:
                 return real(claimed, *args)
-            return dispatcher._Sent(claimed, timezone.now(), make_up())
+            return sending.Sent(claimed, timezone.now(), make_up())
 
-        monkeypatch.setattr(dispatcher, "_send", send)
+        monkeypatch.setattr(sending, "_send", send)
         with transaction.atomic():
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
         tell(20)
@@ -284,7 +283,7 @@ def test_what_can_be_recorded_in_no_way_is_left_to_its_lease(
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Requests that wait longer than a test does."""
     sender = Sender(allowed=LOOPBACK, total_seconds=170)
-    monkeypatch.setattr(dispatcher, "_sender", lambda allowed: sender)
+    monkeypatch.setattr(sending, "_sender", lambda allowed: sender)
     yield
     sender.close()
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from webhooks import sql
 from webhooks.models import Delivery, Endpoint, Event
 from webhooks.operations.endpoints import update_endpoint
 from webhooks.operations.events import record_changed_products
+from webhooks.sql.outbox import BODY_BYTES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ def change(number: int, prefix: str = "SKU-", **options: Any) -> list[dict[str, 
     events = Event.objects.filter(type="products.changed").order_by("id")
     for event in events:
         assert json.loads(bytes(event.body))["sequence"] == event.pk
-        assert len(event.body) < sql.BODY_BYTES
+        assert len(event.body) < BODY_BYTES
     return [json.loads(bytes(event.body)) for event in events]
 
 

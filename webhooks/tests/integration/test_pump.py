@@ -15,12 +15,12 @@ from standardwebhooks import Webhook
 
 from conftest import WAIT_SECONDS, wait_for
 from product_importer.common.locks import AdvisoryLock
-from webhooks import sql
-from webhooks.delivery import dispatcher, retry_schedule
+from webhooks.delivery import dispatcher, retry_schedule, sending
 from webhooks.delivery.http_client import Sender
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import endpoints, retention
 from webhooks.operations.events import record_event
+from webhooks.sql import pump as sql
 from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
 from webhooks.tests.receiver import Received, Receiver
 
@@ -390,7 +390,7 @@ def while_sending(
     def run(act: Callable[[], Any]) -> int:
         thread = elsewhere(run_pump)
         try:
-            wait_for(lambda: len(receiver.received) == dispatcher.FIRST_WINDOW)
+            wait_for(lambda: len(receiver.received) == sending.FIRST_WINDOW)
             act()
             begun, before = len(receiver.received), len(looks)
             wait_for(lambda: len(looks) > before + 1)  # the first may have begun before the act
@@ -486,7 +486,7 @@ def test_at_most_eight_requests_are_under_way_to_one_endpoint(
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Requests that wait longer than a test does."""
     sender = Sender(allowed=LOOPBACK, total_seconds=2 * WAIT_SECONDS)
-    monkeypatch.setattr(dispatcher, "_sender", lambda allowed: sender)
+    monkeypatch.setattr(sending, "_sender", lambda allowed: sender)
     yield
     sender.close()
 
