@@ -464,10 +464,11 @@ def finished(job: ImportJob) -> ImportJob:
     """Wait for the end of a job."""
 
     def ended() -> bool:
-        job.refresh_from_db()
+        job.refresh_from_db(fields=["status"])  # of some eighty columns
         return job.is_final
 
     wait_for(ended)
+    job.refresh_from_db()
     return job
 
 

@@ -18,6 +18,7 @@ import psutil
 T = TypeVar("T")
 
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+LOOK_SECONDS = (0.02, 0.1)  # between two looks at what is waited for, at first and at last
 GRACE_SECONDS = 5.0  # for processes whose parent has ended to end by themselves
 
 
@@ -136,13 +137,15 @@ def runs(process: psutil.Process) -> bool:
 def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
     """Wait until a condition holds, and return what it gave.
 
-    Raises ``TimeoutError`` that names ``what`` was waited for.
+    What did not come at once is looked for less often: looking takes the processor from what is
+    waited for. Raises ``TimeoutError`` that names ``what`` was waited for.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise TimeoutError(f"{what}: not after {seconds:g} seconds")
-        time.sleep(0.02)
+        time.sleep(min(max(LOOK_SECONDS[0], waited / 20), LOOK_SECONDS[1]))
     return found
 
 
