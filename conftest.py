@@ -244,7 +244,7 @@ def site(
 
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until a condition holds, and return what it gave."""
-    return wait_until(condition, seconds=seconds, what="what the test waits for")
+    return wait_until(condition, seconds=seconds, what="what the test waits for", look_seconds=0.1)
 
 
 def answers_well(url: str) -> bool:
