@@ -42,6 +42,7 @@ view.login_required = False  # type: ignore[attr-defined]
 urlpatterns = [path("thread/", view)]
 
 
+@pytest.mark.usefixtures("static_files")
 @pytest.mark.urls(__name__)
 def test_a_request_goes_to_its_thread_once_whatever_is_around_its_view(
     monkeypatch: pytest.MonkeyPatch,
