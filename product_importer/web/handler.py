@@ -15,7 +15,8 @@ class Handler(ASGIHandler):
     response has come back from here.
     """
 
+    _middleware_chain: Any
+
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
-        chain: Any = self._middleware_chain
-        self._middleware_chain = sync_to_async(chain, thread_sensitive=True)
+        self._middleware_chain = sync_to_async(self._middleware_chain, thread_sensitive=True)

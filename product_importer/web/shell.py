@@ -63,9 +63,10 @@ def _of_request(item: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
 @cache
 def _navigation() -> list[dict[str, Any]]:
     """The settings' navigation, with its links as texts and its callbacks imported."""
+    sidebar: Any = settings.UNFOLD["SIDEBAR"]
     return [
         {**group, "items": [_ready(item) for item in group["items"]]}
-        for group in settings.UNFOLD["SIDEBAR"]["navigation"]
+        for group in sidebar["navigation"]
     ]
 
 

@@ -24,7 +24,7 @@ def ask(address: str) -> tuple[int, int]:
     }
 
     async def exchange() -> tuple[int, int]:
-        communicator = ApplicationCommunicator(Handler(), scope)
+        communicator: Any = ApplicationCommunicator(Handler(), scope)  # type: ignore[no-untyped-call]
         await communicator.send_input({"type": "http.request", "body": b""})
         begun = await communicator.receive_output(300)
         body = await communicator.receive_output(300)
