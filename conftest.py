@@ -247,7 +247,7 @@ def site(
 
 def wait_for(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until a condition holds, and return what it gave."""
-    return wait_until(condition, seconds=seconds, what="what the test waits for")
+    return wait_until(condition, seconds=seconds, what="what the test waits for", look_seconds=0.1)
 
 
 def answers_well(url: str) -> bool:
@@ -478,10 +478,11 @@ def finished(job: ImportJob) -> ImportJob:
     """Wait for the end of a job."""
 
     def ended() -> bool:
-        job.refresh_from_db()
+        job.refresh_from_db(fields=["status"])  # of some eighty columns
         return job.is_final
 
     wait_for(ended)
+    job.refresh_from_db()
     return job
 
 

@@ -89,7 +89,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Application ----------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",  # before django.contrib.admin: it replaces the admin's templates
+    # Unfold, before django.contrib.admin: it replaces the admin's templates.
+    "product_importer.web.site.SiteConfig",
     "unfold.contrib.filters",
     # Without autodiscovery: urls.py loads the admin, so that workers need not carry it.
     "django.contrib.admin.apps.SimpleAdminConfig",

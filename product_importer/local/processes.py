@@ -18,6 +18,7 @@ import psutil
 T = TypeVar("T")
 
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+LOOK_SECONDS = 0.02  # between two looks at what is waited for
 GRACE_SECONDS = 5.0  # for processes whose parent has ended to end by themselves
 
 
@@ -133,16 +134,22 @@ def runs(process: psutil.Process) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], T], *, seconds: float, what: str) -> T:
+def wait_until(
+    condition: Callable[[], T], *, seconds: float, what: str, look_seconds: float = LOOK_SECONDS
+) -> T:
     """Wait until a condition holds, and return what it gave.
+
+    ``look_seconds``: between two looks at most. What did not come at once is looked for less
+    often, up to there: a look takes the processor from what is waited for.
 
     Raises ``TimeoutError`` that names ``what`` was waited for.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise TimeoutError(f"{what}: not after {seconds:g} seconds")
-        time.sleep(0.02)
+        time.sleep(min(max(LOOK_SECONDS, waited / 20), look_seconds))
     return found
 
 

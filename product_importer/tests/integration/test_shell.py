@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin import AdminSite
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
+from unfold.sites import UnfoldAdminSite
 
 from catalog.models import Product
 from conftest import PASSWORD
@@ -183,3 +185,44 @@ def test_a_page_makes_the_shell_once(
     monkeypatch.setattr(admin.site, "each_context", each_context)
     assert client.get("/products/").status_code == 200
     assert made == ["/products/"]
+
+
+def test_a_page_asks_unfold_for_what_is_alike_on_all_of_them_once(
+    client: Client, make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    of = UnfoldAdminSite.each_context
+
+    def each_context(site: UnfoldAdminSite, request: HttpRequest) -> Any:
+        asked.append(request.path)
+        return of(site, request)
+
+    monkeypatch.setattr(UnfoldAdminSite, "each_context", each_context)
+    monkeypatch.setattr(admin.site, "_alike", None)
+    shown = {}
+    for role in ("manager", "viewer"):
+        client.force_login(make_user(role, role))
+        shown[role] = client.get("/products/").content.decode()
+    assert asked == ["/products/"]
+    assert 'href="/webhooks/"' in shown["manager"]
+    assert 'href="/webhooks/"' not in shown["viewer"]
+
+
+def test_a_page_looks_for_the_models_of_the_admin_only_where_they_are_shown(
+    client: Client, make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = make_user()
+    User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(user)
+    looked: list[str] = []
+    of = AdminSite.get_app_list
+
+    def get_app_list(site: AdminSite, request: HttpRequest, *args: Any) -> Any:
+        looked.append(request.path)
+        return of(site, request, *args)
+
+    monkeypatch.setattr(AdminSite, "get_app_list", get_app_list)
+    assert client.get("/products/").status_code == 200
+    assert looked == []
+    assert "Users and roles" in client.get("/admin/").content.decode()
+    assert set(looked) == {"/admin/"}
