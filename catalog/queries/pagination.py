@@ -243,7 +243,11 @@ def _find(
         own = "own_fields" in where_of(products)[0]
         prefer_whole_table(cursor, unless_indexed=own)
         counted = _counted(cursor, products, wanted, place, limit) if own else None
-        return counted or (list(wanted[:limit]), None)
+        if counted is not None:
+            return counted
+        # Whole rows make the sort of all products take a third longer.
+        ids = list(wanted.values_list("pk", flat=True)[:limit])
+    return list(wanted.filter(pk__in=ids)), None
 
 
 def _counted(

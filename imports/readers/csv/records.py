@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from catalog.values import (
     FIELDS,
@@ -286,7 +286,7 @@ class _Parser:
         """
         rows = self._plain_rows(records, spans)
         if None not in rows:
-            batch.rows += rows
+            batch.rows += cast(list[Row], rows)
             return
         for cells, (start, end), row in zip(records, spans, rows, strict=True):
             line = self.line + start + 1
