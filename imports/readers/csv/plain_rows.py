@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from operator import itemgetter
+from typing import cast
 
 from catalog.values import (
     DESCRIPTION_MAX_LENGTH,
@@ -15,7 +16,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXTS
+from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
 from imports.mapping.quick import Five, Quick, plain_sku
 from imports.mapping.values import Plan
 from imports.readers.csv.cells import Row, escaped
@@ -101,12 +102,18 @@ class PlainRows:
         """The values of the five fields, and the places of the records that are not plain."""
         skus, names, descriptions, prices, actives = self.pick(columns)
         flags = [*map(_PLAIN_ACTIVE.get, actives)]
-        others = {place for place, plain in enumerate(map(self.is_plain_sku, skus)) if not plain}
-        others |= {place for place, plain in enumerate(map(_plain_price, prices)) if not plain}
-        if not NO_TEXTS.isdisjoint(skus):
-            others |= {place for place, sku in enumerate(skus) if sku in NO_TEXTS}
+        others: set[int] = set()
+        if not all(map(self.is_plain_sku, skus)) or not NO_TEXTS.isdisjoint(skus):
+            others |= {
+                place
+                for place, sku in enumerate(skus)
+                if not self.is_plain_sku(sku) or sku in NO_TEXTS
+            }
+        if not all(map(_plain_price, prices)):
+            others |= {place for place, price in enumerate(prices) if not _plain_price(price)}
         if None in flags:
             others |= {place for place, flag in enumerate(flags) if flag is None}
+            flags = [flag or "" for flag in flags]
         if not self._are_plain_names(names):
             others |= {
                 place for place, name in enumerate(names) if not self._are_plain_names([name])
@@ -117,7 +124,7 @@ class PlainRows:
                 for place, text in enumerate(descriptions)
                 if not _are_plain_descriptions([text])
             }
-        return [skus, names, descriptions, prices, [flag or "" for flag in flags]], others
+        return [skus, names, descriptions, prices, cast(Column, flags)], others
 
     def _five_by_rules(
         self, records: list[list[str]], quick: Quick
@@ -139,6 +146,8 @@ class PlainRows:
 def _are_plain_descriptions(texts: Column) -> bool:
     return (
         max(map(len, texts)) <= DESCRIPTION_MAX_LENGTH
-        and NO_TEXTS.isdisjoint(map(str.strip, texts))
+        and (
+            min(map(len, texts)) > NO_TEXT_MAX_LENGTH or NO_TEXTS.isdisjoint(map(str.strip, texts))
+        )
         and not any(map(str.isspace, texts))
     )

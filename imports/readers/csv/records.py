@@ -9,7 +9,7 @@ import csv
 import enum
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
@@ -305,27 +305,32 @@ class _Parser:
     ) -> list[Row | None]:
         """The rows of those that are plain; ``None`` for each other."""
         rows: list[Row | None] = [None] * len(records)
-        if self.suspicious or not self.plain.may_take:
+        if self.suspicious or not self.plain.may_take or not records:
             return rows
+        first, behind = spans[0][0], spans[-1][1]
+        if behind - first == len(records) and set(map(len, records)) == {self.width}:
+            return self._rows_of(records, range(first, behind))
         places = [
             place
             for place, ((start, end), cells) in enumerate(zip(spans, records, strict=True))
             if end - start == 1 and len(cells) == self.width
         ]
-        if not places:
-            return rows
-        starts = [spans[place][0] for place in places]
-        taken = self.plain.rows(
-            [records[place] for place in places],
-            [self.line + 1 + start for start in starts],
+        if places:
+            starts = [spans[place][0] for place in places]
+            taken = self._rows_of([records[place] for place in places], starts)
+            for place, row in zip(places, taken, strict=True):
+                rows[place] = row
+        return rows
+
+    def _rows_of(self, records: list[list[str]], starts: Sequence[int]) -> list[Row | None]:
+        """The same of records on one line each, which begin there, of the header's width."""
+        before = self.line + 1
+        return self.plain.rows(
+            records,
+            [before + start for start in starts],
             [self.lines[start] for start in starts] if self.plain.keeps_record else [],
             escapes=self.escapes,
         )
-        if len(taken) == len(rows):
-            return taken
-        for place, row in zip(places, taken, strict=True):
-            rows[place] = row
-        return rows
 
     def _fits(self, cells: list[str], lines: int) -> bool:
         """Bring a record over so many lines to the header's width, if only blank cells differ.
