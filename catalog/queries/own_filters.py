@@ -64,6 +64,8 @@ def own_conditions(given: Mapping[str, Any]) -> tuple[list[Any], dict[str, str]]
         elif text:
             try:
                 conditions.append(_CONDITIONS[how](known[key], text))
+                if how == "lte" and not given.get(f"{OWN_PREFIX}{key}__gte"):
+                    conditions.append(_has_value(known[key]))  # else the lower bound says so
             except ValueError as error:
                 errors[name] = str(error)
     return conditions, errors
@@ -117,20 +119,21 @@ def _range(lookup: Any) -> Callable[[Definition, str], Any]:
     def condition(definition: Definition, text: str) -> Any:
         if definition.type not in _RANGES:
             raise ValueError(f"{definition.label} is neither a number nor a date.")
-        key = own_key(definition)
-        bound = Q(lookup(key, _value(definition, text)))
-        if lookup is GreaterThanOrEqual:
-            return bound  # what has no value comes before every bound, and is asked only once
-        return bound & Q(GreaterThan(key, nothing(definition)))
+        return lookup(own_key(definition), _value(definition, text))
 
     return condition
+
+
+def _has_value(definition: Definition) -> Any:
+    """What has none comes before every bound."""
+    return GreaterThan(own_key(definition), nothing(definition))
 
 
 def _is_blank(definition: Definition, text: str) -> Any:
     blank = _YES.get(text.strip().lower())
     if blank is None:
         raise ValueError("Write true or false.")
-    return (Exact if blank else GreaterThan)(own_key(definition), nothing(definition))
+    return Exact(own_key(definition), nothing(definition)) if blank else _has_value(definition)
 
 
 _CONDITIONS: dict[str, Callable[[Definition, str], Any]] = {

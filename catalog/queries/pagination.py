@@ -285,7 +285,11 @@ def _find(sought: _Sought) -> tuple[list[Product], int | None]:
         own = "own_fields" in where_of(sought.products)[0]
         prefer_whole_table(cursor, unless_indexed=own)
         counted = _counted(cursor, sought) if own else None
-        return counted or (list(sought.wanted[:limit]), None)
+        if counted is not None:
+            return counted
+        # Whole rows make the sort of all products take a third longer.
+        ids = list(sought.wanted.values_list("pk", flat=True)[:limit])
+    return list(sought.wanted.filter(pk__in=ids)), None
 
 
 def _found_soon(cursor: CursorWrapper, sought: _Sought) -> list[Product] | None:

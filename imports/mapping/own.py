@@ -6,17 +6,16 @@ forms of the values).
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from catalog import field_values
 from catalog.field_values import Definition
 from catalog.values import formula_text
 from imports.mapping.amounts import is_currency, plain_number, split_amount
 from imports.mapping.cells import (
-    NO_TEXTS,
     CellProblem,
     Refused,
     check_no_error,
@@ -36,7 +35,7 @@ from imports.mapping.model import (
     folded,
     own_key,
 )
-from imports.mapping.quick_own import NO_WAY, QuickWay, quick_way
+from imports.mapping.quick_own import Way, quick_way
 
 NUMBERS = ("integer", "decimal", "money")
 LISTS = ("choice", "choices")
@@ -51,7 +50,7 @@ class _Kept(Exception):
     """The stored value stays."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Taker:
     """How one own field is read: ``take`` gives the JSON of its value from a record's cells.
 
@@ -61,16 +60,58 @@ class Taker:
     key: str
     column: int
     take: Callable[[list[str]], str]
-    quick: QuickWay = NO_WAY
+    quick: Way | None = None
+    has_kept: bool = False  # the stored value of a record stays
+    _known: dict[str, str] = field(default_factory=dict)
 
-    def part(self, cells: list[str], cell: str) -> str:
-        """The key with its value, or nothing where the stored value stays. Raises ValueError."""
-        if (value := self.quick.value(cell)) is not None:
-            return f'"{self.key}": {value}'
+    def parts(self, columns: Sequence[Sequence[str]], others: set[int]) -> list[str]:
+        """The key with its value for each record, blank where the stored one stays.
+
+        Adds the places of records that have to be looked at to ``others``.
+        """
+        if self.column < 0:
+            found = [self._part([*cells]) for cells in zip(*columns, strict=True)]
+        else:
+            found = self._parts_of(columns)
+        if None not in found:
+            return cast(list[str], found)
+        others.update(place for place, part in enumerate(found) if part is None)
+        return [part or "" for part in found]
+
+    def _parts_of(self, columns: Sequence[Sequence[str]]) -> list[str | None]:
+        cells, known = columns[self.column], self._known
+        # Where a column has ever more values, few of them are known.
+        is_varied = self.quick is not None and len(known) >= _REMEMBERED
+        found = self._quick(cells) if is_varied else [*map(known.get, cells)]
+        if None not in found:
+            return found
+        places = [place for place, part in enumerate(found) if part is None]
+        left = [cells[place] for place in places]
+        more = [*map(known.get, left)] if is_varied else self._quick(left)
+        for place, cell, part in zip(places, left, more, strict=True):
+            part = self._part([column[place] for column in columns]) if part is None else part
+            found[place] = part
+            if part is not None and len(known) < _REMEMBERED and len(cell) < _LONGEST:
+                known[cell] = part
+        return found
+
+    def _quick(self, cells: Sequence[str]) -> list[str | None]:
+        return self.quick(cells) if self.quick is not None else [None] * len(cells)
+
+    def part(self, cells: list[str]) -> str:
+        """The same for one record. Raises ``_Kept``, ``ValueError``."""
+        if self.quick is not None and (found := self.quick([cells[self.column]])[0]) is not None:
+            return found
+        return f'"{self.key}": {self.take(cells)}'
+
+    def _part(self, cells: list[str]) -> str | None:
         try:
-            return f'"{self.key}": {self.take(cells)}'
+            return self.part(cells)
         except _Kept:
+            self.has_kept = True
             return ""
+        except ValueError:
+            return None
 
 
 @dataclass
@@ -82,43 +123,25 @@ class OwnPlan:
 
     takers: list[Taker]
     may_be_refused: bool = False
-    _ways: list[tuple[int, Callable[[str], object], str, str, Taker, dict[str, str]]] = field(
-        init=False
-    )
 
-    def __post_init__(self) -> None:
-        self._ways = []
-        for taker in self.takers:
-            quick = taker.quick
-            start = f'"{taker.key}": {quick.quote}'
-            self._ways.append((taker.column, quick.is_plain, start, quick.quote, taker, {}))
+    def quick(self, columns: Sequence[Sequence[str]]) -> tuple[list[str], set[int]]:
+        """The values of records, whose cells are given by column.
 
-    def quick(self, cells: list[str]) -> str | None:
-        """The values of a record whose cells are all in order; else ``clean`` has to look."""
-        parts = []
-        try:
-            for column, is_plain, start, quote, taker, known in self._ways:
-                cell = cells[column] if column >= 0 else ""
-                text = known.get(cell)
-                if text is None:
-                    if cell not in NO_TEXTS and is_plain(cell):
-                        text = f"{start}{cell}{quote}"
-                    else:
-                        text = taker.part(cells, cell)
-                    if column >= 0 and len(known) < _REMEMBERED and len(cell) < _LONGEST:
-                        known[cell] = text
-                if text:
-                    parts.append(text)
-        except ValueError:
-            return None
-        return f"{{{', '.join(parts)}}}"
+        And the places of the records that ``clean`` has to look at.
+        """
+        others: set[int] = set()
+        parts = zip(*(taker.parts(columns, others) for taker in self.takers), strict=True)
+        if any(taker.has_kept for taker in self.takers):
+            return [f"{{{', '.join(filter(None, values))}}}" for values in parts], others
+        return [f"{{{', '.join(values)}}}" for values in parts], others
 
     def clean(self, cells: list[str]) -> tuple[str, list[CellProblem]]:
         """The values of a record, and every cell that is wrong."""
-        parts, problems = [], []
+        parts: list[str] = []
+        problems = []
         for taker in self.takers:
             try:
-                parts.append(f'"{taker.key}": {taker.take(cells)}')
+                parts.append(taker.part(cells))
             except _Kept:
                 continue
             except ValueError as error:
@@ -152,7 +175,7 @@ def own_plan(
         if not problems:
             places = columns[rule.field]
             column = places[0] if len(places) == 1 else -1
-            quick = quick_way(rule, definition) if column >= 0 else NO_WAY
+            quick = quick_way(rule, definition) if column >= 0 else None
             take = _taker(rules, rule, places, definition)
             takers.append(Taker(definition.key, column, take, quick))
     if problems:

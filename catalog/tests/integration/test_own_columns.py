@@ -467,6 +467,28 @@ def test_a_page_by_a_field_and_its_count_take_one_look_at_the_products(page: Cli
     assert '"catalog_product"."id" IN (' in looks[1]
 
 
+def test_the_order_of_all_products_is_found_by_their_ids_alone() -> None:
+    define("Stock", "integer")
+    made = [make(f"A-{number}", stock=number) for number in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        page = get_page(Product.objects.all(), ordering="-fields.stock", size=2)
+    assert page.rows == made[:0:-1]
+    sorts = [one["sql"] for one in queries if "->> 'stock'" in one["sql"]]
+    assert '"catalog_product"."description"' not in sorts[0]
+    assert ["IN (" in one for one in sorts] == [False, True]
+
+
+def test_from_and_to_ask_each_product_for_two_bounds() -> None:
+    define("Stock", "integer")
+    for number in range(3):
+        make(f"A-{number}", stock=number)
+    make("B")
+    both = filtered_products({"fields.stock__gte": "1", "fields.stock__lte": "1"})
+    assert [product.sku for product in both] == ["A-1"]
+    bounds = str(both.query).partition("WHERE")[2].partition("ORDER BY")[0]
+    assert bounds.count("COALESCE") == 2
+
+
 def test_a_first_page_by_a_field_is_looked_for_once_until_something_changes(page: Client) -> None:
     define("Brand")
     define("Stock", "integer")

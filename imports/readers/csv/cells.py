@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
-__all__ = ["CellProblem", "Problem", "Row", "clean_cells", "encode_rows", "guarded", "nameless"]
-__all__ += ["row_of", "showable", "taken", "unescaped", "unguarded", "unmatched"]
+__all__ = ["CellProblem", "Problem", "Row", "clean_cells", "encode_rows", "escaped", "guarded"]
+__all__ += ["nameless", "row_of", "showable", "taken", "unescaped", "unguarded", "unmatched"]
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 _escape = re.compile(r"\\(.)")
@@ -39,17 +39,18 @@ def clean_cells(
 
 
 def row_of(*values: str) -> Row:
-    """Join values to a row, escaped as COPY reads it (PostgreSQL manual, COPY, "Text Format")."""
+    """Join values to a row, ``escaped``."""
     row = "\t".join(values)
     if "\\" in row or "\n" in row or "\r" in row or row.count("\t") >= len(values):
-        row = "\t".join(
-            value.replace("\\", "\\\\")
-            .replace("\t", "\\t")
-            .replace("\n", "\\n")
-            .replace("\r", "\\r")
-            for value in values
-        )
+        row = "\t".join(map(escaped, values))
     return row
+
+
+def escaped(value: str) -> str:
+    """A value as COPY reads it (PostgreSQL manual, COPY, "Text Format")."""
+    return (
+        value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    )
 
 
 def unescaped(value: str) -> str:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from catalog.field_values import Definition, definition_of
@@ -84,7 +85,18 @@ class Layout:
         return {one["key"]: definition_of(one) for one in self.own}
 
     def plan(self) -> Plan:
-        """How its records become values."""
+        """How its records become values.
+
+        Each reader has its own where that holds what stood above; else all have one, and what it
+        remembers of a column's cells.
+        """
+        return self._made_plan() if self._plan.fills_down else self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return self._made_plan()
+
+    def _made_plan(self) -> Plan:
         if self.rules:
             return compile_plan(parse_rules(self.rules), self.header, self.definitions)
         return plain_plan(self.fields)

@@ -9,61 +9,30 @@ import csv
 import enum
 import itertools
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from catalog.values import (
-    DESCRIPTION_MAX_LENGTH,
     FIELDS,
-    NAME_MAX_LENGTH,
-    NAME_TRIMMED,
-    SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
-from imports.mapping.quick import plain_sku
 from imports.mapping.values import FIELD_BITS
 from imports.readers.csv import broken, recovery
 from imports.readers.csv.cells import Problem, Row, row_of, showable, unguarded
 from imports.readers.csv.header import Layout, normalised, open_text
 from imports.readers.csv.lines import RECORD_LIMIT, Block, Readable, read_blocks
 from imports.readers.csv.lookahead import Lookahead
+from imports.readers.csv.plain_rows import AS_READ, PlainRows
 
 csv.field_size_limit(RECORD_LIMIT)  # the default, 131,072 characters, is less than a record's
 
-# The plain majority of cells, which need no cleaning. All else goes through the plan's way.
-_plain_sku = plain_sku()
-_plain_price = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,2}0{0,8})?|").fullmatch
-_PLAIN_ACTIVE = {
-    "true": "t",
-    "false": "f",
-    "True": "t",
-    "False": "f",
-    "TRUE": "t",
-    "FALSE": "f",
-    "1": "t",
-    "0": "f",
-    "": "",
-}
-_NO_FLAG = "?"
-
-_AS_READ = "="  # before a record that is kept as its line; one that is kept as JSON begins with [
-
+RECORDS_AT_ONCE = 100  # few enough for a processor's cache
 WARNINGS_AT_MOST = 20
 
 # What csv.reader says in strict mode (CPython's Modules/_csv.c).
 _UNEXPECTED_END = "unexpected end of data"
 _FIELD_TOO_LARGE = f"field larger than field limit ({RECORD_LIMIT})"
 _BROKEN = "an error, or a wrong number of fields"  # what a look ahead tells
-
-
-def _plain_sku_but(layout: Layout) -> Callable[[str], object]:
-    """Matches a plain SKU that is not the column's own name: a header repeated later on is none."""
-    name = layout.header[layout.fields["sku"]]
-    pattern = rf"(?!{re.escape(name)}\Z)[!-&(-<>-~][!-~]{{0,{SKU_MAX_LENGTH - 1}}}"
-    return re.compile(pattern, re.IGNORECASE).fullmatch
 
 
 def _unpadded(cells: list[str]) -> list[str]:
@@ -77,11 +46,11 @@ def cells_of(record: str | list[str], layout: Layout) -> list[str]:
     """
     if isinstance(record, list):
         return record
-    if not record.startswith(_AS_READ):
+    if not record.startswith(AS_READ):
         cells: list[str] = json.loads(record)
         return cells
     writing, width = layout.writing, len(layout.header)
-    (read,) = writing.reader([record.removeprefix(_AS_READ)])
+    (read,) = writing.reader([record.removeprefix(AS_READ)])
     return [*(_unpadded(read) if writing.padded else read), *[""] * width][:width]
 
 
@@ -193,10 +162,7 @@ class _Parser:
         self.fewest = self.width if is_rejects else 1 + max(needed)
         self.widths = {self.width, *(w for w in layout.widths if w >= self.fewest)}
         self.header = layout.keys if layout.header_line else []
-        # Where no column refuses the header's own name, the SKU has to.
-        refuses = "price" in layout.fields or "active" in layout.fields or not layout.header_line
-        self.is_plain_sku = _plain_sku if refuses else _plain_sku_but(layout)
-        self.own_name = layout.header[layout.fields["sku"]] if self.header else None
+        self.plain = PlainRows(layout, self.plan)
         self.line = start.line
         self.lost = start.lost
         self.lines: list[str] = []
@@ -206,8 +172,6 @@ class _Parser:
         self.overlong: set[int] = set()  # indices into lines
         self.suspicious = False  # whether NUL, undecodable bytes or guarded cells may be there
         self.escapes = False  # whether backslashes or tabs are
-        # A blank cell is put behind each record; absent fields are picked from there.
-        self.pick = itemgetter(*(self.plan.fields.get(name, self.width) for name in FIELDS))
 
     def feed(self, block: Block) -> Batch:
         known = len(self.lines)
@@ -291,93 +255,83 @@ class _Parser:
         whole = position == 0 and limit == len(self.lines)
         lines = self.lines if whole else map(self.lines.__getitem__, range(position, limit))
         reader = self.writing.reader(lines)
-        width, pick, take_row = self.width, self.pick, batch.rows.append
-        plan, quick, own = self.plan, self.plan.quick, self.plan.own
-        is_plain_sku, own_name = self.is_plain_sku, self.own_name
-        suspicious = self.suspicious or self.layout.error_column is not None
-        # Where rules have no quick way, each record is looked at.
-        suspicious |= not plan.is_plain and quick is None
-        has_name = "name" in plan.fields
-        unnamed = NO_TEXTS | {""} if has_name else NO_TEXTS
-        plain_rows = has_name and not (self.escapes or plan.escapes)
-        lines_of = self.lines
-        keeps_record = not has_name or (own is not None and own.may_be_refused)
-        first_line = self.line + position + 1
-        start = 0
+        records: list[list[str]] = []
+        spans: list[tuple[int, int]] = []  # of lines from ``position`` on
+        stop = _Stop(limit, limit, None, [])
+        start, width = 0, self.width
         try:
             for cells in map(_unpadded, reader) if self.writing.padded else reader:
                 end = reader.line_num
-                if len(cells) != width and not self._fits(cells, end - start):
-                    if self._is_blank(cells, end - start):
-                        pass  # a blank line is no record
-                    elif end - start > 1:
-                        return _Stop(position + start, position + end, "width", cells)
-                    else:
-                        self._refuse_width(cells, first_line + start, batch)
-                    start = end
-                    continue
-                values: str | None = ""
-                if quick is None:
-                    cells.append("")
-                    sku, name, description, price, active = pick(cells)
-                    flag = _PLAIN_ACTIVE.get(active, _NO_FLAG)
-                    is_quick = (
-                        flag is not _NO_FLAG
-                        and is_plain_sku(sku)
-                        and sku not in NO_TEXTS
-                        and _plain_price(price)
-                        and (
-                            NO_TEXT_MAX_LENGTH < len(name) <= NAME_MAX_LENGTH
-                            or (len(name) <= NO_TEXT_MAX_LENGTH and name not in unnamed)
-                        )
-                        and name.strip() == name
-                        and (name.isascii() or name.strip(NAME_TRIMMED) == name)
-                        and (
-                            NO_TEXT_MAX_LENGTH < len(description) <= DESCRIPTION_MAX_LENGTH
-                            or (
-                                len(description) <= NO_TEXT_MAX_LENGTH
-                                and description.strip() not in NO_TEXTS
-                            )
-                        )
-                        and not description.isspace()
-                        and end - start == 1
-                        and not suspicious
-                    )
-                elif (
-                    end - start == 1
-                    and not suspicious
-                    and (five := quick(cells))
-                    and five[0] != own_name
-                ):
-                    sku, name, description, price, flag = five
-                    is_quick = True
-                else:
-                    is_quick = False
-                if is_quick and own is not None:
-                    is_quick = (values := own.quick(cells)) is not None
-                if is_quick:
-                    line = first_line + start
-                    record = (
-                        _AS_READ + lines_of[position + start].rstrip("\r\n") if keeps_record else ""
-                    )
-                    if own is not None:
-                        five = (sku, name, description, price, flag)
-                        take_row(row_of(str(line), *five, record, values or ""))
-                    elif plain_rows:  # a single line without these needs no escaping
-                        take_row(f"{line}\t{sku}\t{name}\t{description}\t{price}\t{flag}\t")
-                    else:
-                        take_row(row_of(str(line), sku, name, description, price, flag, record))
-                else:
-                    del cells[width:]
-                    if end - start > 1:
-                        span = self.lines[position + start : position + end]
-                        self._warn_of_hidden(cells, span, first_line + start, batch)
-                    if not self._is_no_record(cells, first_line + start, batch):
-                        self._take(cells, first_line + start, batch)
+                fits = len(cells) == width or self._fits(cells, end - start)
+                if fits or not self._is_blank(cells, end - start):  # a blank line is no record
+                    if not fits and end - start > 1:
+                        stop = _Stop(position + start, position + end, "width", cells)
+                        break
+                    records.append(cells)
+                    spans.append((position + start, position + end))
+                    if len(records) == RECORDS_AT_ONCE:
+                        self._take_all(records, spans, batch)
+                        records, spans = [], []
                 start = end
         except csv.Error as error:
-            return _Stop(position + start, position + reader.line_num, str(error), [])
-        return _Stop(limit, limit, None, [])
+            stop = _Stop(position + start, position + reader.line_num, str(error), [])
+        self._take_all(records, spans, batch)
+        return stop
+
+    def _take_all(
+        self, records: list[list[str]], spans: list[tuple[int, int]], batch: Batch
+    ) -> None:
+        """Take records that were read well: those that are plain at once, each other by itself.
+
+        ``spans`` are the lines of each, which is one where the width is not the header's.
+        """
+        rows = self._plain_rows(records, spans)
+        if None not in rows:
+            batch.rows += cast(list[Row], rows)
+            return
+        for cells, (start, end), row in zip(records, spans, rows, strict=True):
+            line = self.line + start + 1
+            if row is not None:
+                batch.rows.append(row)
+            elif len(cells) != self.width:
+                self._refuse_width(cells, line, batch)
+            else:
+                if end - start > 1:
+                    self._warn_of_hidden(cells, self.lines[start:end], line, batch)
+                if not self._is_no_record(cells, line, batch):
+                    self._take(cells, line, batch)
+
+    def _plain_rows(
+        self, records: list[list[str]], spans: list[tuple[int, int]]
+    ) -> list[Row | None]:
+        """The rows of those that are plain; ``None`` for each other."""
+        rows: list[Row | None] = [None] * len(records)
+        if self.suspicious or not self.plain.may_take or not records:
+            return rows
+        first, behind = spans[0][0], spans[-1][1]
+        if behind - first == len(records) and set(map(len, records)) == {self.width}:
+            return self._rows_of(records, range(first, behind))
+        places = [
+            place
+            for place, ((start, end), cells) in enumerate(zip(spans, records, strict=True))
+            if end - start == 1 and len(cells) == self.width
+        ]
+        if places:
+            starts = [spans[place][0] for place in places]
+            taken = self._rows_of([records[place] for place in places], starts)
+            for place, row in zip(places, taken, strict=True):
+                rows[place] = row
+        return rows
+
+    def _rows_of(self, records: list[list[str]], starts: Sequence[int]) -> list[Row | None]:
+        """The same of records on one line each, which begin there, of the header's width."""
+        before = self.line + 1
+        return self.plain.rows(
+            records,
+            [before + start for start in starts],
+            [self.lines[start] for start in starts] if self.plain.keeps_record else [],
+            escapes=self.escapes,
+        )
 
     def _fits(self, cells: list[str], lines: int) -> bool:
         """Bring a record over so many lines to the header's width, if only blank cells differ.

@@ -162,14 +162,27 @@ def test_what_is_taken_quickly_is_what_a_closer_look_makes_of_it(
     if rule.get("values") and DEFINITIONS[kind].type in ("choice", "choices"):
         rule = {"values": {"x": "Red" if kind == "choice" else "S"}}
     plan = plan_of(kind, **rule)
-    for cell in [*cells, *cells]:  # the second time from memory
-        quick = plan.quick(["A", cell])
-        looked_at, problems = plan.clean(["A", cell])
-        if quick is None:
-            assert problems
-        else:
-            assert not problems
-            assert json.loads(quick) == json.loads(looked_at)
+    slow = OwnPlan([replace(taker, quick=None) for taker in plan.takers])
+    for _ in range(2):  # the second time from memory
+        quick, others = plan.quick([["A"] * len(cells), cells])
+        for place, cell in enumerate(cells):
+            looked_at, problems = slow.clean(["A", cell])
+            assert plan.clean(["A", cell])[1] == problems
+            if place in others:
+                assert problems
+            else:
+                assert not problems
+                assert json.loads(quick[place]) == json.loads(looked_at)
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_a_column_of_ever_more_values_is_read_as_one_of_few(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [PLAIN[kind], "", "NULL", "'=A", "#N/A", PLAIN[kind], " "]
+    known = plan_of(kind).quick([["A"] * len(cells), cells])
+    monkeypatch.setattr("imports.mapping.own._REMEMBERED", 0)
+    assert plan_of(kind).quick([["A"] * len(cells), cells]) == known
 
 
 @pytest.mark.parametrize("kind", DEFINITIONS)
@@ -184,7 +197,7 @@ def test_most_cells_need_no_closer_look(kind: str) -> None:
 
     watched = OwnPlan([replace(taker, take=take)])
     for _ in range(3):
-        assert watched.quick(["A", PLAIN[kind]]) is not None
+        assert not watched.quick([["A"], [PLAIN[kind]]])[1]
     remembered = kind in ("boolean", "date", "choice", "choices")
     assert len(looked_at) == int(remembered)
 
@@ -194,7 +207,9 @@ def test_a_blank_that_keeps_what_is_stored_is_remembered() -> None:
     rules["blank"] = {"fields.brand": "keep"}  # type: ignore[assignment]
     own = compile_plan(parse_rules(rules), ["SKU", "X"], {"brand": BRAND}).own
     assert own is not None
-    assert [own.quick(["A", cell]) for cell in ("", "", "B")] == ["{}", "{}", '{"brand": "B"}']
+    cells = ["", "", "B"]
+    for _ in range(2):
+        assert own.quick([["A"] * 3, cells]) == (["{}", "{}", '{"brand": "B"}'], set())
 
 
 @pytest.mark.parametrize(
