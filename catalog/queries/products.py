@@ -90,17 +90,13 @@ def estimated_rows(model: type[Model]) -> int:
 
     The estimate comes from the last VACUUM or ANALYZE and costs nothing.
     """
-    estimate = _guessed_rows(model)
-    return estimate if estimate >= EXACT_BELOW else model._default_manager.count()
-
-
-def _guessed_rows(model: type[Model]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
             [model._meta.db_table],
         )
-        return int(cursor.fetchone()[0])
+        estimate = int(cursor.fetchone()[0])
+    return estimate if estimate >= EXACT_BELOW else model._default_manager.count()
 
 
 @dataclass(frozen=True)
@@ -162,6 +158,10 @@ def glance(days: int = 30) -> Glance:
 
 # --- Counts ---------------------------------------------------------------------------
 
+_WITHOUT_JIT = """
+SELECT set_config('jit', 'off', true), GREATEST(reltuples, 0) FROM pg_class
+WHERE oid = 'catalog_product'::regclass
+"""
 QUICK_BELOW = 100_000  # products: looking at all of them takes some 30 ms
 
 
@@ -185,11 +185,12 @@ def _count(products: QuerySet[Product], *, below: int | None) -> int | None:
     if kept.count is not None:
         return kept.count
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL jit = off")
+        cursor.execute(_WITHOUT_JIT)
+        guessed = cursor.fetchone()[1]
         found = narrowed(cursor, products, soon=True) if products.query.where else None
-        if found is None and below is not None and estimated_products() >= below:
+        if found is None and below is not None and guessed >= below:
             return None
-        if found is None and products.query.where and _guessed_rows(Product) >= QUICK_BELOW:
+        if found is None and products.query.where and guessed >= QUICK_BELOW:
             found = narrowed(cursor, products)
         count = (products if found is None else found).order_by().count()
     kept.keep(count)

@@ -241,7 +241,8 @@ WHERE oid = 'catalog_searchentry'::regclass
 _BY_INDEX = """
 SET LOCAL jit = off;
 SET LOCAL enable_seqscan = off;
-SET LOCAL enable_indexscan = off
+SET LOCAL enable_indexscan = off;
+SET LOCAL enable_bitmapscan = on
 """
 _BY_SCAN = """
 SET LOCAL jit = off;
@@ -294,7 +295,9 @@ def candidates(
 
 def named(cursor: CursorWrapper, text: str, params: list[Any]) -> list[Any] | None:
     """The same, for the products that a query over what the index has of them names."""
-    cursor.execute("SET LOCAL jit = off; SET LOCAL enable_seqscan = off")
+    cursor.execute(
+        "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = on"
+    )
     cursor.execute(
         _NAMED.format(nearly=_NEARLY_CAUGHT_UP, named=text), [MOST_BEYOND, *params, MOST_HITS + 1]
     )
@@ -423,9 +426,9 @@ def walk(
         [MOST_BEYOND, limit, *given, rows, *params, limit],
     )
     row = cursor.fetchone()
-    cursor.execute("SET LOCAL enable_bitmapscan = on")
     if row is None or row[3] is None or len(row[3]) < limit:
         return None
+    cursor.execute("SET LOCAL enable_bitmapscan = on")
     *marks, ids, last = row
     return [ids, *marks], [last, ids[-1]]
 

@@ -160,11 +160,16 @@ class _Pin(asyncssh.SSHClient):
         return not self.pinned or self.seen == self.pinned
 
     def algorithms(self) -> tuple[str, ...]:
-        """Of a server that has several host keys, the pinned one is asked for."""
+        """Of a server that has several host keys, the pinned one is asked for first.
+
+        One that has only others shows one of them: it could else end the connection before its
+        answer was read, and nobody would know why.
+        """
         kind = self.pinned.partition(" ")[0]
         if not kind:
             return HOST_KEYS
-        return HOST_KEYS[-2:] if kind == "ssh-rsa" else (kind,)
+        first = HOST_KEYS[-2:] if kind == "ssh-rsa" else (kind,)
+        return (*first, *(other for other in HOST_KEYS if other not in first))
 
 
 async def _connect(source: Source, pin: _Pin, clock: Clock) -> asyncssh.SSHClientConnection:

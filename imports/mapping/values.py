@@ -95,26 +95,21 @@ class Plan:
     _takers: list[tuple[str, int, Callable[[list[str]], str]]] = field(default_factory=list)
     _conditions: list[tuple[int, Callable[[str], bool]]] = field(default_factory=list)
     # The columns whose blank cells are filled from above, and the fields that take it so.
-    _filled: dict[int, set[str]] = field(default_factory=dict)
+    filled: dict[int, set[str]] = field(default_factory=dict)
     # By such a column: the one that ends this where it says something else.
     _within: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def fills_down(self) -> bool:
-        """Whether a record may say what the one above it says."""
-        return bool(self._filled)
 
     def forget_above(self) -> None:
         """A record could not be read: what it would have filled down is not known."""
         ends = map(_end, self._within.values())
-        self.above = dict.fromkeys([*self._filled, *ends])
+        self.above = dict.fromkeys([*self.filled, *ends])
 
     def clean(self, cells: list[str]) -> Cleaned:
         """Clean the cells of a record of the right width; every bad one is named."""
         problems = unreadable(cells)
         damaged = {problem.column for problem in problems}
         filled = cells
-        if self._filled:
+        if self.filled:
             filled, lost = self._fill(cells, damaged)
             problems += lost
             damaged |= {problem.column for problem in lost}
@@ -129,7 +124,7 @@ class Plan:
         values: dict[str, str] = {}
         kept = nothings = 0
         for name, column, take in self._takers:
-            given = filled if column in self._filled and name in self._filled[column] else cells
+            given = filled if column in self.filled and name in self.filled[column] else cells
             try:
                 values[name] = take(given)
             except _Kept:
@@ -151,7 +146,7 @@ class Plan:
     def _given(self, cells: list[str], filled: list[str]) -> list[str]:
         """The cells as own fields have them: filled down where one of theirs asks for it."""
         given = [*cells]
-        for place, names in self._filled.items():
+        for place, names in self.filled.items():
             if any(name.startswith(OWN_PREFIX) for name in names):
                 given[place] = filled[place]
         return given
@@ -161,7 +156,7 @@ class Plan:
         lost = []
         if self._within:
             self._end_filling(cells, damaged)
-        for column in self._filled:
+        for column in self.filled:
             if cells[column].strip():
                 self.above[column] = None if column in damaged else cells[column]
             elif (above := self.above.get(column, "")) is None:
@@ -241,13 +236,13 @@ def _with_own(rules: Rules, header: list[str], own: OwnPlan) -> Plan:
         own=own,
         quick=None if filled else plan.quick,
         is_plain=plan.is_plain and not filled,
-        _filled=filled,
+        filled=filled,
         _within=within,
     )
 
 
 def _filling(rules: Rules, found: Resolved) -> tuple[dict[int, set[str]], dict[int, int]]:
-    """``_filled`` and ``_within`` of a plan. A column that one field fills without an end, has none
+    """``filled`` and ``_within`` of a plan. A column that one field fills without an end, has none
     for others either."""
     filled: dict[int, set[str]] = {}
     within: dict[int, int | None] = {}
@@ -289,7 +284,7 @@ def _plan_of_five(rules: Rules, header: list[str]) -> Plan:
             (column, _wanted(condition))
             for condition, column in zip(rules.only_if, found.conditions, strict=True)
         ],
-        _filled=filled,
+        filled=filled,
         _within=within,
     )
 

@@ -90,7 +90,7 @@ class Layout:
         Each reader has its own where that holds what stood above; else all have one, and what it
         remembers of a column's cells.
         """
-        return self._made_plan() if self._plan.fills_down else self._plan
+        return self._made_plan() if self._plan.filled else self._plan
 
     @cached_property
     def _plan(self) -> Plan:

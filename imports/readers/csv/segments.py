@@ -83,7 +83,7 @@ def is_cuttable(layout: Layout) -> bool:
 
     Not one that is decoded from its start, or whose records say what the one above them says.
     """
-    return not is_transcoded(layout.encoding) and not layout.plan().fills_down
+    return not is_transcoded(layout.encoding) and not layout.plan().filled
 
 
 def segments(file: BinaryIO, layout: Layout, start: Checkpoint) -> Iterator[Segment]:
