@@ -54,10 +54,13 @@ def narrowed(
     values = _named(products.query.where)
     if not (values or any(map(_three, texts)) or (texts and not soon)):
         return None
-    entries = search.guessed_entries(cursor)
-    if entries is None:
+    known = search.known(cursor)
+    if known is None:
         return None
-    params = _by_trigrams(cursor, texts, entries=entries, soon=soon)
+    entries, every_letter = known
+    params = None
+    if any(map(_three if every_letter else _three_plain, texts)):
+        params = _by_trigrams(cursor, texts, entries=entries, soon=soon)
     if params is None and values:
         params = search.named(cursor, *values)
     if params is None and texts and not soon and not any(map(_three_plain, texts)):
@@ -69,11 +72,8 @@ def _by_trigrams(
     cursor: CursorWrapper, texts: list[str], *, entries: float, soon: bool
 ) -> list[Any] | None:
     texts = [text for text in texts if _three(text)]
-    if not texts:
-        return None
     patterns = [(_pattern(text), _pattern(_telling_part(text))) for text in texts]
-    plain = any(_three_plain(text) for text in texts)
-    return search.candidates(cursor, patterns, entries=entries, plain=plain, soon=soon)
+    return search.candidates(cursor, patterns, entries=entries, soon=soon)
 
 
 def bounds(condition: Any, name: str) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ a growing number, and what an undo brings back is a ``BroughtBack``: so three nu
 (docs/decisions/0029-search-index.md)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,21 +221,15 @@ _NEARLY_CAUGHT_UP = f"""
     + COALESCE((SELECT sum(last_id - first_id + 1) FROM catalog_broughtback
                 WHERE id > brought_back), 0) <= %s"""
 _HITS = """
-SELECT product, change, brought_back, CASE WHEN {nearly} AND (%s OR every_letter)
-    THEN ARRAY(SELECT product_id FROM catalog_searchentry WHERE {match} LIMIT %s)
-END
-FROM catalog_searchindex
-"""
-SORTED = "SELECT product_id FROM catalog_sortentry WHERE {where}"
-_NAMED = """
 SELECT product, change, brought_back, CASE WHEN {nearly}
     THEN ARRAY(SELECT product_id FROM ({named}) AS named (product_id) LIMIT %s)
 END
 FROM catalog_searchindex
 """
+SORTED = "SELECT product_id FROM catalog_sortentry WHERE {where}"
 _ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM catalog_searchentry WHERE text LIKE upper(%s)"
-_ENTRIES = """
-SELECT GREATEST(reltuples, 0) FROM pg_class, catalog_searchindex
+_KNOWN = """
+SELECT GREATEST(reltuples, 0), every_letter FROM pg_class, catalog_searchindex
 WHERE oid = 'catalog_searchentry'::regclass
 """
 # The hits by their trigrams, the rest by numbers: the planner cannot know how few they are.
@@ -260,36 +255,28 @@ BEYOND = """catalog_product.id = ANY (ARRAY(
 
 
 def candidates(
-    cursor: CursorWrapper,
-    patterns: list[tuple[str, str]],
-    *,
-    entries: float,
-    plain: bool,
-    soon: bool,
+    cursor: CursorWrapper, patterns: list[tuple[str, str]], *, entries: float, soon: bool
 ) -> list[Any] | None:
     """The parameters of ``BEYOND``, a condition that holds for all products that may match.
 
     A match contains the first of every pair of ``patterns`` (as for ``LIKE``) in its SKU, name or
-    description; the second is a part of it that may be enough to find it by. ``plain``: one of the
-    texts has trigrams in every locale. ``None`` where the index is no help: it is far behind, has
-    no trigrams for this, or there are too many hits; ``soon``: also where it would have to look at
-    many of its ``entries``, as for words that are frequent and seldom stand together.
+    description; the second is a part of it that may be enough to find it by. ``None`` where the
+    index is no help: it is far behind, or there are too many hits; ``soon``: also where it would
+    have to look at many of its ``entries``, as for words that are frequent and seldom stand
+    together.
 
     What another transaction writes after this one has looked gets numbers beyond those that are
     returned. So the condition is exact at any later moment too.
     """
-    expected = {one: _expected(cursor, one) for pair in patterns for one in pair}
-    if all(_is_too_many(expected[whole], entries) for whole, _ in patterns):
-        return None
-    telling = [(whole, part) for whole, part in patterns if expected[part] <= MOST_HITS]
-    if soon and not telling:
-        return None
-    parts = [part for _, part in telling]
     wholes = [whole for whole, _ in patterns]
-    for tried in [parts] if soon else [wholes] if parts == wholes or not parts else [parts, wholes]:
-        cursor.execute(_BY_INDEX)
-        if params := _few(_hits(cursor, tried, plain=plain)):
-            return params
+    if all(_is_too_many(_expected(cursor, whole), entries) for whole in wholes):
+        return None
+    telling = [part for _, part in patterns if _expected(cursor, part) <= MOST_HITS]
+    for texts in dict.fromkeys([tuple(telling), *([] if soon else [tuple(wholes)])]):
+        if texts:
+            cursor.execute(_BY_INDEX)
+            if params := _hits(cursor, _containing(texts), texts):
+                return params
     return None
 
 
@@ -298,10 +285,7 @@ def named(cursor: CursorWrapper, text: str, params: list[Any]) -> list[Any] | No
     cursor.execute(
         "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = on"
     )
-    cursor.execute(
-        _NAMED.format(nearly=_NEARLY_CAUGHT_UP, named=text), [MOST_BEYOND, *params, MOST_HITS + 1]
-    )
-    return _few(cursor.fetchone())
+    return _hits(cursor, text, params)
 
 
 def scanned(cursor: CursorWrapper, patterns: list[str]) -> list[Any] | None:
@@ -310,22 +294,17 @@ def scanned(cursor: CursorWrapper, patterns: list[str]) -> list[Any] | None:
     That takes less than half of what looking at the products takes.
     """
     cursor.execute(_BY_SCAN)
-    return _few(_hits(cursor, patterns, plain=True))
+    return _hits(cursor, _containing(patterns), patterns)
 
 
-def _few(row: Any) -> list[Any] | None:
-    """The parameters of ``BEYOND``, where the index could tell them and they are not too many."""
-    if row is None or row[3] is None or len(row[3]) > MOST_HITS:
-        return None
-    *marks, hits = row
-    return [hits, *marks]
+def known(cursor: CursorWrapper) -> tuple[float, bool] | None:
+    """How many entries the index has, as the planner knows, and whether every letter is indexed.
 
-
-def guessed_entries(cursor: CursorWrapper) -> float | None:
-    """How many entries the index has, as the planner knows; ``None`` where there is no index."""
-    cursor.execute(_ENTRIES)
+    If not, only those of ASCII have trigrams. ``None`` where there is no index.
+    """
+    cursor.execute(_KNOWN)
     row = cursor.fetchone()
-    return None if row is None else float(row[0])
+    return None if row is None else (float(row[0]), row[1])
 
 
 def _expected(cursor: CursorWrapper, pattern: str) -> float:
@@ -339,19 +318,26 @@ def _is_too_many(expected: float, entries: float) -> bool:
     return expected > max(5 * MOST_HITS, entries / 10)
 
 
-def _hits(cursor: CursorWrapper, patterns: list[str], *, plain: bool) -> Any:
-    """How far the index has come, and the products that have all of the patterns, if it may tell.
-
-    One more than ``MOST_HITS`` at most.
-    """
+def _containing(patterns: Sequence[str]) -> str:
+    """A query for the products whose entries have all of so many patterns."""
     match = " AND ".join(["text LIKE upper(%s)"] * len(patterns))
+    return f"SELECT product_id FROM catalog_searchentry WHERE {match}"
+
+
+def _hits(cursor: CursorWrapper, text: str, params: Sequence[Any]) -> list[Any] | None:
+    """The parameters of ``BEYOND`` by a query for products.
+
+    ``None`` where the index is far behind, or more than ``MOST_HITS`` are found.
+    """
     cursor.execute(
-        _HITS.format(nearly=_NEARLY_CAUGHT_UP, match=match),
-        [MOST_BEYOND, plain, *patterns, MOST_HITS + 1],
+        _HITS.format(nearly=_NEARLY_CAUGHT_UP, named=text), [MOST_BEYOND, *params, MOST_HITS + 1]
     )
     row = cursor.fetchone()
     cursor.execute("SET LOCAL enable_indexscan = on; SET LOCAL enable_bitmapscan = on")
-    return row
+    if row is None or row[3] is None or len(row[3]) > MOST_HITS:
+        return None
+    *marks, hits = row
+    return [hits, *marks]
 
 
 # --- Sorting --------------------------------------------------------------------------
