@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, BinaryIO, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
 from django.db import Error, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import F
@@ -76,10 +75,19 @@ def prepare(job: ImportJob) -> bool:
         )
     except Overtaken as error:
         logger.info("overtaken", reason=str(error))
-    except (OSError, Error, BotoCoreError, ClientError) as error:
-        note_trouble(job.pk, error)
+    except Exception as error:
+        if isinstance(error, (OSError, Error, *_errors_of_buckets())):
+            note_trouble(job.pk, error)
         raise
     return False
+
+
+def _errors_of_buckets() -> tuple[type[Exception], ...]:
+    """What reading from a bucket fails with; looked for when something has failed."""
+    # Not above: it takes half a megabyte of each worker, and many have no bucket.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
 
 
 def _begin_run(job: ImportJob) -> bool:
