@@ -310,7 +310,7 @@ FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000
 FILE_UPLOAD_HANDLERS = ["imports.files.temp.UploadHandler"]
 IMPORT_MAX_FILE_SIZE = env.integer("IMPORT_MAX_FILE_SIZE", 1024**3)
-IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 10_000)
+IMPORT_CHUNK_ROWS = env.integer("IMPORT_CHUNK_ROWS", 20_000)
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
