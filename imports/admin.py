@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
-from catalog.admin import EstimatingPaginator
+from catalog.admin.paginators import EstimatingPaginator
 from imports.models import (
     INNER,
     Feed,

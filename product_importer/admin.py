@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 import product_importer.accounts.user_admin  # noqa: F401 (it registers users and groups)
-from catalog.admin import EstimatingPaginator
+from catalog.admin.paginators import EstimatingPaginator
 from product_importer.accounts.tokens import revoke_token
 from product_importer.models import ApiToken
 from webhooks.admin import ReadOnlyAdmin

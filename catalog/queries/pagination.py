@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,7 +88,11 @@ def _own_ordering(name: str) -> Definition | None:
     if not name.startswith(OWN_PREFIX):
         return None
     found = definitions().get(name.removeprefix(OWN_PREFIX))
-    return None if found is None or found.type == "long_text" else found
+    return found if found and _may_sort(found) else None
+
+
+def _may_sort(definition: Definition) -> bool:
+    return definition.type != "long_text"
 
 
 def _no_ordering(ordering: str) -> BadFilter:
@@ -145,19 +150,34 @@ def get_page(products: QuerySet[Product], *, ordering: str, size: int, cursor: s
     )
 
 
-def order_by(ordering: str) -> list[Any]:
-    """What ``QuerySet.order_by`` takes for one of ``ORDERINGS``, so that the order is total."""
-    name, descending = ordering.removeprefix("-"), ordering.startswith("-")
-    if name == "id":
-        return [ordering]
-    return [OrderBy(_KEYS[name], descending=descending), "-id" if descending else "id"]
+def total_order(order: Any) -> list[Any]:
+    """The order of a list here that begins with this one, for ``QuerySet.order_by``.
+
+    ``order`` is a name or an ``OrderBy``. Blank where no list begins so.
+    """
+    found = (one for name, one in _orders() if order in (name, one[0]))
+    return next(found, [])
 
 
 def _order_of(products: QuerySet[Product]) -> str:
-    """The one of ``ORDERINGS`` that products are in by ``order_by``; blank if it is another."""
+    """The ordering whose ``total_order`` products are in; blank if it is another."""
     given = list(products.query.order_by)
-    orders = (sign + name for name in _KEYS for sign in ("", "-"))
-    return next((one for one in orders if order_by(one) == given), "")
+    return next((name for name, order in _orders() if order == given), "")
+
+
+def _orders() -> Iterator[tuple[str, list[Any]]]:
+    """All orderings that there are, each with its total order."""
+    yield from _both_ways(_KEYS)
+    own = {OWN_PREFIX + key: definition for key, definition in definitions().items()}
+    yield from _both_ways({name: own_key(one) for name, one in own.items() if _may_sort(one)})
+
+
+def _both_ways(keys: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    for name, key in keys.items():
+        for sign in ("", "-"):
+            ordering = sign + name
+            first = ordering if name == "id" else OrderBy(key, descending=sign == "-")
+            yield ordering, [first] if name == "id" else [first, sign + "id"]
 
 
 def ids_at(products: QuerySet[Product], *, start: int, size: int, total: int) -> list[int]:

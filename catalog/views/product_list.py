@@ -36,7 +36,7 @@ _CHIP_WORDS = {
 may_see = permission_required("catalog.view_product", raise_exception=True)
 
 
-def shows_images(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
+def shows_images(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Let a page load images over TLS from anywhere: fields that are links to images.
 
     Their servers are whoever a supplier names. The browser alone fetches them, for the pages that

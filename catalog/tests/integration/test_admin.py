@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from catalog.models import ChangeSet, Product, RemovedProduct
-from catalog.operations import fields, search_index
+from catalog.operations import fields, personal, search_index
 from catalog.operations import products as operations
+from catalog.queries.filters import active_filters, filtered_products
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db
@@ -222,7 +225,7 @@ def test_what_fits_one_page_is_found_by_the_search_index(
 def test_the_list_asks_the_same_number_of_questions_for_any_number_of_products(
     ops: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
+    monkeypatch.setattr("catalog.admin.products.ProductAdmin.list_per_page", 10)
     for number in range(11):
         product_of(sku=f"F-{number}")
     ops.get(LIST)
@@ -286,7 +289,7 @@ def test_all_pages_together_are_the_list(
     monkeypatch.setattr("catalog.queries.pagination.PROBE_ROWS", probe_rows)
     monkeypatch.setattr("catalog.queries.pagination.FAR_ROWS", probe_rows)
     monkeypatch.setattr("catalog.queries.pagination.NEAR_ROWS", near_rows)
-    monkeypatch.setattr("catalog.admin.ProductAdmin.list_per_page", 10)
+    monkeypatch.setattr("catalog.admin.products.ProductAdmin.list_per_page", 10)
     names = ["odd", "even"]
     products = Product.objects.bulk_create(
         Product(sku=str(100 + 7 * n % 64), name=names[n % 2], price=n % 5 or None)
@@ -367,6 +370,95 @@ def test_who_may_only_look_sees_own_values_in_the_admin(staff: Client, own_field
     assert "Brand: &lt;Acme&gt;<br>Fair: No" in staff.get(change_page(product)).content.decode()
     empty = product_of(sku="A-2")
     assert staff.get(change_page(empty)).status_code == 200
+
+
+@pytest.fixture
+def three(own_fields: None) -> None:
+    """Products A-1 to A-3 with values of own fields; one has none."""
+    product_of(sku="A-1", fields={"brand": "Acme & Sons", "stock": 10, "sizes": ["S", "L"]})
+    product_of(sku="A-2", fields={"brand": "Bolt", "stock": 9, "fair": True})
+    product_of(sku="A-3")
+
+
+def skus(answer: Any) -> list[str]:
+    return [product.sku for product in answer.context["cl"].result_list]
+
+
+def test_own_fields_are_columns_of_the_admins_list_as_the_person_has_set_them(
+    ops: Client, three: None
+) -> None:
+    page = ops.get(LIST).content.decode()
+    assert all(word in page for word in ("Brand", "Stock", "Sizes", "Acme &amp; Sons", "S, L"))
+    personal.keep_columns(
+        user=User.objects.get(username="olga"), columns=["fields.stock"], page_size=50
+    )
+    answer = ops.get(LIST)
+    assert [getattr(one, "__name__", one) for one in answer.context["cl"].list_display[5:-2]] == [
+        "fields_stock"
+    ]
+    assert "Acme" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ({"fields.brand__contains": "acme"}, ["A-1"]),
+        ({"fields.brand__in": "Bolt|Acme & Sons", "q": "a-"}, ["A-1", "A-2"]),
+        ({"fields.brand__isblank": "true"}, ["A-3"]),
+        ({"fields.stock__gte": "10"}, ["A-1"]),
+        ({"fields.stock__gte": "1", "fields.stock__lte": "9"}, ["A-2"]),
+        ({"fields.sizes__in": "L"}, ["A-1"]),
+        ({"fields.fair": "true", "active__exact": "1"}, ["A-2"]),
+    ],
+)
+def test_own_fields_are_filters_of_the_admins_list_and_of_its_acts(
+    ops: Client, three: None, query: dict[str, str], wanted: list[str]
+) -> None:
+    assert skus(ops.get(LIST, query)) == wanted
+    act = {"action": "export", "_selected_action": "0", "select_across": "1", "index": "0"}
+    answer = ops.post(f"{LIST}?{urlencode(query)}", act)
+    path, _, filters = answer["Location"].partition("?")
+    assert path == reverse("product-export")
+    meant = filtered_products(active_filters(QueryDict(filters)))
+    assert sorted(product.sku for product in meant) == wanted
+
+
+def test_a_filter_of_own_fields_that_cannot_be_is_told_in_the_admin(
+    ops: Client, three: None
+) -> None:
+    answer = ops.get(LIST, {"fields.stock__gte": "many"})
+    assert skus(answer) == []
+    assert "“many”" in answer.content.decode()
+    # One of no field would be left out of an act: it is refused, as others by hand are.
+    assert ops.get(LIST, {"fields.nothing": "x"}).status_code in (302, 400)
+
+
+@pytest.mark.parametrize("near_rows", [0, 1_000])
+@pytest.mark.parametrize(
+    ("order", "wanted"),
+    [("5", [1, 0, 2, 3]), ("-5", [3, 2, 0, 1]), ("6", [1, 2, 0, 3]), ("-6.2", [3, 0, 2, 1])],
+)
+def test_the_admins_list_is_in_the_order_of_an_own_field(
+    ops: Client,
+    own_fields: None,
+    monkeypatch: pytest.MonkeyPatch,
+    near_rows: int,
+    order: str,
+    wanted: list[int],
+) -> None:
+    monkeypatch.setattr("catalog.queries.pagination.NEAR_ROWS", near_rows)
+    monkeypatch.setattr("catalog.admin.products.ProductAdmin.list_per_page", 3)
+    values = [
+        {"brand": "b", "stock": 9},
+        {},
+        {"brand": "b", "stock": -10},
+        {"brand": "c", "stock": 10},
+    ]
+    for number, own in enumerate(values):
+        product_of(sku=f"A-{number}", fields=own)
+    pages = [skus(ops.get(LIST, {"o": order, "p": number})) for number in (1, 2)]
+    assert [len(page) for page in pages] == [3, 1]
+    assert [sku for page in pages for sku in page] == [f"A-{number}" for number in wanted]
 
 
 def test_times_are_written_as_on_the_pages(ops: Client) -> None:
