@@ -235,6 +235,8 @@ def site(
     stack.port = free_port(0)
     # A scan of the API would meet the limit on a machine that is fast enough.
     stack.environ["API_RATE_HEAVY"] = "off"
+    # Files of the tests are short: in more chunks than one process applies, as long ones are.
+    stack.environ["IMPORT_CHUNK_ROWS"] = "10000"
     with django_db_blocker.unblock():
         stack.start_web()
         stack.start_worker()

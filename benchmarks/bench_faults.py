@@ -94,7 +94,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    environ = {"WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8"}  # where the receivers are
+    environ = {
+        "WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",  # where the receivers are
+        "IMPORT_CHUNK_ROWS": "10000",  # more chunks than workers, whatever moment is struck
+    }
     with running_stack(folder=options.folder, environ=environ) as (stack, client):
         file = write_supplier_file(stack.folder / "faults.csv", options.rows)
         chance = random.Random(options.seed)
