@@ -96,10 +96,13 @@ def test_on_a_phone_the_strip_the_next_run_and_the_acts_are_in_sight(
         page.get_by_role("button", name="Fetch now"),
     )
     for shown in in_sight:
+        expect(shown).to_be_visible()
         box = shown.bounding_box()
         assert box is not None
         assert 0 <= box["x"] < box["x"] + box["width"] <= 360
     page.goto(f"/feeds/{feed.pk}/")
-    box = page.get_by_text("The server asks for a password.").first.bounding_box()
+    told = page.get_by_text("The server asks for a password.").first
+    expect(told).to_be_visible()
+    box = told.bounding_box()
     assert box is not None
     assert box["x"] + box["width"] <= 360

@@ -64,6 +64,7 @@ def test_an_import_is_reviewed_applied_and_undone_and_an_edit_in_between_is_kept
     expect(page.get_by_text("1 product was changed by somebody since")).to_be_visible()
     page.get_by_role("button", name="Undo 2 changes").click()
     page.wait_for_url("**/changes/*/")
+    expect(page.get_by_text("Completed")).to_be_visible()  # until then the numbers are made anew
     page.locator(".pi-tile", has_text="kept").get_by_role("link").click()
     kept = page.get_by_role("row").filter(has_text="A-2")
     expect(kept).to_contain_text("Changed since")
