@@ -63,10 +63,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         floor_changed = FieldsFloor(stack.environ["DATABASE_URL"], changed.path)
         try:
             client.follow(client.upload(wide))  # the first import of a worker takes longer
-            runs = []
-            for _ in range(options.repeat):
-                floors = _floors(floor, floor_changed)
-                runs.append(floors | _run(stack, client, wide, changed))
+            runs = [
+                _floors(floor, floor_changed) | _run(stack, client, wide, changed)
+                for _ in range(options.repeat)
+            ]
             lists = _lists(stack, client, options)
         finally:
             floor_changed.close()

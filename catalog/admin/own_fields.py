@@ -3,7 +3,7 @@
 The filters have the names that pages and API know them by (``fields.KEY__how``).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -90,17 +90,16 @@ class _Choice(_OwnFilter, DropdownFilter):
 
 def own_filters(request: HttpRequest) -> list[type[SimpleListFilter]]:
     """A filter for each input that the page of the products has for fields of one's own."""
-    return list(_filters(own_fields_of(request)))
+    groups = filter_groups(own_fields_of(request), {})
+    return [_filter(group["label"], one) for group in groups for one in group["inputs"]]
 
 
-def _filters(fields: Iterable[Field]) -> Iterator[type[SimpleListFilter]]:
-    for group in filter_groups(fields, {}):
-        for one in group["inputs"]:
-            told: dict[str, Any] = {
-                "title": f"{group['label']}: {one['label'].lower()}",
-                "parameter_name": one["name"],
-            }
-            options = one["options"]
-            if options:
-                told["words"] = [(value, label) for value, label, _ in options if value]
-            yield type("OwnFilter", (_Choice if options else _Text,), told)
+def _filter(label: str, one: dict[str, Any]) -> type[SimpleListFilter]:
+    """The filter for an input of a field (``catalog.views.own_filter_inputs``)."""
+    options = one["options"]
+    told = {
+        "title": f"{label}: {one['label'].lower()}",
+        "parameter_name": one["name"],
+        "words": [(value, word) for value, word, _ in options or () if value],
+    }
+    return type("OwnFilter", (_Choice if options else _Text,), told)

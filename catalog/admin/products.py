@@ -79,7 +79,7 @@ class ProductAdmin(ListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         found: QuerySet[Product] = super().get_queryset(request)
-        return found if own_columns(request) else found.defer(*self.not_listed, "own_fields")
+        return found if own_columns(request) else found.defer("own_fields")
 
     def get_list_display(self, request: HttpRequest) -> list[str | Callable[[Product], str]]:
         *first, changed, page = self.list_display

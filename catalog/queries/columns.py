@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from catalog.field_values import Definition
 from catalog.models import Field
 from catalog.queries.own_filters import OWN_PREFIX
+from catalog.queries.own_values import may_sort
 
 OWN_AT_FIRST = 6  # own fields that are shown to who has chosen no columns: a table has to fit
 
@@ -71,7 +72,7 @@ def all_columns(fields: Iterable[Field]) -> dict[str, Column]:
 
 def _own_column(field: Field) -> Column:
     classes = _CLASSES.get(field.type, "pi-own")
-    sortable = field.type != Field.Type.LONG_TEXT
+    sortable = may_sort(field.definition)
     return Column(OWN_PREFIX + field.key, field.label, classes, field, sortable=sortable)
 
 

@@ -25,6 +25,11 @@ _IS_NUMBER = "^-?[0-9]+([.][0-9]+)?$"
 _number = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?").fullmatch
 
 
+def may_sort(definition: Definition) -> bool:
+    """Whether lists can be in the order of a field."""
+    return definition.type != "long_text"
+
+
 def text_of(definition: Definition) -> Any:
     """The value as text, NULL for none."""
     return KT(f"own_fields__{definition.key}")

@@ -25,7 +25,7 @@ from catalog.queries.counts import KeptCount, KeptIds
 from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
 from catalog.queries.own_filters import OWN_PREFIX
-from catalog.queries.own_values import beyond, has_index, own_key, own_position
+from catalog.queries.own_values import beyond, has_index, may_sort, own_key, own_position
 from catalog.queries.products import estimated_products
 from catalog.queries.search import Among, bounds, narrowed
 from catalog.sql.search import (
@@ -88,11 +88,7 @@ def _own_ordering(name: str) -> Definition | None:
     if not name.startswith(OWN_PREFIX):
         return None
     found = definitions().get(name.removeprefix(OWN_PREFIX))
-    return found if found and _may_sort(found) else None
-
-
-def _may_sort(definition: Definition) -> bool:
-    return definition.type != "long_text"
+    return found if found and may_sort(found) else None
 
 
 def _no_ordering(ordering: str) -> BadFilter:
@@ -169,7 +165,7 @@ def _orders() -> Iterator[tuple[str, list[Any]]]:
     """All orderings that there are, each with its total order."""
     yield from _both_ways(_KEYS)
     own = {OWN_PREFIX + key: definition for key, definition in definitions().items()}
-    yield from _both_ways({name: own_key(one) for name, one in own.items() if _may_sort(one)})
+    yield from _both_ways({name: own_key(one) for name, one in own.items() if may_sort(one)})
 
 
 def _both_ways(keys: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
