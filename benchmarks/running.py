@@ -14,7 +14,7 @@ import requests
 from benchmarks.supplier_file import SupplierFile
 from product_importer.environment import BASE_DIR
 from product_importer.local import prepared
-from product_importer.local.processes import end_leftovers, free_port, wait_until
+from product_importer.local.processes import end_leftovers, free_port, keep_bytecode, wait_until
 from product_importer.local.stack import Stack
 
 PASSWORD = "benchmark-password-1"  # noqa: S105 (of a database that lives for one run)
@@ -139,6 +139,7 @@ def running_stack(
     """Start everything on the data of the last benchmark, emptied; stop it at the end."""
     folder = folder or BASE_DIR / ".data-benchmark"
     folder.mkdir(exist_ok=True)
+    keep_bytecode(folder)
     end_leftovers(folder / "processes")
     stack = Stack(folder, port=free_port(0))
     try:

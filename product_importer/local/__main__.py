@@ -14,7 +14,7 @@ from typing import NoReturn
 import psycopg
 
 from product_importer.environment import BASE_DIR, data_dir
-from product_importer.local.processes import end_leftovers, free_port
+from product_importer.local.processes import end_leftovers, free_port, keep_bytecode
 from product_importer.local.stack import Stack
 from product_importer.local.supervisor import Supervisor
 
@@ -34,6 +34,7 @@ def main() -> int:
             return 1
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, _raise_stopped)
+        keep_bytecode(folder)
         stack = Stack(folder, port=0)
         try:
             _run(stack)

@@ -37,6 +37,19 @@ def die_with_parent(signum: int) -> Callable[[], None] | None:
     return preexec
 
 
+def keep_bytecode(folder: Path) -> None:
+    """Keep compiled modules in a folder, where none are to be beside the code.
+
+    For this process and its children. ``PYTHONDONTWRITEBYTECODE`` is set in many containers: each
+    process would compile thousands of modules anew (3 of 5 s), and keep 5 MB for having done so.
+    """
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(folder / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
 def spawn(
     command: Sequence[str | Path],
     *,

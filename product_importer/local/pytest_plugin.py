@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -27,6 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from product_importer.local import prepared
 from product_importer.local.postgres import Postgres
+from product_importer.local.processes import keep_bytecode
 from product_importer.local.stack import Stack
 
 STACK = pytest.StashKey[Stack]()
@@ -43,7 +43,7 @@ def pytest_load_initial_conftests(
     """A wrapper, so that it runs before pytest-django's own hook of this name."""
     number = worker_number()
     if not number:
-        _keep_bytecode()
+        keep_bytecode(prepared.KEPT_IN)
     stack = _part_of_run(number) if number else _start()
     os.environ.update(stack.environ)
     early_config.stash[STACK] = stack
@@ -96,19 +96,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _groups_file() -> Path:
     return Path(os.environ[FOLDER]) / "groups"
-
-
-def _keep_bytecode() -> None:
-    """Keep the compiled modules in a folder of tests, where none are to be beside the code.
-
-    A run starts some two hundred processes: each would compile thousands of modules anew, and
-    pytest its tests.
-    """
-    if sys.dont_write_bytecode:
-        sys.dont_write_bytecode = False
-        sys.pycache_prefix = str(prepared.KEPT_IN / "bytecode")
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def _start() -> Stack:
