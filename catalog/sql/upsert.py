@@ -106,24 +106,28 @@ _MERGED = """
         ELSE NULLIF(jsonb_strip_nulls(stored.own_fields || source.own_fields), '{}')
     END AS own_fields OFFSET 0) AS merged"""
 
-# Rows whose value of a unique field is taken. By a scalar query for each row, which has one plan;
-# the unique index is partial (catalog.sql.fields), so the condition is said as it is there.
-_JUDGED = """, numbered AS MATERIALIZED (
-    SELECT wanted.*{numbers} FROM wanted
-), judged AS MATERIALIZED (
-    SELECT numbered.*, CASE {cases} END AS taken FROM numbered
+# Rows whose value of a unique field is taken: by a row before them that brings it too, or by a
+# product. Those that keep theirs are products that have it, so only the others are sorted. By a
+# scalar query for each row, which has one plan; the unique index is partial
+# (catalog.sql.fields), so the condition is said as it is there.
+_JUDGED = """{repeated}, judged AS MATERIALIZED (
+    SELECT wanted.*, CASE {cases} END AS taken FROM wanted
 )"""
-_NUMBER = """,
-        row_number() OVER (
-            PARTITION BY own_fields ->> {key}, {unwritten} ORDER BY key) AS number_{place}"""
-_UNWRITTEN = "(product_id IS NULL AND (name IS NULL OR NOT %(may_create)s))"
-_TAKEN = """WHEN NOT {unwritten}
+_BRINGS = """NOT (product_id IS NULL AND (name IS NULL OR NOT %(may_create)s))
           AND own_fields ->> {key} IS DISTINCT FROM old_own_fields ->> {key}
-          AND own_fields ->> {key} IS NOT NULL
-          AND (number_{place} > 1 OR (
+          AND own_fields ->> {key} IS NOT NULL"""
+_REPEATED = """, repeated_{place} AS MATERIALIZED (
+    SELECT line FROM (
+        SELECT line, row_number() OVER (PARTITION BY own_fields ->> {key} ORDER BY key) AS number
+        FROM wanted
+        WHERE {brings}
+    ) AS brought WHERE number > 1
+)"""
+_TAKEN = """WHEN {brings}
+          AND (line IN (SELECT line FROM repeated_{place}) OR (
             SELECT other.id FROM catalog_product AS other
-            WHERE other.own_fields ->> {key} = numbered.own_fields ->> {key}
-              AND other.id IS DISTINCT FROM numbered.product_id LIMIT 1) IS NOT NULL)
+            WHERE other.own_fields ->> {key} = wanted.own_fields ->> {key}
+              AND other.id IS DISTINCT FROM wanted.product_id LIMIT 1) IS NOT NULL)
         THEN {key} """
 
 _UPSERT = """
@@ -284,18 +288,18 @@ class Judged:
 
 
 def judged_rows(unique: Sequence[str]) -> Judged:
-    """The named query ``judged``: ``wanted``, and in ``taken`` the key whose value is taken."""
+    """Named queries up to ``judged``: ``wanted``, and in ``taken`` the key of a value taken."""
     if not unique:
         return Judged()
     keys = [sql.Literal(key).as_string() for key in unique]
-    parts = [
+    repeated, cases = (
         "".join(
-            part.format(key=key, place=place, unwritten=_UNWRITTEN)
+            part.format(key=key, place=place, brings=_BRINGS.format(key=key))
             for place, key in enumerate(keys)
         )
-        for part in (_NUMBER, _TAKEN)
-    ]
-    query = _JUDGED.format(numbers=parts[0], cases=parts[1])
+        for part in (_REPEATED, _TAKEN)
+    )
+    query = _JUDGED.format(repeated=repeated, cases=cases)
     return Judged(query, "judged", " AND taken IS NULL", " FILTER (WHERE taken IS NULL)")
 
 
