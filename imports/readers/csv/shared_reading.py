@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +34,7 @@ HELP_SECONDS = 20.0  # of a helper's task: tasks stay short
 WAIT_SECONDS = 10.0  # for a segment that a helper has begun; then it is read here
 LOOK_SECONDS = 0.002
 LEFTOVER_SECONDS = 3600.0  # since a folder was made, whose reader was killed
-HELD = 4  # segments that are read while another is waited for, at most; in memory
+AHEAD = 16  # segments that are read here while another is waited for, at most; on the disk
 BACKLOG = 128  # segments that helpers are ahead, at most; on the disk
 
 _PLAN, _PLACE = "plan", "place"
@@ -169,15 +170,12 @@ class _Nobody:
 
 
 class _Folder:
-    """``segments.Readings`` of the helpers, and what was read while one of them was waited for."""
+    """``segments.Readings`` of the helpers, and of what is read while one of them is waited for."""
 
     def __init__(self, folder: Path, file: BinaryIO, layout: Layout) -> None:
         self.folder, self.file, self.layout = folder, file, layout
-        self.held: dict[int, Piece] = {}
 
     def take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
-        if (piece := self.held.pop(segment.number, None)) is not None:
-            return piece
         try:
             return self._take(segment, coming)
         except OSError:
@@ -195,27 +193,24 @@ class _Folder:
         return Piece.load(data)
 
     def _wait(self, file: BinaryIO, coming: Callable[[], Segment | None]) -> bool:
-        """Wait until nobody is at a segment any more; meanwhile read some of those to come."""
+        """Wait until nobody is at a segment any more; meanwhile read those to come that are free.
+
+        They go the way of the helpers' own: in memory they would be many.
+        """
         deadline = time.monotonic() + WAIT_SECONDS
+        ahead = islice(iter(coming, None), AHEAD)
         while time.monotonic() < deadline:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not self._read_ahead(coming):
+                segment = next(ahead, None)
+                if segment is None or segment.is_too_large:
                     time.sleep(LOOK_SECONDS)
+                else:
+                    _read_into(self.folder, self.file, self.layout, segment)
             else:
                 return True
         return False
-
-    def _read_ahead(self, coming: Callable[[], Segment | None]) -> bool:
-        if len(self.held) >= HELD:
-            return False
-        segment = coming()
-        if segment is None or segment.is_too_large:
-            return False
-        if self._claim(segment):  # else it is a helper's: perhaps the next one is free
-            self.held[segment.number] = read_segment(self.file, self.layout, segment)
-        return True
 
     def _claim(self, segment: Segment) -> bool:
         """Whether it is to be read here: nobody else has begun with it."""

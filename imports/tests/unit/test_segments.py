@@ -293,13 +293,14 @@ def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
     file: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "WAIT_SECONDS", 600.0)  # however late the helper's thread comes
+    monkeypatch.setattr(sharing, "AHEAD", 4)
     expected = by_one(file, inspect(file))
     read: list[int] = []
     at_it = threading.Event()
 
     def noted(file: BinaryIO, layout: Layout, segment: Segment) -> Piece:
         read.append(segment.number)
-        if len(read) == sharing.HELD:
+        if len(read) == sharing.AHEAD:
             at_it.set()
         return read_segment(file, layout, segment)
 
@@ -322,7 +323,7 @@ def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
         threading.Thread(target=finish).start()
 
     assert shared(file, helps) == expected
-    assert read == [*range(1, sharing.HELD + 1)]
+    assert read == [*range(1, sharing.AHEAD + 1)]
 
 
 def test_nobody_helps_with_what_is_not_there_or_not_of_this_kind(
