@@ -27,7 +27,7 @@ def own_fields_of(request: HttpRequest) -> list[Field]:
     """The fields in use. Asked for once a request."""
     found: list[Field] | None = getattr(request, "_own_fields", None)
     if found is None:
-        found = list(Field.objects.in_use())
+        found = list(Field.objects.filter(retired=False))
         request._own_fields = found  # type: ignore[attr-defined]
     return found
 

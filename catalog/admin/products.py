@@ -125,7 +125,7 @@ class ProductAdmin(ListAdmin):
         stored = product.own_fields or {}
         lines = [
             (field.label, in_words(field.definition, stored[field.key]))
-            for field in Field.objects.in_use()
+            for field in Field.objects.filter(retired=False)
             if field.key in stored
         ]
         return format_html_join(mark_safe("<br>"), "{}: {}", lines) or "—"

@@ -8,12 +8,6 @@ from catalog import field_values
 from catalog.models.change_sets import ChangeSet
 
 
-class FieldQuerySet(models.QuerySet["Field"]):
-    def in_use(self) -> "FieldQuerySet":
-        """Those that are shown, edited and imported: not the retired ones."""
-        return self.filter(retired=False)
-
-
 class Field(models.Model):
     """A field of one's own: what a product has beside the five, as its owners defined it.
 
@@ -55,8 +49,6 @@ class Field(models.Model):
         ChangeSet, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = FieldQuerySet.as_manager()
 
     class Meta:
         ordering = ["position", "id"]

@@ -77,7 +77,7 @@ def _alone() -> Iterator[bool]:
 def _wanted() -> dict[str, str]:
     """The indexes by name, each with what it is of."""
     wanted: dict[str, str] = {}
-    for field in Field.objects.in_use().filter(indexed=True):
+    for field in Field.objects.filter(indexed=True, retired=False):
         definition = field.definition
         if definition.type != "long_text":
             wanted[sql.order_index(field.pk)] = f"(({key_sql(definition)}), id)"

@@ -92,7 +92,7 @@ def missing_ready_made() -> list[dict[str, Any]]:
 def move_field(*, field_id: int, up: bool) -> None:
     """Put a field one place up or down among those in use."""
     locked = Field.objects.select_for_update(of=("self",)).order_by("position", "id")
-    every = list(locked.in_use())
+    every = list(locked.filter(retired=False))
     place = next((n for n, field in enumerate(every) if field.pk == field_id), None)
     if place is None:
         return

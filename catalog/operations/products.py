@@ -367,7 +367,7 @@ def _tell(type: Event.Type, product: Product, change_set: ChangeSet, **more: Any
 
 def _told_fields(product: Product) -> dict[str, Any]:
     """The own fields that webhooks tell, but for long texts, which may be too long for an event."""
-    told = Field.objects.in_use().filter(in_events=True).exclude(type=Field.Type.LONG_TEXT)
+    told = Field.objects.filter(retired=False, in_events=True).exclude(type=Field.Type.LONG_TEXT)
     own = product.own_fields or {}
     values = {key: own.get(key) for key in told.values_list("key", flat=True)}
     return {"fields": values} if values else {}

@@ -15,12 +15,12 @@ FOUND_AT_MOST = 1_000  # products by their values, where many may share one
 
 def definitions() -> dict[str, Definition]:
     """What the fields in use take, by key, in their order."""
-    return {field.key: field.definition for field in Field.objects.in_use()}
+    return {field.key: field.definition for field in Field.objects.filter(retired=False)}
 
 
 def with_keys(products: QuerySet[Product]) -> QuerySet[Product]:
     """The products with the keys of the fields in use (``own_keys``), by no query of its own."""
-    in_use = Field.objects.in_use().values("key")
+    in_use = Field.objects.filter(retired=False).values("key")
     return products.annotate(own_keys=ArraySubquery(in_use))
 
 

@@ -85,7 +85,7 @@ def ask(
 
 def _own_context(request: HttpRequest) -> dict[str, Any]:
     """The fields to choose from; if one is chosen, its input with what was typed."""
-    fields = list(Field.objects.in_use())
+    fields = list(Field.objects.filter(retired=False))
     key = request.POST.get("own_key", "")
     field = next((field for field in fields if field.key == key), None)
     inputs = own_inputs(None, typed_own(request.POST), {}, only=key) if field else [None]

@@ -139,7 +139,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
 def product_form() -> type[ProductForm]:
     """The form with an input for each of the catalogue's own fields, as they are now."""
-    own = list(Field.objects.in_use())
+    own = list(Field.objects.filter(retired=False))
     inputs = {PREFIX + field.key: _own_input(field) for field in own}
     return type("ProductForm", (ProductForm,), {"own": own, **inputs})
 

@@ -36,7 +36,7 @@ def own_inputs(
     ``only``: the key of the one field that is asked for.
     """
     stored = (product.own_fields if product else None) or {}
-    fields = Field.objects.in_use()
+    fields = Field.objects.filter(retired=False)
     inputs = []
     for field in fields.filter(key=only) if only else fields:
         definition = field.definition

@@ -80,7 +80,7 @@ def shown_state(given: QueryDict, own: PersonSettings) -> dict[str, Any]:
 
     What it does not say of columns and rows is as the person has set it.
     """
-    fields = list(Field.objects.in_use())
+    fields = list(Field.objects.filter(retired=False))
     every = all_columns(fields)
     filters = active_filters(given)
     size = given.get("page_size", "")
@@ -222,7 +222,7 @@ def list_display(request: HttpRequest) -> HttpResponse:
     ``order`` names all columns as they stand in the form, ``move`` one to go up or down there.
     """
     size = request.POST.get("page_size", "")
-    every = all_columns(Field.objects.in_use())
+    every = all_columns(Field.objects.filter(retired=False))
     ticked = request.POST.getlist("column")
     order = moved(request.POST.getlist("order") or ticked, request.POST.get("move", ""))
     chosen = [name for name in known_columns(order, every) if name in ticked]
