@@ -183,8 +183,9 @@ class _Folder:
 
     def _take(self, segment: Segment, coming: Callable[[], Segment | None]) -> Piece | None:
         (self.folder / _PLACE).write_text(str(segment.number))
-        if self._claim(segment):
-            return None
+        if claimed := _claim(self.folder, segment):
+            claimed.close()
+            return None  # nobody else has begun with it: it is read here
         with open(self.folder / str(segment.number), "r+b") as file:
             if not self._wait(file, coming):
                 return None
@@ -211,11 +212,3 @@ class _Folder:
             else:
                 return True
         return False
-
-    def _claim(self, segment: Segment) -> bool:
-        """Whether it is to be read here: nobody else has begun with it."""
-        claimed = _claim(self.folder, segment)
-        if claimed is None:
-            return False
-        claimed.close()
-        return True
