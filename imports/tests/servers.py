@@ -325,6 +325,9 @@ def sftp_server(folder: Path, **values: Any) -> Iterator[SftpServer]:
 
     async def end() -> None:
         listener.close()
+        # A connection that was accepted just now is a task that has not begun: cancelled like that,
+        # it would leave its socket open. One turn of the loop begins it.
+        await asyncio.sleep(0)
         current = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not current]
         for task in others:
