@@ -3,6 +3,7 @@
 ``product_importer`` imports this before anything else. It takes 2 to 8 MB off each process.
 """
 
+import os
 import sys
 from importlib import import_module
 
@@ -18,6 +19,16 @@ _LOADS = {
     "structlog.threadlocal": "greenlet",
     "structlog.tracebacks": "rich",
 }
+# Where CPython looks for time zones on its own account; else it loads all of how it was built to
+# learn that. Behind these folders is the package tzdata, wherever they are other ones.
+_TIME_ZONES = (
+    "/usr/share/zoneinfo",
+    "/usr/lib/zoneinfo",
+    "/usr/share/lib/zoneinfo",
+    "/etc/zoneinfo",
+)
+os.environ.setdefault("PYTHONTZPATH", os.pathsep.join(_TIME_ZONES))
+
 _others = {*_LOADS.values()} - sys.modules.keys()
 
 sys.modules |= dict.fromkeys(_others)  # type: ignore[arg-type]  # None: not to be found

@@ -19,6 +19,14 @@ set_pdeathsig(signal.SIGKILL)
 print(int(get_pdeathsig()) == signal.SIGKILL)
 import cffi, yaml
 """
+ZONES = """
+import sys
+from datetime import datetime
+import product_importer
+from zoneinfo import ZoneInfo
+summer = datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+print(not any(name.startswith("_sysconfigdata") for name in sys.modules), summer.utcoffset())
+"""
 
 
 def said_by(program: str) -> str:
@@ -32,6 +40,10 @@ def test_libraries_that_others_only_find_are_not_loaded() -> None:
     loaded = said_by(LOADED).split()
     assert {"celery", "structlog", "kombu"} <= {*loaded}
     assert not {"cffi", "greenlet", "psutil", "rich", "yaml"} & {*loaded}
+
+
+def test_time_zones_are_found_without_looking_at_how_python_was_built() -> None:
+    assert said_by(ZONES) == "True 2:00:00"
 
 
 def test_children_of_a_worker_still_end_with_it_and_what_was_left_out_can_be_had() -> None:
