@@ -14,8 +14,8 @@ from catalog.export_columns import ColumnsError, OutputColumn, of_fields
 from catalog.field_values import Definition
 from catalog.models import Product
 from catalog.queries.export_formats import NoSuchFormat, find_format
-from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
+from catalog.queries.own_fields.fields import definitions
 from catalog.queries.products import count_products
 from catalog.sql import export as sql
 from catalog.values import FIELDS

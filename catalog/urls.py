@@ -1,6 +1,7 @@
 from django.urls import path
 
-from catalog.views import bulk, change_sets, export_formats, exports, fields, product_list, products
+from catalog.views import bulk, change_sets, export_formats, exports, product_list, products
+from catalog.views.own_fields import fields
 
 urlpatterns = [
     path("products/", product_list.product_list, name="product-list"),

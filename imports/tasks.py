@@ -3,7 +3,9 @@
 from celery import shared_task
 
 from imports import task_names
-from imports.operations import feed_schedule, jobs, notice_sending, retention, uploads
+from imports.operations import jobs, retention, uploads
+from imports.operations.feeds.schedule import sweep_feeds
+from imports.operations.notices import sending
 from imports.readers.csv import shared_reading
 
 
@@ -32,16 +34,16 @@ def sweep() -> None:
     try:
         jobs.sweep_imports()
     finally:
-        feed_schedule.sweep_feeds()
+        sweep_feeds()
 
 
 @shared_task(name=task_names.FETCH_FEEDS, ignore_result=True)
 def fetch_feeds() -> None:
     # Only now: requests and cryptography are 10 MB in each process that loads them, and those
     # that a worker's first process has loaded are in its children as well.
-    from imports.operations import feed_runs
+    from imports.operations.feeds import runs
 
-    feed_runs.fetch_feeds()
+    runs.fetch_feeds()
 
 
 @shared_task(name="imports.clear", ignore_result=True)
@@ -56,7 +58,7 @@ def clear() -> None:
 
 @shared_task(name="imports.send_notices", ignore_result=True)
 def send_notices() -> None:
-    notice_sending.send_notices()
+    sending.send_notices()
 
 
 @shared_task(name="imports.clear_uploads", ignore_result=True)

@@ -1,6 +1,7 @@
 from django.urls import path
 
-from imports.views import feeds, jobs, mapping, mending, notices, review, suppliers
+from imports.views import feeds, jobs, mending, notices, review, suppliers
+from imports.views.mapping import views as mapping
 
 urlpatterns = [
     path("", jobs.home, name="home"),

@@ -17,10 +17,10 @@ from unfold.decorators import display
 from catalog.models import Field, Product
 from catalog.queries.columns import Column, all_columns, first_columns, known_columns
 from catalog.queries.filters import BadFilter, filtered_products
-from catalog.queries.own_values import own_key
+from catalog.queries.own_fields.values import own_key
 from catalog.queries.personal import settings_of
 from catalog.templatetags.own_fields import own_cell
-from catalog.views.own_filter_inputs import filter_groups
+from catalog.views.own_fields.filter_inputs import filter_groups
 
 
 def own_fields_of(request: HttpRequest) -> list[Field]:
@@ -95,7 +95,7 @@ def own_filters(request: HttpRequest) -> list[type[SimpleListFilter]]:
 
 
 def _filter(label: str, one: dict[str, Any]) -> type[SimpleListFilter]:
-    """The filter for an input of a field (``catalog.views.own_filter_inputs``)."""
+    """The filter for an input of a field (``catalog.views.own_fields.filter_inputs``)."""
     options = one["options"]
     told = {
         "title": f"{label}: {one['label'].lower()}",

@@ -24,11 +24,11 @@ from catalog.field_values import in_words
 from catalog.models import Field, Product
 from catalog.operations import products as operations
 from catalog.queries.filters import BadFilter, active_filters, filtered_products
-from catalog.queries.own_filters import OWN_PREFIX
+from catalog.queries.own_fields.filters import OWN_PREFIX
 from catalog.queries.pagination import total_order
 from catalog.views.bulk_confirm import ask
 from catalog.views.forms import ProductForm, product_form
-from catalog.views.own_inputs import PREFIX
+from catalog.views.own_fields.inputs import PREFIX
 from catalog.views.product_list import shows_images
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number

@@ -13,7 +13,7 @@ from catalog.api.product_openapi import OWN_VALUES
 from catalog.models import ChangeSet
 from catalog.operations import bulk
 from catalog.queries.filters import FILTERS
-from catalog.queries.own_filters import FILTER_MAX_LENGTH
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH
 from product_importer.common.actor import actor_of
 from product_importer.common.api import JSONBoolean, JSONParser, WholeNumber, asked_object
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from catalog import field_values
 from catalog.field_values import Definition
-from catalog.queries.fields import definitions
-from catalog.queries.own_filters import FILTER_MAX_LENGTH, ways_of
+from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH, ways_of
 from catalog.values import DESCRIPTION_MAX_LENGTH
 
 OWN_FIELDS = "x-own-fields"  # marks the schema of a product's own values

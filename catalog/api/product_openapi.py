@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from catalog.api.openapi import OWN_FIELDS
 from catalog.field_values import CHOICE_MAX_LENGTH, CHOICES_AT_MOST
-from catalog.queries.own_filters import FILTER_MAX_LENGTH
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 

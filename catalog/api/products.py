@@ -34,8 +34,8 @@ from catalog.field_values import SEPARATOR
 from catalog.models import Product
 from catalog.operations import products
 from catalog.queries import products as queries
-from catalog.queries.fields import definitions, shown_values, with_keys
 from catalog.queries.filters import filtered_products
+from catalog.queries.own_fields.fields import definitions, shown_values, with_keys
 from catalog.queries.pagination import ORDERINGS
 from catalog.values import PRICE_DECIMAL_PLACES, PRICE_MAX_DIGITS
 from product_importer.common.actor import actor_of

@@ -26,8 +26,8 @@ from structlog.contextvars import bind_contextvars
 from catalog import field_values
 from catalog.models import BulkSlice, ChangeSet, Field, Product
 from catalog.operations import change_sets, undo
-from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, filtered_products, where_of
+from catalog.queries.own_fields.fields import definitions
 from catalog.queries.products import count_products, estimated_products
 from catalog.sql import acts, upsert
 from catalog.sql.fields import set_value

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from catalog.export_columns import DELIMITERS, ColumnsError, columns_as_json, parse_columns
 from catalog.models import ExportFormat
 from catalog.operations.products import Invalid
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 
 EDITABLE = ("name", "delimiter", "columns")
 NAME_MAX_LENGTH = 100

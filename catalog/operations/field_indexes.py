@@ -14,7 +14,7 @@ from structlog import get_logger
 
 from catalog.models import Field
 from catalog.operations.search_index import why_no_trigrams
-from catalog.queries.own_values import key_sql, text_sql
+from catalog.queries.own_fields.values import key_sql, text_sql
 from catalog.sql import fields as sql
 from product_importer.common.locks import AdvisoryLock
 

@@ -17,7 +17,7 @@ from catalog import field_values, values
 from catalog.field_values import Definition
 from catalog.models import BroughtBack, Change, ChangeSet, Field, Product, RemovedProduct
 from catalog.queries import products as queries
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from catalog.sql.fields import unique_index
 from catalog.sql.violations import SKU_INDEX, violated
 from catalog.values import FIELDS

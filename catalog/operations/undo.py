@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from catalog.models import BroughtBack, BulkSlice, ChangeSet, Field
 from catalog.operations import change_sets
-from catalog.queries.fields import unique_keys
+from catalog.queries.own_fields.fields import unique_keys
 from catalog.sql import acts
 from catalog.sql import undo as sql_undo
 from product_importer.common.enqueue import send_after_commit

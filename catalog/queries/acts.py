@@ -11,8 +11,8 @@ from django.db.models.functions import Lower
 
 from catalog.field_values import in_words
 from catalog.models import Change, ChangeSet, Field, Product, RemovedProduct
-from catalog.queries.fields import definitions
-from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
+from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.filters import OWN_PREFIX, own_filter_words
 from catalog.queries.products import FieldChange, HistoryEntry, with_values_after
 from product_importer.common.parsing import whole_number
 from product_importer.common.wording import value_text

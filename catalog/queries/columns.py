@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 
 from catalog.field_values import Definition
 from catalog.models import Field
-from catalog.queries.own_filters import OWN_PREFIX
-from catalog.queries.own_values import may_sort
+from catalog.queries.own_fields.filters import OWN_PREFIX
+from catalog.queries.own_fields.values import may_sort
 
 OWN_AT_FIRST = 6  # own fields that are shown to who has chosen no columns: a table has to fit
 

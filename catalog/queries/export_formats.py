@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from catalog.export_columns import OutputColumn, stored_columns
 from catalog.models import ExportFormat
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from catalog.ready_made_exports import READY_MADE
 from product_importer.common.parsing import whole_number
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from catalog.field_values import SEPARATOR
 from catalog.models import Change, ChangeSet, Product
-from catalog.queries.own_filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH, OWN_PREFIX, own_conditions
 from catalog.values import clean_typed_price
 from product_importer.common.errors import Invalid
 from product_importer.common.parsing import whole_number

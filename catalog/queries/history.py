@@ -20,7 +20,7 @@ from catalog.models import (
     Product,
     RemovedProduct,
 )
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from catalog.values import FIELDS
 
 

@@ -22,10 +22,10 @@ from django.db.models.functions import Coalesce, Lower
 from catalog.field_values import Definition
 from catalog.models import Product
 from catalog.queries.counts import KeptCount, KeptIds
-from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, where_of
-from catalog.queries.own_filters import OWN_PREFIX
-from catalog.queries.own_values import beyond, has_index, may_sort, own_key, own_position
+from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.filters import OWN_PREFIX
+from catalog.queries.own_fields.values import beyond, has_index, may_sort, own_key, own_position
 from catalog.queries.products import estimated_products
 from catalog.queries.search import Among, bounds, narrowed
 from catalog.sql.search import (

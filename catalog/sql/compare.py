@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from catalog.sql.caution import ALIKE, DATE, DECIMAL, SCIENTIFIC, TENFOLD, ZEROS_LOST
+from catalog.sql.checks.caution import ALIKE, DATE, DECIMAL, SCIENTIFIC, TENFOLD, ZEROS_LOST
 from catalog.sql.upsert import (
     CHANGED_FIELDS,
     OWN_CHANGED,
@@ -42,7 +42,7 @@ CREATE TABLE {table} (
 """
 
 CREATED, UPDATED = "c", "u"
-MISSING = "m"  # a product that a full list lacks (catalog.sql.missing)
+MISSING = "m"  # a product that a full list lacks (catalog.sql.checks.missing)
 ALL_FIELDS = 31  # of a created product
 FLAG_TENFOLD = 1  # the price moves tenfold, up or down
 FLAG_SCIENTIFIC = 2  # the SKU looks like 1.23E+12: what a spreadsheet makes of a long number

@@ -16,7 +16,7 @@ from catalog.queries.acts import describe_act
 from catalog.queries.filters import BadFilter, active_filters
 from catalog.views.bulk_confirm import ACTS, ask, refused
 from catalog.views.endings import list_place, list_url, tell_begun
-from catalog.views.own_inputs import typed_own
+from catalog.views.own_fields.inputs import typed_own
 from catalog.views.product_list import may_see
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number

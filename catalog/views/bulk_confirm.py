@@ -12,7 +12,7 @@ from catalog.queries import products as queries
 from catalog.queries.acts import filters_in_words
 from catalog.queries.filters import BadFilter
 from catalog.views.endings import list_url
-from catalog.views.own_inputs import own_inputs, typed_own
+from catalog.views.own_fields.inputs import own_inputs, typed_own
 
 # Which permission each act on many products needs, and the word for it.
 ACTS = {

@@ -12,7 +12,7 @@ from typing import Any
 from catalog.export import column_labels
 from catalog.export_columns import NUMBERS, OWN_PREFIX, ColumnsError, parse_columns
 from catalog.field_values import Definition
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from catalog.values import FIELDS
 from product_importer.common.parsing import whole_number
 

@@ -17,9 +17,9 @@ from catalog.export import (
 )
 from catalog.queries.acts import FILTER_LABELS
 from catalog.queries.export_formats import known_exports
-from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, active_filters, filtered_products
-from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
+from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.filters import OWN_PREFIX, own_filter_words
 from catalog.queries.products import quick_count
 from catalog.views.bulk_confirm import refused
 from product_importer.common.downloads import TooManyDownloads, too_many_downloads

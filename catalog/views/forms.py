@@ -18,7 +18,7 @@ from catalog.models import Field, Product
 from catalog.operations import products
 from catalog.queries import products as queries
 from catalog.values import DESCRIPTION_MAX_LENGTH
-from catalog.views.own_inputs import PREFIX, option_values
+from catalog.views.own_fields.inputs import PREFIX, option_values
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 
 

@@ -18,11 +18,11 @@ from catalog.queries import products as queries
 from catalog.queries.acts import FILTER_LABELS, supplier_name
 from catalog.queries.columns import Column, all_columns, first_columns, known_columns, moved
 from catalog.queries.filters import FILTERS, BadFilter, active_filters, filtered_products
-from catalog.queries.own_filters import OWN_PREFIX, own_filter_words
+from catalog.queries.own_fields.filters import OWN_PREFIX, own_filter_words
 from catalog.queries.pagination import LAST, check_ordering, get_page
 from catalog.queries.personal import settings_of
 from catalog.views.endings import list_place, list_url
-from catalog.views.own_filter_inputs import filter_groups, other_own_filters
+from catalog.views.own_fields.filter_inputs import filter_groups, other_own_filters
 
 PAGE_SIZES = (25, 50, 100, 200)
 EDITABLE = ("sku", "name", "description", "price", "active")

@@ -16,12 +16,12 @@ from catalog.models import ChangeSet, Product, RemovedProduct
 from catalog.operations import products as operations
 from catalog.queries import products as queries
 from catalog.queries.acts import describe_act, name_history, supplier_name
-from catalog.queries.fields import definitions
-from catalog.queries.own_filters import OWN_PREFIX
+from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.filters import OWN_PREFIX
 from catalog.queries.personal import settings_of
 from catalog.values import DESCRIPTION_MAX_LENGTH, NAME_MAX_LENGTH, SKU_MAX_LENGTH
 from catalog.views.endings import list_place, list_url, tell_done
-from catalog.views.own_inputs import own_inputs, typed_own
+from catalog.views.own_fields.inputs import own_inputs, typed_own
 from catalog.views.product_list import EDITABLE, may_see, shown_state, shows_images
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import whole_number

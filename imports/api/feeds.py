@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from imports.models import CREDENTIAL_MAX_LENGTH, NAME_MAX_LENGTH, Feed, FeedRun
-from imports.operations import feeds as operations
-from imports.operations.feed_tests import test_feed
+from imports.operations.feeds import feeds as operations
+from imports.operations.feeds.trial import test_feed
 from imports.queries.feeds import (
     DAYS,
     due_times,

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from imports.models import NAME_MAX_LENGTH, NOTICE_KINDS, Notice, NoticeDelivery, NoticeRecipient
-from imports.operations import notices as operations
+from imports.operations.notices import notices as operations
 from product_importer.common.api import (
     ErrorSerializer,
     JSONBoolean,

@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable
 from typing import BinaryIO
 
-from imports.fetching import ftp, http, s3, sheets
 from imports.fetching.clock import Clock
+from imports.fetching.schemes import ftp, http, s3, sheets
 from imports.fetching.source import (
     Alive,
     Fetched,
@@ -25,7 +25,7 @@ Take = Callable[[Source, Known, Transfer], bool]
 
 def _take_by_sftp(source: Source, known: Known, transfer: Transfer) -> bool:
     # Only now: asyncssh is 9 MB in each process that loads it.
-    from imports.fetching import sftp
+    from imports.fetching.schemes import sftp
 
     return sftp.take(source, known, transfer)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from imports.fetching.clock import Clock, too_large
-from imports.fetching.pages import PageWatch
+from imports.fetching.schemes.pages import PageWatch
 from imports.fetching.source import Entry, FetchFailed, Known
 
 BLOCK = 256 * 1024  # bytes read at a time

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from imports.mapping.aliases import key_of, keys_of
-from imports.mapping.choosing import choose
-from imports.mapping.matching import Matched, follow
+from imports.mapping.matching.aliases import key_of, keys_of
+from imports.mapping.matching.choosing import choose
+from imports.mapping.matching.match import Matched, follow
+from imports.mapping.matching.table import Memory, Table, meaning
 from imports.mapping.model import reference
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
@@ -17,7 +18,6 @@ from imports.mapping.rules import (
     folded,
     resolve_columns,
 )
-from imports.mapping.table import Memory, Table, meaning
 
 
 @dataclass(frozen=True)

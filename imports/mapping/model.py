@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from imports.mapping.dates import Order
+from imports.mapping.cells.dates import Order
 
 AUTO = "auto"
 

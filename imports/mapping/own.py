@@ -14,16 +14,16 @@ from typing import Any, cast
 from catalog import field_values
 from catalog.field_values import Definition
 from catalog.values import formula_text
-from imports.mapping.amounts import is_currency, plain_number, split_amount
-from imports.mapping.cells import (
+from imports.mapping.cells.amounts import is_currency, plain_number, split_amount
+from imports.mapping.cells.dates import read_date
+from imports.mapping.cells.html_text import text_of
+from imports.mapping.cells.meaning import (
     CellProblem,
     Refused,
     check_no_error,
     says_nothing,
     unguarded,
 )
-from imports.mapping.dates import read_date
-from imports.mapping.html_text import text_of
 from imports.mapping.model import (
     OWN_PREFIX,
     Blank,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from catalog.values import NULL_WORDS, PRICE_DECIMAL_PLACES, clean_price, words_beside
-from imports.mapping.amounts import (
+from imports.mapping.cells.amounts import (
     LONGEST,
     currency_tokens,
     is_currency,

@@ -13,7 +13,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
+from imports.mapping.cells.meaning import NO_TEXT_MAX_LENGTH, NO_TEXTS, is_text
 from imports.mapping.prices import quick_price
 from imports.mapping.rules import ColumnRule, Resolved, Rules, Value, blank_of
 

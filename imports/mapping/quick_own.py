@@ -15,7 +15,7 @@ from catalog.field_values import (
     Definition,
 )
 from catalog.values import NAME_TRIMMED
-from imports.mapping.cells import NO_TEXTS
+from imports.mapping.cells.meaning import NO_TEXTS
 from imports.mapping.model import ColumnRule
 
 _BYTES_AT_MOST = 4  # of a character in UTF-8

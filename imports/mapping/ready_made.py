@@ -7,7 +7,7 @@ that the file lacks are left out.
 from dataclasses import dataclass
 from typing import Any
 
-from imports.mapping.aliases import key_of
+from imports.mapping.matching.aliases import key_of
 from imports.mapping.rules import parse_rules, rules_as_json
 
 

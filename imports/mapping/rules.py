@@ -14,8 +14,8 @@ from typing import Any
 
 from catalog.field_values import KEY_MAX_LENGTH
 from catalog.values import DESCRIPTION_MAX_LENGTH, FIELDS, SKU_MAX_LENGTH
-from imports.mapping.cells import CLEANERS
-from imports.mapping.dates import ORDERS, Order
+from imports.mapping.cells.dates import ORDERS, Order
+from imports.mapping.cells.meaning import CLEANERS
 from imports.mapping.model import (
     AUTO,
     DEFAULT_BLANK,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from catalog.field_values import Definition
 from catalog.values import FIELDS
-from imports.mapping.cells import (
+from imports.mapping.cells.html_text import text_of
+from imports.mapping.cells.meaning import (
     CLEANERS,
     CellProblem,
     Refused,
@@ -16,7 +17,6 @@ from imports.mapping.cells import (
     unguarded,
     unreadable,
 )
-from imports.mapping.html_text import text_of
 from imports.mapping.model import OWN_PREFIX
 from imports.mapping.own import OwnPlan, own_plan
 from imports.mapping.prices import price_reader

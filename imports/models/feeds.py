@@ -33,7 +33,7 @@ class Feed(models.Model):
     )
     url = models.CharField("address", max_length=URL_MAX_LENGTH)
     username = models.CharField(max_length=CREDENTIAL_MAX_LENGTH, blank=True, default="")
-    # Encrypted (imports.operations.feeds), and never shown again.
+    # Encrypted (imports.operations.feeds.feeds), and never shown again.
     password_token = models.TextField(blank=True, default="", editable=False)
     private_key_token = models.TextField(blank=True, default="", editable=False)
     headers_token = models.TextField(blank=True, default="", editable=False)
@@ -50,7 +50,7 @@ class Feed(models.Model):
     )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=500, blank=True, default="")
-    # Since when it is known that no new file comes as expected (imports.operations.feed_overdue).
+    # Since when it is known that no new file comes as expected (imports.operations.feeds.overdue).
     overdue_at = models.DateTimeField(null=True, blank=True)
     next_run_at = models.DateTimeField(null=True, blank=True, help_text="blank: not by itself")
     # imports.fetching.source.Known, of the file that was imported last.

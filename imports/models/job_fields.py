@@ -84,8 +84,8 @@ class JobFields(models.Model):
         db_default=Checks.STOP,
         help_text="what becomes of it if what it would do looks unusual",
     )
-    # What the checks of an import without a review have come to (imports.pipeline.caution); blank
-    # before they were made. One that they hold is an import with ``review`` from then on.
+    # What the checks of an import without a review have come to (imports.pipeline.checks.caution);
+    # blank before they were made. One that they hold is an import with ``review`` from then on.
     caution = models.CharField(
         max_length=10, choices=Caution, blank=True, default="", db_default="", editable=False
     )
@@ -154,7 +154,7 @@ class JobFields(models.Model):
     )
     # Whether its file is the supplier's whole list, and what becomes of what it lacks: as asked
     # for, or else as its format says when its columns are matched. ``missing_off`` is a sentence
-    # why it is not looked for, once the file is read (imports.pipeline.missing).
+    # why it is not looked for, once the file is read (imports.pipeline.checks.missing).
     full_list = models.BooleanField(null=True, blank=True)
     if_missing = models.JSONField(null=True, blank=True)
     missing_off = models.TextField(blank=True, default="", db_default="")

@@ -27,7 +27,7 @@ class Supplier(models.Model):
     """Who sends files. Its formats say how they are read.
 
     Its stop rules say what is usual: an import within them applies by itself, one outside waits
-    for a review (``imports.pipeline.stop_rules``).
+    for a review (``imports.pipeline.checks.stop_rules``).
     """
 
     name = models.CharField(max_length=NAME_MAX_LENGTH)
@@ -100,7 +100,7 @@ class Format(models.Model):
     )
     rules = models.JSONField(help_text="imports.mapping.rules.Rules, of the newest version")
     columns = models.JSONField(default=list, help_text="the columns' names in such a file")
-    # Of the columns' names (imports.mapping.matching.fingerprint); blank: never recognised by them.
+    # Of the columns' names (imports.mapping.matching.match.fingerprint); blank: never recognised.
     fingerprint = models.CharField(max_length=64, blank=True, default="", db_index=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -31,7 +31,8 @@ from imports.files.temp import StoredFile, clear_old_uploads, is_disk_full
 from imports.mapping.rules import Rules, rules_as_json
 from imports.models import Feed, Format, ImportJob, Supplier
 from imports.models.job_fields import JobFields
-from imports.pipeline import apply, caution, chunks, compare, duplicates, stage
+from imports.pipeline import apply, chunks, compare, duplicates, stage
+from imports.pipeline.checks import caution
 from imports.pipeline.finish import end_cancelled, fail_import, sweep_leftovers
 from imports.sql import review
 from imports.task_names import ADVANCE, TAKE_TURN

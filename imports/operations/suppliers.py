@@ -11,10 +11,10 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog import field_values
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from imports.mapping.exchange import format_from_file
 from imports.mapping.formats import under
-from imports.mapping.matching import fingerprint
+from imports.mapping.matching.match import fingerprint
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json
 from imports.models import NAME_MAX_LENGTH, Feed, Format, FormatVersion, ImportJob, Supplier
 from product_importer.common.errors import Invalid as Invalid

@@ -12,15 +12,15 @@ from structlog import get_logger
 
 from catalog.models import ChangeSet
 from catalog.operations import change_sets, fields
-from catalog.queries.fields import skus_by_value
+from catalog.queries.own_fields.fields import skus_by_value
 from catalog.sql.acts import CHANGED_IN_KEYS
 from catalog.sql.compare import MISSING, differing_skus
 from catalog.sql.fields import is_taken
 from catalog.sql.upsert import APPLY_SETTINGS, ConcurrentEdit, Upserted, upsert
 from imports.models import ImportChunk, ImportJob
+from imports.pipeline.checks.missing import Gone, apply_missing, note_supplier
 from imports.pipeline.compare import comparison
 from imports.pipeline.finish import Overtaken
-from imports.pipeline.missing import Gone, apply_missing, note_supplier
 from imports.pipeline.staged import Staged, lock_chunk, staged_of
 from imports.readers.csv import Layout, cells_of
 from imports.readers.csv.cells import nameless, taken, unmatched

@@ -15,12 +15,12 @@ from catalog.operations import change_sets
 from catalog.sql import compare
 from catalog.values import FIELDS
 from imports.models import ImportChunk, ImportJob, job_snapshot
-from imports.pipeline import caution
+from imports.pipeline.checks import caution
+from imports.pipeline.checks.missing import show_missing
+from imports.pipeline.checks.stop_rules import refused_in, second_person_looks
 from imports.pipeline.finish import Overtaken
-from imports.pipeline.missing import show_missing
 from imports.pipeline.notices import tell_of_job
 from imports.pipeline.staged import Staged, lock_chunk
-from imports.pipeline.stop_rules import refused_in, second_person_looks
 from imports.queries.review import FLAGS
 from imports.sql import review, staging
 from imports.task_names import ADVANCE

@@ -11,10 +11,10 @@ from structlog.contextvars import bound_contextvars
 
 from catalog.models import ChangeSet
 from catalog.operations import change_sets
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from imports.models import ImportJob, job_snapshot
+from imports.pipeline.checks.stop_rules import lock_reviews, tell_overtaken
 from imports.pipeline.notices import tell_of_job
-from imports.pipeline.stop_rules import lock_reviews, tell_overtaken
 from imports.sql import review, staging
 from product_importer.common import counters
 from webhooks.models import Event

@@ -8,7 +8,7 @@ from django.utils import timezone
 from structlog import get_logger
 
 from catalog.operations import change_sets
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from imports.mapping.own import fitting
 from imports.mapping.questions import Question
 from imports.mapping.rules import RulesError, parse_rules, rules_as_json

@@ -1,6 +1,6 @@
 """Who is told when something needs a person: written in the transaction in which it happens.
 
-Nothing is sent here. ``imports.operations.notice_sending`` finds what waits.
+Nothing is sent here. ``imports.operations.notices.sending`` finds what waits.
 """
 
 from django.conf import settings

@@ -1,7 +1,7 @@
 """The stage “check duplicates”: staged records in the order of their SKUs, cut into chunks.
 
 Of a file that comes again, most records change nothing. Where a sample says so, the ordering is
-put off until the job has its turn and its records are looked at (``imports.pipeline.caution``):
+put off until the job has its turn and its records are looked at (``checks.caution``):
 that look tells which of them differ, and only those are ordered and applied.
 """
 
@@ -10,8 +10,8 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from structlog import get_logger
 
-from catalog.sql import sift
-from catalog.sql.caution import Sifted
+from catalog.sql.checks import sift
+from catalog.sql.checks.caution import Sifted
 from imports.models import ImportChunk, ImportJob
 from imports.sql import staging
 from product_importer.common import counters

@@ -15,10 +15,11 @@ from django.db.models import F
 from django.utils import timezone
 from structlog import get_logger
 
-from catalog.queries.fields import there_are
+from catalog.queries.own_fields.fields import there_are
 from imports.mapping.rules import RulesError, layout_keeps
 from imports.models import ImportJob, RowError
-from imports.pipeline import missing, ordering
+from imports.pipeline import ordering
+from imports.pipeline.checks import missing
 from imports.pipeline.duplicates import TELL_SECONDS, recognise_stored, same_file_warning
 from imports.pipeline.finish import (
     Overtaken,

@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
 from catalog.field_values import Definition, definition_of
-from catalog.queries.fields import locked_definitions, there_are, unique_keys
+from catalog.queries.own_fields.fields import locked_definitions, there_are, unique_keys
 from catalog.sql.upsert import APPLY_SETTINGS
 from imports.models import ImportChunk, ImportJob
 from imports.pipeline.stage import stage_again

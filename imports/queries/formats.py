@@ -6,15 +6,15 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from catalog.queries.fields import definitions
-from imports.mapping.aliases import key_of, keys_of
+from catalog.queries.own_fields.fields import definitions
 from imports.mapping.exchange import format_as_file
 from imports.mapping.formats import KnownFormat, likeness
-from imports.mapping.matching import fingerprint
-from imports.mapping.own_names import OwnNames
+from imports.mapping.matching.aliases import key_of, keys_of
+from imports.mapping.matching.match import fingerprint
+from imports.mapping.matching.own_names import OwnNames
+from imports.mapping.matching.table import Memory
 from imports.mapping.ready_made import SHOPIFY_HANDLE, is_once_in_shopify
 from imports.mapping.rules import parse_rules
-from imports.mapping.table import Memory
 from imports.models import Format, Supplier
 from product_importer.common.parsing import whole_number
 

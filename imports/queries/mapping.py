@@ -11,20 +11,20 @@ from typing import Any, BinaryIO, cast
 
 from catalog.field_values import FIELDS_AT_MOST, Definition, as_text
 from catalog.operations.fields import READY_MADE
-from catalog.queries.fields import definitions, names_taken, skus_by_value
+from catalog.queries.own_fields.fields import definitions, names_taken, skus_by_value
 from imports.mapping.formats import read_as, under
-from imports.mapping.matching import Matched, match
+from imports.mapping.matching.match import Matched, match
+from imports.mapping.matching.proposing import propose
+from imports.mapping.matching.table import OWN_COLUMNS
 from imports.mapping.model import OWN_PREFIX
 from imports.mapping.own import fitting
-from imports.mapping.proposing import propose
 from imports.mapping.questions import Question
 from imports.mapping.rules import AUTO, Rules, RulesError, own_key, parse_rules, rules_as_json
-from imports.mapping.table import OWN_COLUMNS
 from imports.mapping.values import compile_plan
 from imports.models import Format, ImportJob
 from imports.queries.formats import known, memory_of, most_alike, recognise
 from imports.readers.csv import Layout
-from imports.readers.csv.dialect import Dialect, find_dialect
+from imports.readers.csv.dialect.finding import Dialect, find_dialect
 from imports.readers.csv.sample import SampleRecord, read_sample
 from imports.readers.unpack import NeedsChoice, peek
 from product_importer.common.errors import NotPossible

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from catalog.models import ChangeSet
 from catalog.operations import bulk, change_sets, undo
-from catalog.queries.fields import unique_keys
+from catalog.queries.own_fields.fields import unique_keys
 from catalog.sql import undo as sql_undo
 from conftest import Messages
 from imports.models import ImportJob

@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from imports.models import Feed, ImportJob, Supplier
-from imports.operations import feeds as operations
-from imports.operations.feed_tests import test_feed
+from imports.operations.feeds import feeds as operations
+from imports.operations.feeds.trial import test_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import (
     DAYS,
@@ -26,8 +26,8 @@ from imports.queries.feeds import (
 )
 from imports.queries.formats import formats_by_supplier
 from imports.schedule import EXAMPLES, ScheduleError, in_words, next_times, zone_of
-from imports.views.mapping_form import Posted
-from imports.views.mapping_page import Page, numbered
+from imports.views.mapping.form import Posted
+from imports.views.mapping.page import Page, numbered
 from product_importer.common.actor import actor_of
 from product_importer.common.parsing import page_number, whole_number
 

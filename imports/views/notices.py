@@ -16,8 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from imports.models import NAME_MAX_LENGTH, Notice, NoticeRecipient, Supplier
-from imports.operations import notices as operations
-from imports.operations.notice_text import counts_of, recipient_of_token
+from imports.operations.notices import notices as operations
+from imports.operations.notices.text import counts_of, recipient_of_token
 from product_importer.common.address_guard import MAX_LENGTH
 from product_importer.common.forms import add_refusals
 from product_importer.common.parsing import page_number

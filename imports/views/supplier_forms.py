@@ -6,7 +6,7 @@ from typing import Any
 from django.http import QueryDict
 
 from catalog.field_values import as_text
-from catalog.queries.fields import definitions
+from catalog.queries.own_fields.fields import definitions
 from imports.models import Format, Supplier
 from imports.operations import suppliers as operations
 from product_importer.common.parsing import whole_number

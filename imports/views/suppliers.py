@@ -16,8 +16,8 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.field_values import Definition
-from catalog.queries.fields import definitions, names_taken
 from catalog.queries.filters import filtered_products
+from catalog.queries.own_fields.fields import definitions, names_taken
 from catalog.queries.products import count_products
 from catalog.values import FIELDS
 from imports.mapping.exchange import format_from_file
@@ -26,8 +26,8 @@ from imports.mapping.rules import RulesError
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import suppliers as operations
 from imports.queries.formats import as_file
-from imports.views.mapping_editor import Editor
-from imports.views.mapping_form import labels_of
+from imports.views.mapping.editor import Editor
+from imports.views.mapping.form import labels_of
 from imports.views.supplier_forms import (
     missing_form,
     stop_rule_lines,

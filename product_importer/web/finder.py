@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from catalog.operations.personal import switch_keys
 from catalog.queries.filters import BadFilter, filtered_products
-from catalog.queries.own_filters import FILTER_MAX_LENGTH
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH
 from catalog.queries.pagination import get_page
 from catalog.queries.personal import settings_of
 from imports.models import ImportJob

@@ -12,8 +12,8 @@ from catalog.export_columns import columns_as_json, parse_columns, with_currency
 from catalog.models import ExportFormat, Field
 from catalog.operations import export_formats, fields
 from catalog.operations.products import create_product
-from catalog.queries.fields import definitions
 from catalog.queries.filters import BadFilter, filtered_products
+from catalog.queries.own_fields.fields import definitions
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from imports.models import FeedRun
-from imports.operations.feeds import NotNow, ask_for_run, find_feed
+from imports.operations.feeds.feeds import NotNow, ask_for_run, find_feed
 from imports.queries.feeds import listed_runs
 
 LOOK_SECONDS = 0.5

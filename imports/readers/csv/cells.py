@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from imports.mapping.cells import CellProblem, guarded, surrogates, unguarded
+from imports.mapping.cells.meaning import CellProblem, guarded, surrogates, unguarded
 from imports.mapping.values import plain_plan
 
 __all__ = ["CellProblem", "Problem", "Row", "clean_cells", "encode_rows", "escaped", "guarded"]

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from catalog.field_values import Definition, definition_of
 from imports.mapping.rules import parse_rules
 from imports.mapping.values import Plan, compile_plan, plain_plan
-from imports.readers.csv.encoding import Transcoder, codec_of, is_transcoded
+from imports.readers.csv.dialect.encoding import Transcoder, codec_of, is_transcoded
 from imports.readers.csv.lines import Readable, Writing
 
 COLUMN_LIMIT = 500

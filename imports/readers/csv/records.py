@@ -23,7 +23,7 @@ from catalog.values import (
     NAME_TRIMMED,
     SKU_MAX_LENGTH,
 )
-from imports.mapping.cells import NO_TEXT_MAX_LENGTH, NO_TEXTS
+from imports.mapping.cells.meaning import NO_TEXT_MAX_LENGTH, NO_TEXTS
 from imports.mapping.quick import Five, Quick, plain_sku
 from imports.mapping.values import FIELD_BITS, Plan
 from imports.readers.csv import broken, recovery

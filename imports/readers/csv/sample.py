@@ -3,8 +3,8 @@
 import csv
 from typing import BinaryIO, NamedTuple
 
-from imports.readers.csv.dialect import Dialect
-from imports.readers.csv.encoding import codec_of
+from imports.readers.csv.dialect.encoding import codec_of
+from imports.readers.csv.dialect.finding import Dialect
 from imports.readers.csv.header import open_text
 from imports.readers.csv.lines import Writing, read_blocks
 

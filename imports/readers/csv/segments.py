@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import BinaryIO, Protocol
 
 from imports.readers.csv.cells import Problem, encode_rows
-from imports.readers.csv.encoding import is_transcoded
+from imports.readers.csv.dialect.encoding import is_transcoded
 from imports.readers.csv.header import Layout
 from imports.readers.csv.records import Batch, Checkpoint, Told, read_part
 

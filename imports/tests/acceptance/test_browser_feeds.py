@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from catalog.models import Product
 from conftest import wait_for
 from imports.models import Feed, FeedRun, ImportJob, Supplier
-from imports.operations.feeds import create_feed
+from imports.operations.feeds.feeds import create_feed
 from imports.tests.servers import WebServer
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,8 @@ from catalog.models import ChangeSet, Product
 from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
-from imports.pipeline import caution, ordering, stage
+from imports.pipeline import ordering, stage
+from imports.pipeline.checks import caution
 from imports.queries.review import read_page
 from imports.sql import staging
 

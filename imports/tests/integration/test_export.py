@@ -15,7 +15,7 @@ from catalog.export import export_lines
 from catalog.models import Product
 from catalog.queries.filters import filtered_products
 from catalog.values import clean_description, clean_name, clean_sku
-from imports.mapping.cells import NO_TEXTS
+from imports.mapping.cells.meaning import NO_TEXTS
 from imports.readers.csv import inspect, read_batches
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,11 +17,12 @@ from moto.server import ThreadedMotoServer
 from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
-from imports.fetching import sheets
+from imports.fetching.schemes import sheets
 from imports.fetching.source import Limits
 from imports.models import Feed, FeedRun, ImportJob, NoticeRecipient
-from imports.operations import feed_runs, jobs
-from imports.operations.notice_sending import send_notices
+from imports.operations import jobs
+from imports.operations.feeds import runs
+from imports.operations.notices.sending import send_notices
 from imports.queries.feeds import with_runs
 from imports.tests import ftp_servers, servers
 from imports.tests.integration.test_feeds import USUAL, Clock, clock, make_feed, night, supplier
@@ -52,7 +53,7 @@ def shop(
 ) -> Iterator[Shop]:
     """The server of the kind that the test asks for; certificates are of a private authority."""
     trusting = Limits(allowed=servers.LOOPBACK, ca_file=authority.ca_file, settle_seconds=0.01)
-    monkeypatch.setattr(feed_runs, "limits", lambda: trusting)
+    monkeypatch.setattr(runs, "limits", lambda: trusting)
     with ExitStack() as stack:
         yield _KINDS[request.param](stack, tmp_path, authority, clock)
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from imports.fetching.source import Limits
 from imports.models import Feed, FeedRun, ImportJob, Supplier
-from imports.operations import feeds
+from imports.operations.feeds import feeds
 from imports.tests.servers import LOOPBACK, WebServer
 
 pytestmark = pytest.mark.django_db
@@ -193,7 +193,7 @@ def test_a_test_shows_the_first_records_with_and_without_scripts(
     page: Client, feed: Feed, plain_web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = Limits(allowed=LOOPBACK, tries=1)
-    monkeypatch.setattr("imports.operations.feed_tests.limits", lambda: quick)
+    monkeypatch.setattr("imports.operations.feeds.trial.limits", lambda: quick)
     url = plain_web.put("/list.csv", b"sku,name,price\nA-1,Lamp,3\nA-2,Chair,x\n")
     feeds.update_feed(feed_id=feed.pk, url=url, password="")
     whole = text(page.post(f"/feeds/{feed.pk}/test/"))

@@ -22,17 +22,9 @@ from imports.fetching.fetch import fetch as fetch_file
 from imports.fetching.source import Limits
 from imports.management.commands import run_feed
 from imports.models import Feed, FeedRun, ImportJob, Supplier, uploads
-from imports.operations import (
-    feed_outcomes,
-    feed_runs,
-    feed_schedule,
-    feed_tests,
-    feeds,
-    jobs,
-    retention,
-    suppliers,
-)
-from imports.operations.feed_tests import test_feed as look_at_feed
+from imports.operations import jobs, retention, suppliers
+from imports.operations.feeds import feeds, outcomes, runs, schedule, trial
+from imports.operations.feeds.trial import test_feed as look_at_feed
 from imports.operations.suppliers import Invalid
 from imports.queries.feeds import due_by_day, with_runs
 from imports.tests.servers import LOOPBACK, NOW, Handler, SftpServer, WebServer
@@ -69,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def _quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch may reach loopback, and does not wait between its own tries."""
     quick = Limits(allowed=LOOPBACK, tries=1, wait_seconds=0.01, bytes=1024**2)
-    monkeypatch.setattr(feed_runs, "limits", lambda: quick)
+    monkeypatch.setattr(runs, "limits", lambda: quick)
 
 
 @pytest.fixture
@@ -93,7 +85,7 @@ def night(clock: Clock, messages: Messages) -> Callable[[str], FeedRun]:
 
     def pass_to(text: str) -> FeedRun:
         clock.to(text)
-        feed_schedule.sweep_feeds()
+        schedule.sweep_feeds()
         messages.run_all()
         return FeedRun.objects.select_related("job").latest("pk")
 
@@ -157,7 +149,7 @@ def test_the_same_bytes_under_another_version_are_brought_once_and_not_imported(
     plain_web.on("/list.csv", answer)
     for day in (4, 5):
         run = night(f"2026-03-0{day}T02:00:02")
-        assert (run.outcome, run.reason) == ("unchanged", feed_outcomes.UNCHANGED)
+        assert (run.outcome, run.reason) == ("unchanged", outcomes.UNCHANGED)
     assert sent == [200, 304]
     assert ImportJob.objects.filter(feed=feed).count() == 1
 
@@ -238,10 +230,10 @@ def test_two_beats_and_two_workers_at_once_fetch_each_feed_once(
     for n in range(30):
         make_feed(plain_web.put(f"/{n}.csv", USUAL.encode()), name=f"list {n}")
     clock.to("2026-03-03T02:00:02")
-    in_threads(feed_schedule.begin_due_runs, feed_schedule.begin_due_runs)
+    in_threads(schedule.begin_due_runs, schedule.begin_due_runs)
     assert FeedRun.objects.count() == 30
-    in_threads(feed_runs.fetch_feeds, feed_runs.fetch_feeds)
-    feed_runs.fetch_feeds()  # both may have found the other one at it, and left what came last
+    in_threads(runs.fetch_feeds, runs.fetch_feeds)
+    runs.fetch_feeds()  # both may have found the other one at it, and left what came last
     assert sorted(path for path, _ in plain_web.seen) == sorted(f"/{n}.csv" for n in range(30))
     assert (ImportJob.objects.count(), FeedRun.objects.filter(state="fetched").count()) == (30, 30)
 
@@ -265,7 +257,7 @@ def test_what_is_due_while_a_run_is_under_way_has_its_turn_after_it(
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()))
     asked = feeds.ask_for_run(feed_id=feed.pk, user=None)
     clock.to("2026-03-03T02:00:02")
-    assert feed_schedule.begin_due_runs() == 0
+    assert schedule.begin_due_runs() == 0
     messages.run_all()
     asked.refresh_from_db()
     assert asked.state == "fetched"
@@ -280,14 +272,14 @@ def test_a_worker_that_lost_its_lease_changes_nothing_any_more(
 ) -> None:
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()))
     feeds.ask_for_run(feed_id=feed.pk, user=None)
-    [taken] = feed_runs._take(1, 5)
-    lost = feed_runs._begin(taken)
+    [taken] = runs._take(1, 5)
+    lost = runs._begin(taken)
     assert lost is not None
     result = lost.run_in_thread()
     assert isinstance(result, tuple)
-    clock.moment += feed_runs.LEASE + timedelta(seconds=1)
-    assert feed_runs.fetch_feeds() == 1
-    feed_outcomes.end_fetched(taken, *result)
+    clock.moment += runs.LEASE + timedelta(seconds=1)
+    assert runs.fetch_feeds() == 1
+    outcomes.end_fetched(taken, *result)
     assert ImportJob.objects.count() == 1
     assert not uploads().exists(result[1])
     run = feed.runs.get()
@@ -299,10 +291,10 @@ def test_a_run_whose_workers_are_lost_again_and_again_ends(
 ) -> None:
     feed = make_feed("http://127.0.0.1:9/list.csv")
     feeds.ask_for_run(feed_id=feed.pk, user=None)
-    for worker in range(feed_outcomes.MAX_TRIES):
-        assert len(feed_runs._take(worker, 5)) == 1
-        clock.moment += feed_runs.LEASE + timedelta(seconds=1)
-    feed_runs.fetch_feeds()
+    for worker in range(outcomes.MAX_TRIES):
+        assert len(runs._take(worker, 5)) == 1
+        clock.moment += runs.LEASE + timedelta(seconds=1)
+    runs.fetch_feeds()
     run = feed.runs.get()
     assert (run.outcome, run.code) == ("failed", "worker_lost")
 
@@ -353,7 +345,7 @@ def test_nothing_is_imported_of_a_feed_that_was_taken_away_while_it_was_fetched(
 
     monkeypatch.setattr(storage, "save", save_and_tell)
     clock.to("2026-03-03T02:00:02")
-    feed_schedule.sweep_feeds()
+    schedule.sweep_feeds()
     messages.run_all()
     assert not ImportJob.objects.exists()
     assert [name for name in saved if uploads().exists(name)] == []
@@ -398,11 +390,11 @@ def test_what_may_pass_is_tried_again_after_growing_waits_and_then_told(
         assert not Event.objects.exists()
         waits.append(run.next_try_at - clock.moment)
         clock.moment = run.next_try_at
-        feed_schedule.sweep_feeds()
+        schedule.sweep_feeds()
         messages.run_all()
         run.refresh_from_db()
-    assert waits == list(feed_outcomes.WAITS)
-    assert (run.outcome, run.tries, run.reason != "") == ("failed", feed_outcomes.MAX_TRIES, True)
+    assert waits == list(outcomes.WAITS)
+    assert (run.outcome, run.tries, run.reason != "") == ("failed", outcomes.MAX_TRIES, True)
     event = Event.objects.get()
     assert event.type == "feed.failed"
     assert str(feed.pk) in bytes(event.body).decode()
@@ -498,7 +490,7 @@ def test_a_server_may_ask_for_any_wait(
     url = plain_web.on("/list.csv", lambda h: h.answer(503, retry_after="9" * 400))
     make_feed(url)
     run = night("2026-03-03T02:00:02")
-    assert (run.outcome, run.next_try_at) == ("running", clock.moment + feed_outcomes.LONGEST_WAIT)
+    assert (run.outcome, run.next_try_at) == ("running", clock.moment + outcomes.LONGEST_WAIT)
 
 
 HOSTILE = {
@@ -535,14 +527,14 @@ def test_what_breaks_when_a_run_is_written_is_that_runs_own(
     plain_web: WebServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start = feed_outcomes._start_import
+    start = outcomes._start_import
 
     def breaks(run: FeedRun, *args: Any) -> None:
         if run.feed.name == "poisoned":
             raise DataError("a value that the database does not take")
         start(run, *args)
 
-    monkeypatch.setattr(feed_outcomes, "_start_import", breaks)
+    monkeypatch.setattr(outcomes, "_start_import", breaks)
     url = plain_web.put("/list.csv", USUAL.encode())
     poisoned, other = make_feed(url, name="poisoned"), make_feed(url, name="other")
     night("2026-03-03T02:00:02")
@@ -583,7 +575,7 @@ def test_a_feed_that_is_off_is_fetched_when_somebody_asks(
 ) -> None:
     feed = make_feed(plain_web.put("/list.csv", USUAL.encode()), enabled=False)
     clock_run = FeedRun.objects.filter(feed=feed)
-    feed_schedule.sweep_feeds()
+    schedule.sweep_feeds()
     assert (feed.next_run_at, clock_run.exists()) == (None, False)
     feeds.ask_for_run(feed_id=feed.pk, user=None)
     messages.run_all()
@@ -724,11 +716,11 @@ def test_a_test_of_a_packed_file_keeps_to_its_time_and_brings_a_small_one_once(
         given.append(limits.seconds)
         return fetch_file(*args, limits=limits)
 
-    monkeypatch.setattr(feed_tests, "fetch", fetch)
+    monkeypatch.setattr(trial, "fetch", fetch)
     tested = look_at_feed(feed)
     assert (tested.error, tested.read["preview"][0]["values"]["sku"]) == ("", "A-0")
     assert len(plain_web.seen) == (1 if rows == 1 else 2)
-    assert all(seconds < feed_tests.SECONDS for seconds in given)
+    assert all(seconds < trial.SECONDS for seconds in given)
 
 
 def test_the_calendar_has_what_is_due_day_by_day(

@@ -124,7 +124,7 @@ def test_a_test_answers_with_what_is_there(
     api: Client, supplier: Supplier, plain_web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = Limits(allowed=LOOPBACK, tries=1)
-    monkeypatch.setattr("imports.operations.feed_tests.limits", lambda: quick)
+    monkeypatch.setattr("imports.operations.feeds.trial.limits", lambda: quick)
     url = plain_web.put("/list.csv", b"sku,name\nA-1,Lamp\n")
     feed = make(api, supplier, url=url).json()["id"]
     found = api.post(f"{FEEDS}{feed}/test/").json()

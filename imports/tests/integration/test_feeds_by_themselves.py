@@ -11,7 +11,8 @@ from catalog.models import Product
 from catalog.operations import undo
 from conftest import Messages
 from imports.models import Feed, FeedRun, ImportJob, Notice, Supplier
-from imports.operations import feeds, jobs
+from imports.operations import jobs
+from imports.operations.feeds import feeds
 from imports.tests.integration.test_feeds import (
     HEADER,
     USUAL,

@@ -21,7 +21,8 @@ from imports.mapping.rules import parse_rules
 from imports.models import Format, ImportJob, Supplier
 from imports.operations import jobs, suppliers
 from imports.operations.mending import import_mended, save_cells
-from imports.pipeline import apply, chunks, missing
+from imports.pipeline import apply, chunks
+from imports.pipeline.checks import missing
 from imports.queries.review import read_page
 from imports.sql.review import Filters
 from imports.tests.supplier_files import COLUMNS, HEADER, make_format

@@ -10,7 +10,7 @@ from django.test import Client
 from catalog.models import Product
 from conftest import Messages
 from imports.models import ImportJob, Supplier
-from imports.operations.feeds import create_feed
+from imports.operations.feeds.feeds import create_feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -20,8 +20,9 @@ from django.utils import timezone
 from catalog.models import Product
 from conftest import Messages, wait_for
 from imports.models import ImportJob, Notice, NoticeDelivery, NoticeRecipient, Supplier
-from imports.operations import notice_sending, notices, retention
-from imports.operations.notice_sending import DIGEST, LEASE, MAIL_REST, send_notices
+from imports.operations import retention
+from imports.operations.notices import notices, sending
+from imports.operations.notices.sending import DIGEST, LEASE, MAIL_REST, send_notices
 from imports.pipeline.notices import tell_of_feed
 from imports.tests.mail_server import MailServer, serve_mail
 from product_importer.environment import BASE_DIR
@@ -269,7 +270,7 @@ def test_a_worker_that_is_lost_while_it_sends_costs_no_notice(
 
     tell(mara, "First")
     with monkeypatch.context() as patch:
-        patch.setattr(notice_sending, point, lost)
+        patch.setattr(sending, point, lost)
         with pytest.raises(SystemExit):
             send_notices()
     assert send_notices() == 0  # another worker may be at it
@@ -327,11 +328,11 @@ def test_a_worker_that_comes_back_after_its_lease_records_nothing(
     clock: Callable[[timedelta], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    record = notice_sending._record
+    record = sending._record
     late: list[Any] = []
     tell(mara)
     with monkeypatch.context() as patch:
-        patch.setattr(notice_sending, "_record", lambda *args: late.append(args))
+        patch.setattr(sending, "_record", lambda *args: late.append(args))
         send_notices()
     clock(LEASE)
     assert send_notices() == 1
@@ -346,7 +347,7 @@ def test_a_notice_that_comes_while_a_message_is_sent_is_sent_too(
     clock: Callable[[timedelta], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = notice_sending._try
+    real = sending._try
 
     def and_meanwhile(batch: Any) -> Any:
         tell(mara, "Second")
@@ -354,7 +355,7 @@ def test_a_notice_that_comes_while_a_message_is_sent_is_sent_too(
 
     tell(mara, "First")
     with monkeypatch.context() as patch:
-        patch.setattr(notice_sending, "_try", and_meanwhile)
+        patch.setattr(sending, "_try", and_meanwhile)
         assert send_notices() == 1
     clock(DIGEST)
     assert send_notices() == 1

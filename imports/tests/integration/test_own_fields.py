@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from catalog.models import Change, Field, Product
 from catalog.operations import fields, undo
 from catalog.operations.products import create_product
-from catalog.queries.fields import locked_definitions
+from catalog.queries.own_fields.fields import locked_definitions
 from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import parse_rules

@@ -10,7 +10,8 @@ from django.test import Client
 from catalog.operations import undo
 from conftest import Messages
 from imports.models import ImportJob, Supplier
-from imports.operations import feeds, jobs, suppliers
+from imports.operations import jobs, suppliers
+from imports.operations.feeds import feeds
 from imports.operations.mending import import_mended, save_cells
 from imports.tests.supplier_files import HEADER, make_format, records
 

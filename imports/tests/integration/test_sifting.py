@@ -12,7 +12,8 @@ from catalog.models import Change, Product
 from conftest import Messages
 from imports.models import ImportJob
 from imports.operations import jobs
-from imports.pipeline import caution, chunks, ordering, stage
+from imports.pipeline import chunks, ordering, stage
+from imports.pipeline.checks import caution
 from imports.pipeline.finish import sweep_leftovers
 from imports.sql import staging
 

@@ -16,7 +16,7 @@ from imports.readers.csv import (
     lines,
     read_batches,
 )
-from imports.readers.csv.encoding import BLOCK, canonical, detect_encoding
+from imports.readers.csv.dialect.encoding import BLOCK, canonical, detect_encoding
 from imports.tests.unit.test_reader import cells
 
 TEXTS = {

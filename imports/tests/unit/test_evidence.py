@@ -2,7 +2,7 @@
 
 import pytest
 
-from imports.mapping.evidence import look_at
+from imports.mapping.matching.evidence import look_at
 
 
 @pytest.mark.parametrize(

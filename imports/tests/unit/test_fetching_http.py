@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import trustme
 
-from imports.fetching import clock, sheets
+from imports.fetching import clock
 from imports.fetching.fetch import fetch, look
+from imports.fetching.schemes import sheets
 from imports.fetching.source import Fetched, FetchFailed, Known, Limits, Source
 from imports.tests.servers import FAST, Authority, Handler, WebServer, new_in, web_server
 from product_importer.common import address_guard

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from imports.mapping.aliases import STRONG, WEAK, bare_key_of, key_of
 from imports.mapping.formats import KnownFormat, read_as
-from imports.mapping.matching import Matched, fingerprint, match
+from imports.mapping.matching.aliases import STRONG, WEAK, bare_key_of, key_of
+from imports.mapping.matching.match import Matched, fingerprint, match
+from imports.mapping.matching.table import Memory
 from imports.mapping.ready_made import READY_MADE
 from imports.mapping.rules import Rules, RulesError, parse_rules
-from imports.mapping.table import Memory
 
 FIELDS = ("sku", "name", "description", "price", "active")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imports.mapping.amounts import BLANKS, common_currency, plain_number
+from imports.mapping.cells.amounts import BLANKS, common_currency, plain_number
 from imports.mapping.prices import price_reader, quick_price, rounded
 from imports.mapping.rules import ColumnRule
 

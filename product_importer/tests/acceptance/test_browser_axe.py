@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from catalog.models import ChangeSet
 from catalog.operations.products import create_product, delete_product, update_product
 from imports.models import Feed, FeedRun, Supplier
-from imports.operations.feeds import create_feed
+from imports.operations.feeds.feeds import create_feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from catalog.operations.fields import create_ready_made
 from catalog.operations.products import create_product, update_product
 from imports.models import FeedRun, ImportJob, Supplier
-from imports.operations.feeds import create_feed
+from imports.operations.feeds.feeds import create_feed
 from webhooks.models import Delivery
 from webhooks.operations.endpoints import create_endpoint, send_test
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from catalog.operations.products import create_product, update_product
 from conftest import wait_for
 from imports.models import Feed, FeedRun, ImportJob, Supplier
-from imports.operations.feeds import create_feed
+from imports.operations.feeds.feeds import create_feed
 from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)

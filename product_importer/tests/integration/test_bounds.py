@@ -29,7 +29,7 @@ from catalog.models import ChangeSet, Product
 from catalog.operations import bulk
 from catalog.operations.bulk import start_bulk_act
 from catalog.queries.filters import BadFilter
-from catalog.queries.own_filters import FILTER_MAX_LENGTH
+from catalog.queries.own_fields.filters import FILTER_MAX_LENGTH
 from conftest import Messages
 from imports.models import INNER, ImportJob
 from product_importer.accounts.forms import PasswordForm

@@ -21,8 +21,8 @@ from rest_framework.test import APIClient
 from catalog.models import ChangeSet, Product, UndoConflict
 from conftest import Browserless, wait_for
 from imports.models import Feed, ImportJob
-from imports.operations.feeds import create_feed
-from imports.operations.notices import create_chat
+from imports.operations.feeds.feeds import create_feed
+from imports.operations.notices.notices import create_chat
 from imports.operations.suppliers import create_supplier
 from product_importer.environment import BASE_DIR
 from product_importer.local.processes import free_port

@@ -7,7 +7,8 @@ from catalog.operations import products
 from catalog.operations.fields import FieldInUse
 from catalog.operations.undo import NotUndoable
 from catalog.queries.filters import BadFilter
-from imports.operations import feeds, jobs, suppliers
+from imports.operations import jobs, suppliers
+from imports.operations.feeds import feeds
 from imports.queries.mapping import NoMapping
 from imports.queries.review import NoReview
 from product_importer.common.downloads import RETRY_SECONDS, TooManyDownloads

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,17 @@ def test_every_place_on_the_map_is_there() -> None:
     places = re.findall(r"`([a-z_/]+/[\w/.]*)`", found)
     assert len(places) > 25
     assert [place for place in places if not (BASE_DIR / place).exists()] == []
+
+
+def test_no_folder_of_an_app_has_more_modules_than_one_takes_in_at_a_look() -> None:
+    found: Counter[Path] = Counter()
+    for app in ("catalog", "imports", "webhooks"):
+        for path in (BASE_DIR / app).rglob("*.py"):
+            folder = path.parent.relative_to(BASE_DIR)
+            if path.stem != "__init__" and not {"tests", "migrations"} & {*folder.parts}:
+                found[folder] += 1
+    assert len(found) > 30
+    assert {folder: modules for folder, modules in found.items() if modules > 12} == {}
 
 
 # Words of the house that the field has others for (CONTRIBUTING.md): of what is named in code, of

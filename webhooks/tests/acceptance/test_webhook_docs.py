@@ -20,7 +20,7 @@ from conftest import wait_for
 from imports.fetching.source import FetchFailed
 from imports.models import Feed, FeedRun, ImportJob, Supplier
 from imports.operations import jobs as imports
-from imports.operations.feed_outcomes import fail
+from imports.operations.feeds.outcomes import fail
 from product_importer.environment import BASE_DIR
 from webhooks.models import SUBSCRIBABLE, Endpoint, Event
 from webhooks.operations.endpoints import send_test

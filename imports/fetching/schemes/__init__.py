@@ -1,0 +1,1 @@
+"""How a file is fetched by each scheme of an address."""

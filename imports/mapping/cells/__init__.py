@@ -1,0 +1,1 @@
+"""What cells say, without any rule: amounts, dates, HTML, words."""

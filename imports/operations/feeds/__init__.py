@@ -1,0 +1,1 @@
+"""Feeds: made and changed, due, fetched, and what came of it."""

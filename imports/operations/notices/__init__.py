@@ -1,0 +1,1 @@
+"""Notices: who is told of what, what they say, how they are sent."""

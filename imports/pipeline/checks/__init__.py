@@ -1,0 +1,1 @@
+"""What an import is held against before it writes."""

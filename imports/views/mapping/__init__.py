@@ -1,0 +1,1 @@
+"""The matching page: how a file's columns are read."""
