@@ -36,7 +36,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 10.0,
         "options": {"expires": 10.0},
     },
-    "pump-deliveries": {
+    "dispatch-deliveries": {
         "task": "webhooks.pump",
         "schedule": 3.0,
         "options": {"expires": 3.0},

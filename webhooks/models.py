@@ -134,9 +134,9 @@ class EndpointSecret(models.Model):
 class Delivery(models.Model):
     """One event on its way to one endpoint.
 
-    A pending delivery is due at ``next_attempt_at``. A pump that takes it puts its own number
-    into ``leased_by`` and the end of its lease into ``next_attempt_at``: what a lost pump left
-    behind is due again by itself.
+    A pending delivery is due at ``next_attempt_at``. A dispatcher that takes it puts its own
+    number into ``leased_by`` and the end of its lease into ``next_attempt_at``: what a lost one
+    left behind is due again by itself.
     """
 
     class State(models.TextChoices):

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from catalog.values import SKU_MAX_LENGTH
-from product_importer.common import request_id as origin
+from product_importer.common.request_id import LENGTH, request_id
 
 
 class ChangeSet(models.Model):
@@ -71,8 +71,8 @@ class ChangeSet(models.Model):
     expired_at = models.DateTimeField(null=True, blank=True)
     cleared_at = models.DateTimeField(null=True, blank=True)
     request_id = models.CharField(
-        max_length=origin.LENGTH,
-        default=origin.request_id,
+        max_length=LENGTH,
+        default=request_id,
         db_default="",
         blank=True,
         editable=False,

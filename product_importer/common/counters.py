@@ -1,7 +1,7 @@
 """Counts that only grow, for monitoring, in PostgreSQL.
 
 What happens in a worker cannot be asked of the web process, and rows that are cleared away one
-day cannot be counted again. So whoever does the work adds to a tally, in its own transaction.
+day cannot be counted again. So whoever does the work adds to a counter, in its own transaction.
 """
 
 from bisect import bisect_left
@@ -24,7 +24,7 @@ ON CONFLICT (key) DO UPDATE SET value = webhooks_tally.value + excluded.value
 def add(
     counts: Mapping[str, float], spread: "Mapping[Histogram, Iterable[float]] | None" = None
 ) -> None:
-    """Add to tallies, each named ``figure|label``, and seconds to histograms.
+    """Add to counters, each named ``figure|label``, and seconds to histograms.
 
     The rows are locked until the transaction ends, so it is the last thing that one does.
     """
@@ -38,7 +38,7 @@ def add(
 
 @dataclass(frozen=True)
 class Histogram:
-    """How seconds are spread: a tally for each upper bound, and one for their sum."""
+    """How seconds are spread: a counter for each upper bound, and one for their sum."""
 
     name: str
     bounds: tuple[float, ...]

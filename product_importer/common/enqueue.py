@@ -1,7 +1,7 @@
 """Waking a worker after a commit.
 
 A Celery message is a hint: the truth about what is due is in PostgreSQL, and a periodic
-sweep finds it. So a kick is tried once, quickly, and a broker that does not answer costs
+sweep finds it. So a message is tried once, quickly, and a broker that does not answer costs
 neither the request nor the work.
 """
 

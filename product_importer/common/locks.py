@@ -12,9 +12,9 @@ class AdvisoryLock(IntEnum):
 
     TURN = 7_236_001  # the decision whose turn it is to write to the catalogue
     JOB = 7_236_002  # an import, by its id: the reading of one file
-    PUMP = 7_236_003  # a pump, by its number: that it lives
-    CLAIM = 7_236_004  # the claims of all pumps, one after the other
-    PUMP_SLOT = 7_236_005  # a slot, by its place: a pump that claims
+    PUMP = 7_236_003  # a dispatcher, by its number: that it lives
+    CLAIM = 7_236_004  # the claims of all dispatchers, one after the other
+    PUMP_SLOT = 7_236_005  # a slot, by its place: a dispatcher that claims
     SEARCH_INDEX = 7_236_006  # the beginning and the dropping of the search index
     FEEDS = 7_236_009  # the taking of feeds' runs, one worker after the other
     FIELD_INDEXES = 7_236_010  # the building and dropping of the indexes of fields

@@ -109,17 +109,17 @@ def _of_broker(signs: Signs) -> Iterator[Metric]:
 
 def _read() -> list[Metric]:
     """Every figure in PostgreSQL, each by an index or a table of a few rows."""
-    tallies = dict(Tally.objects.values_list("key", "value"))
+    counts = dict(Tally.objects.values_list("key", "value"))
     return [
-        *_of_imports(tallies),
-        *_of_catalogue(tallies),
-        *_of_webhooks(tallies),
-        *_of_notices(tallies),
+        *_of_imports(counts),
+        *_of_catalogue(counts),
+        *_of_webhooks(counts),
+        *_of_notices(counts),
         *_of_server(),
     ]
 
 
-def _of_imports(tallies: dict[str, float]) -> Iterator[Metric]:
+def _of_imports(counts: dict[str, float]) -> Iterator[Metric]:
     jobs = ImportJob.objects.order_by().values_list("status").annotate(number=Count("status"))
     found = dict(jobs)
     yield _gauge(
@@ -134,7 +134,7 @@ def _of_imports(tallies: dict[str, float]) -> Iterator[Metric]:
         "status",
         "imports",
         ImportJob.FINAL,
-        tallies,
+        counts,
     )
     yield _counter(
         "import_records",
@@ -142,7 +142,7 @@ def _of_imports(tallies: dict[str, float]) -> Iterator[Metric]:
         "outcome",
         "records",
         ("created", "updated", "unchanged", "superseded", "skipped", "rejected"),
-        tallies,
+        counts,
     )
     now = timezone.now()
     running = ImportJob.unfinished().order_by("id")[:RUNNING_MOST]
@@ -160,11 +160,11 @@ def _of_imports(tallies: dict[str, float]) -> Iterator[Metric]:
         "chunk_seconds",
         "Seconds that applying a chunk took",
         [([], counters.CHUNK_SECONDS)],
-        tallies,
+        counts,
     )
 
 
-def _of_catalogue(tallies: dict[str, float]) -> Iterator[Metric]:
+def _of_catalogue(counts: dict[str, float]) -> Iterator[Metric]:
     unfinished = ChangeSet.objects.filter(status__in=ChangeSet.UNFINISHED).order_by()
     found = dict(unfinished.values_list("status").annotate(number=Count("id")))
     yield _gauge(
@@ -179,12 +179,12 @@ def _of_catalogue(tallies: dict[str, float]) -> Iterator[Metric]:
         "status",
         "change_sets",
         (status for status in ChangeSet.Status if status not in ChangeSet.UNFINISHED),
-        tallies,
+        counts,
     )
     yield _gauge("products", "Products, as the planner estimates", [], [([], estimated_products())])
 
 
-def _of_webhooks(tallies: dict[str, float]) -> Iterator[Metric]:
+def _of_webhooks(counts: dict[str, float]) -> Iterator[Metric]:
     due = due_work()
     yield _gauge(
         "oldest_due_seconds",
@@ -204,13 +204,13 @@ def _of_webhooks(tallies: dict[str, float]) -> Iterator[Metric]:
         "state",
         "deliveries",
         ("succeeded", "failed"),
-        tallies,
+        counts,
     )
     yield _histogram(
         "attempt_seconds",
         "Seconds that an attempt of a delivery took, from the look-up to the end of the answer",
         [([outcome], histogram) for outcome, histogram in counters.ATTEMPT_SECONDS.items()],
-        tallies,
+        counts,
         labels=["outcome"],
     )
     yield _gauge(
@@ -221,7 +221,7 @@ def _of_webhooks(tallies: dict[str, float]) -> Iterator[Metric]:
     )
 
 
-def _of_notices(tallies: dict[str, float]) -> Iterator[Metric]:
+def _of_notices(counts: dict[str, float]) -> Iterator[Metric]:
     pending = NoticeDelivery.objects.filter(state=NoticeDelivery.State.PENDING)
     yield _gauge(
         "notices_pending",
@@ -235,7 +235,7 @@ def _of_notices(tallies: dict[str, float]) -> Iterator[Metric]:
         "outcome",
         "notices",
         ("mail_sent", "mail_failed", "chat_sent", "chat_failed"),
-        tallies,
+        counts,
     )
     failing = NoticeRecipient.objects.exclude(failing_since=None)
     yield _gauge(
@@ -287,11 +287,11 @@ def _counter(
     label: str,
     figure: str,
     values: Iterable[str],
-    tallies: dict[str, float],
+    counts: dict[str, float],
 ) -> Metric:
     family = CounterMetricFamily(f"product_importer_{name}", meaning, labels=[label])
     for value in values:
-        family.add_metric([value], tallies.get(f"{figure}|{value}", 0.0))
+        family.add_metric([value], counts.get(f"{figure}|{value}", 0.0))
     return family
 
 
@@ -299,7 +299,7 @@ def _histogram(
     name: str,
     meaning: str,
     samples: Iterable[tuple[list[str], counters.Histogram]],
-    tallies: dict[str, float],
+    counts: dict[str, float],
     *,
     labels: list[str] | None = None,
 ) -> Metric:
@@ -308,7 +308,7 @@ def _histogram(
         count = 0.0
         buckets = []
         for bound in (*(f"{bound:g}" for bound in histogram.bounds), "+Inf"):
-            count += tallies.get(f"{histogram.name}|{bound}", 0.0)
+            count += counts.get(f"{histogram.name}|{bound}", 0.0)
             buckets.append((bound, count))
-        family.add_metric(values, buckets, tallies.get(f"{histogram.name}|{counters.SUM}", 0.0))
+        family.add_metric(values, buckets, counts.get(f"{histogram.name}|{counters.SUM}", 0.0))
     return family

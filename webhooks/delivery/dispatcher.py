@@ -1,11 +1,11 @@
-"""The pump: takes due deliveries, sends them, writes down what came of it.
+"""The dispatcher: takes due deliveries, sends them, writes down what came of it.
 
 One task is one run, bounded in time; so many at a time as WEBHOOK_PUMPS says, over all workers.
 The main thread talks to the database, other threads to the receivers (``sending``), and neither
 waits for the other: no transaction is open while a request is.
 
-An endpoint belongs to the pump that holds its deliveries, so the limit of requests in flight is
-kept in memory. How many of them an endpoint gets (its window) grows with its successes and
+An endpoint belongs to the dispatcher that holds its deliveries, so the limit of requests in flight
+is kept in memory. How many of them an endpoint gets (its window) grows with its successes and
 shrinks with its failures. All endpoints that fail share half of the threads, and so do all
 requests beside an endpoint's first: those that hang cannot hold up those that answer.
 """
@@ -25,13 +25,13 @@ from structlog import get_logger
 from product_importer.common import counters
 from product_importer.common.enqueue import send_after_commit
 from webhooks.delivery.http_client import ERRORS
-from webhooks.delivery.outcomes import disable, log_figures, note_failures, outcome_of, tallies
+from webhooks.delivery.outcomes import counts_of, disable, log_figures, note_failures, outcome_of
 from webhooks.delivery.pump_lock import PumpLock
 from webhooks.delivery.sending import FIRST_WINDOW, Lane, Sent, log_ids, runner, threads
 from webhooks.models import Endpoint
 from webhooks.secrets import live_secrets
-from webhooks.sql import pump as sql
-from webhooks.task_names import PUMP
+from webhooks.sql import queue as sql
+from webhooks.task_names import DISPATCH
 
 logger = get_logger(__name__)
 
@@ -44,10 +44,10 @@ BEGIN_SECONDS = 20.0  # of a lease: what has not begun by then is given back
 HANDOVER_SECONDS = 0.5  # for another worker to take over while requests are still under way
 
 
-def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
+def dispatch_deliveries(*, seconds: float = RUN_SECONDS) -> int:
     """Send what is due until nothing is, or the time is up; returns how many attempts.
 
-    Returns at once when other pumps are at it: they find what is due as well.
+    Returns at once when other dispatchers are at it: they find what is due as well.
     """
     with connection.cursor() as cursor:
         if sql.taken_slots(cursor) >= settings.WEBHOOK_PUMPS:
@@ -61,11 +61,11 @@ def pump_deliveries(*, seconds: float = RUN_SECONDS) -> int:
 
 
 class _Run:
-    """One run of the pump, in one process."""
+    """One run of the dispatcher, in one process."""
 
     def __init__(self, lock: PumpLock, seconds: float) -> None:
         self.lock = lock
-        self.pump = lock.number
+        self.dispatcher = lock.number
         self.seconds = seconds
         self.stop_at = time.monotonic() + seconds
         self.handed_over_at = 0.0
@@ -114,7 +114,7 @@ class _Run:
                 self._give_back(lane.drain())
             self.lock.free_slot()
             self.handed_over_at = now
-            send_after_commit(PUMP)
+            send_after_commit(DISPATCH)
         elif not self.lock.has_slot and now > self.handed_over_at + HANDOVER_SECONDS:
             self.handed_over_at = now
             self.lock.take_slot(slots=settings.WEBHOOK_PUMPS)
@@ -129,7 +129,7 @@ class _Run:
             return
         self.lock.free_slot()
         with self._transaction() as cursor:
-            found = sql.can_claim(cursor, pump=self.pump, now=timezone.now())
+            found = sql.can_claim(cursor, dispatcher=self.dispatcher, now=timezone.now())
         if found:
             self.lock.take_slot(slots=settings.WEBHOOK_PUMPS)
 
@@ -145,7 +145,7 @@ class _Run:
         with self._transaction() as cursor:
             claimed = sql.claim(
                 cursor,
-                pump=self.pump,
+                dispatcher=self.dispatcher,
                 rooms={lane.endpoint_id: lane.room for lane in self.lanes.values()},
                 first_room=FIRST_WINDOW * 2,
                 also_failing=self._failing_runners() < _half_of_the_threads(),
@@ -196,7 +196,12 @@ class _Run:
     def _give_back(self, delivery_ids: list[int]) -> None:
         if delivery_ids:
             with self._transaction() as cursor:
-                sql.give_back(cursor, pump=self.pump, delivery_ids=delivery_ids, now=timezone.now())
+                sql.give_back(
+                    cursor,
+                    dispatcher=self.dispatcher,
+                    delivery_ids=delivery_ids,
+                    now=timezone.now(),
+                )
 
     # --- Sending ----------------------------------------------------------------------
 
@@ -282,7 +287,7 @@ class _Run:
         mended = [pk for pk in good if self.lanes[pk].failing_since is not None]
         outcomes = [outcome_of(one, now) for one in sent]
         with self._transaction() as cursor:
-            sql.record(cursor, pump=self.pump, outcomes=outcomes, now=now)
+            sql.record(cursor, dispatcher=self.dispatcher, outcomes=outcomes, now=now)
             if mended:
                 Endpoint.everything.filter(pk__in=mended).update(failing_since=None)
             if bad:
@@ -290,7 +295,7 @@ class _Run:
             if gone:
                 reason = "It answered 410 Gone, which asks for no more deliveries."
                 disable(Endpoint.objects.filter(pk__in=gone), reason, now)
-            counters.add(tallies(sent, outcomes))
+            counters.add(counts_of(sent, outcomes))
         self.attempts += len(sent)
         for one, outcome in zip(sent, outcomes, strict=True):
             logger.info("delivery_attempted", **log_ids(one.claimed), **log_figures(outcome))

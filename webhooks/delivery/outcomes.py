@@ -10,7 +10,7 @@ from product_importer.common import counters
 from webhooks.delivery import retry_schedule
 from webhooks.delivery.sending import Sent
 from webhooks.models import Delivery, Endpoint
-from webhooks.sql.pump import Outcome
+from webhooks.sql.queue import Outcome
 
 logger = get_logger(__name__)
 
@@ -26,7 +26,7 @@ def log_figures(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def tallies(sent: list[Sent], outcomes: list[Outcome]) -> dict[str, float]:
+def counts_of(sent: list[Sent], outcomes: list[Outcome]) -> dict[str, float]:
     """Attempts and their seconds, and how many deliveries they ended."""
     added: dict[str, float] = {}
     for name, ok in (("succeeded", True), ("failed", False)):

@@ -1,9 +1,9 @@
-"""What a pump holds while it lives: a number of its own, and a slot while it claims.
+"""What a dispatcher holds while it lives: a number of its own, and a slot while it claims.
 
 Both are advisory locks of one transaction, on a connection that does nothing else. So they end
 with the process, however it ends; and a pooler that gives out sessions for a transaction at a
-time (pgbouncer) leaves this one to the pump for as long as it lives. A transaction that has only
-taken locks has no snapshot and no number: it keeps no row from being vacuumed.
+time (pgbouncer) leaves this one to the dispatcher for as long as it lives. A transaction that has
+only taken locks has no snapshot and no number: it keeps no row from being vacuumed.
 """
 
 import random
@@ -28,7 +28,7 @@ class PumpLock:
         self._connection.set_autocommit(False)
         try:
             with self._connection.cursor() as cursor:
-                # Waiting for receivers is what a pump does, whatever the server makes of it.
+                # Waiting for receivers is what a dispatcher does, whatever the server makes of it.
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             while not self.number:
                 number = random.randrange(1, 2**31)  # noqa: S311 (a name, no secret)
@@ -54,7 +54,7 @@ class PumpLock:
         return self._before_slot is not None
 
     def take_slot(self, *, slots: int) -> bool:
-        """Take one of the slots for pumps; ``False`` if all are taken."""
+        """Take one of the slots for dispatchers; ``False`` if all are taken."""
         savepoint = cast(str, self._connection.savepoint())  # None outside a transaction only
         if any(self._lock(AdvisoryLock.PUMP_SLOT, slot) for slot in range(slots)):
             self._before_slot = savepoint

@@ -22,17 +22,17 @@ from product_importer.common import address_guard
 from webhooks import signing
 from webhooks.delivery.http_client import ERRORS, Response, Sender
 from webhooks.models import message_id
-from webhooks.sql.pump import Claimed
+from webhooks.sql.queue import Claimed
 
 logger = get_logger(__name__)
 
 IN_FLIGHT = 8  # requests to one endpoint at a time
-FIRST_WINDOW = 2  # of an endpoint that the pump meets; success doubles it, failure halves it
+FIRST_WINDOW = 2  # of an endpoint that the dispatcher meets; success doubles it, failure halves it
 
 
 @dataclass
 class Lane:
-    """An endpoint that this pump is busy with. Its runners are the requests in flight."""
+    """An endpoint that this dispatcher is busy with. Its runners are the requests in flight."""
 
     endpoint_id: int
     url: str = ""

@@ -21,7 +21,7 @@ from webhooks.models import (
     EndpointSecret,
     Event,
 )
-from webhooks.operations.events import add_event, wake_pump
+from webhooks.operations.events import add_event, wake_dispatcher
 from webhooks.operations.samples import sample_of
 from webhooks.signing import new_secret
 from webhooks.sql import outbox
@@ -73,7 +73,7 @@ def update_endpoint(*, endpoint_id: int, **values: Any) -> Endpoint:
     if enabled and not endpoint.enabled:
         endpoint.enabled = True
         endpoint.disabled_reason, endpoint.disabled_at, endpoint.failing_since = "", None, None
-        wake_pump()
+        wake_dispatcher()
     elif endpoint.enabled and not enabled:
         _disable(endpoint, DISABLED_BY_HAND)
     endpoint.save()
@@ -188,7 +188,7 @@ def send_test(*, endpoint_id: int, like: Event.Type = Event.Type.WEBHOOK_TEST) -
     delivery = Delivery.objects.create(
         endpoint=endpoint, event=event, is_test=True, next_attempt_at=event.created_at
     )
-    wake_pump()
+    wake_dispatcher()
     return delivery
 
 
@@ -211,7 +211,7 @@ def resend(*, delivery_id: int) -> Delivery:
     delivery.leased_by = delivery.finished_at = None
     delivery.next_attempt_at = now
     delivery.save()
-    wake_pump()
+    wake_dispatcher()
     return delivery
 
 
@@ -240,7 +240,7 @@ def resend_several(*, endpoint_id: int, delivery_ids: Collection[int]) -> int:
         next_attempt_at=now,
     )
     if count:
-        wake_pump()
+        wake_dispatcher()
     return count
 
 
@@ -259,5 +259,5 @@ def recover(*, endpoint_id: int, since: datetime) -> int:
             cursor, endpoint_id=endpoint.pk, types=endpoint.events, since=since, now=now
         )
     if count:
-        wake_pump()
+        wake_dispatcher()
     return count

@@ -1,7 +1,7 @@
 """The verbs of the outbox: events, and who is to hear of them.
 
 An event and its deliveries are written in the transaction of the change that they tell of, or
-not at all; a pump (``webhooks.pump``) is woken after the commit.
+not at all; a dispatcher (``webhooks.pump``) is woken after the commit.
 """
 
 import json
@@ -15,25 +15,25 @@ from django.utils import timezone
 
 from product_importer.common.enqueue import send_once_after_commit
 from webhooks.models import Event
-from webhooks.sql import outbox, pump
-from webhooks.task_names import PUMP, PUMP_QUEUE
+from webhooks.sql import outbox, queue
+from webhooks.task_names import DISPATCH, DISPATCH_QUEUE
 
 TEXT_MOST, LIST_MOST = 200, 10  # of a body that would be too long
 
 
-def wake_pump() -> None:
+def wake_dispatcher() -> None:
     """Have what is due sent, once the surrounding transaction has committed.
 
-    No message where a pump runs already: it looks once more before it ends. Nor where enough of
-    them wait. With one for every change, they pile up while the workers are busy.
+    No message where a dispatcher runs already: it looks once more before it ends. Nor where enough
+    of them wait. With one for every change, they pile up while the workers are busy.
     """
-    send_once_after_commit(PUMP, into=PUMP_QUEUE, unless=_all_pumps_run)
+    send_once_after_commit(DISPATCH, into=DISPATCH_QUEUE, unless=_all_dispatchers_run)
 
 
-def _all_pumps_run() -> bool:
+def _all_dispatchers_run() -> bool:
     try:
         with connection.cursor() as cursor:
-            return pump.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
+            return queue.taken_slots(cursor) >= settings.WEBHOOK_PUMPS
     except Error:
         return False  # the change is committed whatever became of the connection
 
@@ -47,7 +47,7 @@ def record_event(*, type: Event.Type, data: dict[str, Any]) -> Event:
     event = add_event(type=type, data=data)
     with connection.cursor() as cursor:
         if outbox.add_deliveries(cursor, event_id=event.pk):
-            wake_pump()
+            wake_dispatcher()
     return event
 
 
@@ -116,4 +116,4 @@ def record_changed_products(
     if outbox.add_changed_products(
         cursor, change_set_id=change_set_id, source=source_sql, params=params, now=now
     ):
-        wake_pump()
+        wake_dispatcher()

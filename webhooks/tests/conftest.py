@@ -51,7 +51,7 @@ def tell(number: int = 1, **data: Any) -> Event:
 
 @pytest.fixture(autouse=True)
 def no_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests call the pump themselves, except where the site runs."""
+    """These tests call the dispatcher themselves, except where the site runs."""
     if "site" not in request.fixturenames:
         monkeypatch.setattr(
             "webhooks.operations.events.send_once_after_commit", lambda *_, **__: None
@@ -73,5 +73,5 @@ def elsewhere(work: Callable[[], Any]) -> threading.Thread:
     return thread
 
 
-def run_pump(**options: Any) -> int:
-    return dispatcher.pump_deliveries(**options)
+def run_dispatcher(**options: Any) -> int:
+    return dispatcher.dispatch_deliveries(**options)

@@ -32,7 +32,7 @@ THREE = HEADER + "A-1,One,,1.00,true\nA-2,Two,,2.00,true\nA-3,bad,,NaN,true\n"
 
 
 @pytest.fixture(autouse=True)
-def kicked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Messages are kept here instead of being sent: these tests are the worker."""
     messages: list[tuple[str, int]] = []
     monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: messages.append((task, *args)))
@@ -48,12 +48,12 @@ def start(content: str = THREE, **values: Any) -> ImportJob:
     )
 
 
-def run_all(kicked: list[tuple[str, int]]) -> None:
+def run_all(sent: list[tuple[str, int]]) -> None:
     """Do what the messages ask for until there are none."""
     for _ in range(200):
-        if not kicked:
+        if not sent:
             return
-        obey(*kicked.pop(0))
+        obey(*sent.pop(0))
     raise AssertionError("the messages do not end")
 
 
@@ -90,38 +90,38 @@ EXPECTED = {
 }
 
 
-def test_a_job_goes_from_upload_to_catalogue(kicked: list[tuple[str, int]]) -> None:
+def test_a_job_goes_from_upload_to_catalogue(sent: list[tuple[str, int]]) -> None:
     job = start()
     assert job.status == "pending"
-    assert kicked == [(task_names.ADVANCE, job.pk)]
-    run_all(kicked)
+    assert sent == [(task_names.ADVANCE, job.pk)]
+    run_all(sent)
     assert snapshot(job) == EXPECTED
 
 
-def test_every_message_twice_changes_nothing(kicked: list[tuple[str, int]]) -> None:
+def test_every_message_twice_changes_nothing(sent: list[tuple[str, int]]) -> None:
     job = start()
     for _ in range(20):
-        messages, kicked[:] = list(dict.fromkeys(kicked)), []
+        messages, sent[:] = list(dict.fromkeys(sent)), []
         for task, job_id in messages * 2:
             obey(task, job_id)
-        if not kicked:
+        if not sent:
             break
     assert snapshot(job) == EXPECTED
 
 
 def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     job = start()
     for _ in range(20):
-        kicked.clear()
+        sent.clear()
         ImportJob.objects.update(progress_at=timezone.now() - timedelta(minutes=1))
         jobs.sweep_imports()
-        assert len(kicked) <= 1
-        for task, job_id in list(kicked):
+        assert len(sent) <= 1
+        for task, job_id in list(sent):
             obey(task, job_id)
         # What advance_import asked for reaches a worker once, then messages are lost again.
-        for task, job_id in list(kicked)[1:]:
+        for task, job_id in list(sent)[1:]:
             obey(task, job_id)
         job.refresh_from_db()
         if job.is_final:
@@ -130,35 +130,35 @@ def test_a_job_whose_messages_are_all_lost_is_found_by_the_sweep(
     assert jobs.sweep_imports() == []
 
 
-def test_the_sweep_leaves_a_job_alone_that_gets_on(kicked: list[tuple[str, int]]) -> None:
+def test_the_sweep_leaves_a_job_alone_that_gets_on(sent: list[tuple[str, int]]) -> None:
     start()
-    kicked.clear()
+    sent.clear()
     assert jobs.sweep_imports() == []
 
 
 def test_jobs_write_one_at_a_time_in_the_order_of_their_start(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     first = start(HEADER + "A-1,From the first,,1,true\n")
     second = start(HEADER + "A-1,From the second,,1,true\n")
-    kicked.clear()
+    sent.clear()
     jobs.advance_import(second.pk)  # read and resolved, but not its turn
     second.refresh_from_db()
     assert (second.stage, second.chunks.filter(done_at=None).count()) == ("resolving", 1)
-    assert kicked == []
+    assert sent == []
     jobs.advance_import(first.pk)
-    run_all(kicked)  # the end of the first wakes the second
+    run_all(sent)  # the end of the first wakes the second
     assert [snapshot(job)["job"][0] for job in (first, second)] == ["completed", "completed"]
     assert Product.objects.get().name == "From the second"
     assert Product.objects.get().version == 2
 
 
 def test_a_failed_job_gives_up_its_turn_and_leaves_no_change_set(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     broken = start("no header here")
     after = start(HEADER + "A-1,One,,1,true\n")
-    run_all(kicked)
+    run_all(sent)
     broken.refresh_from_db()
     after.refresh_from_db()
     assert (broken.status, broken.change_set) == ("failed", None)
@@ -170,18 +170,18 @@ def test_a_failed_job_gives_up_its_turn_and_leaves_no_change_set(
     }
 
 
-def test_staging_that_a_crash_emptied_is_read_again(kicked: list[tuple[str, int]]) -> None:
+def test_staging_that_a_crash_emptied_is_read_again(sent: list[tuple[str, int]]) -> None:
     job = start()
     jobs.advance_import(job.pk)
     with connection.cursor() as cursor:
         # What PostgreSQL does with unlogged tables when it recovers from a crash.
         cursor.execute(f"TRUNCATE {staging.staging_table(job.pk)}")
-    run_all(kicked)
+    run_all(sent)
     assert snapshot(job) == EXPECTED
 
 
 def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
-    kicked: list[tuple[str, int]], settings: Any
+    sent: list[tuple[str, int]], settings: Any
 ) -> None:
     settings.IMPORT_CHUNK_ROWS = 10
     rows = "".join(f"S-{n:03d},Name,,1,true\n" for n in range(40))
@@ -194,7 +194,7 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
     apply.apply_chunk(chunk)
     with connection.cursor() as cursor:
         staging.drop_staging(cursor, job.pk)
-    run_all(kicked)
+    run_all(sent)
     job.refresh_from_db()
     assert (job.status, job.error) == ("completed", "")
     assert (job.created, job.rejected, job.total_records) == (40, 1, 41)
@@ -202,28 +202,28 @@ def test_staging_that_is_gone_half_way_is_read_again_and_counts_stay_right(
 
 
 def test_who_finds_staging_lost_after_it_was_read_again_does_nothing(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     job = start()
     jobs.advance_import(job.pk)
     with connection.cursor() as cursor:
         staging.drop_staging(cursor, job.pk)
     late = ImportJob.objects.get(pk=job.pk)  # as a chunk's worker sees it
-    kicked.clear()
+    sent.clear()
     stage.stage_again(ImportJob.objects.get(pk=job.pk))
     stage.stage_again(late)
-    assert kicked == [(task_names.ADVANCE, job.pk)]
+    assert sent == [(task_names.ADVANCE, job.pk)]
     jobs.advance_import(job.pk)
     stage.stage_again(late)
     job.refresh_from_db()
     assert job.stage == ImportJob.Stage.APPLYING
     assert job.layout["fields"]
-    run_all(kicked)
+    run_all(sent)
     assert snapshot(job) == EXPECTED
 
 
 def test_who_comes_late_to_read_a_file_leaves_what_the_first_one_read(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     job = start()
     assert stage._begin_run(job)
@@ -232,18 +232,18 @@ def test_who_comes_late_to_read_a_file_leaves_what_the_first_one_read(
     with pytest.raises(Overtaken):
         stage.stage_records(late)
     jobs.advance_import(job.pk)
-    run_all(kicked)
+    run_all(sent)
     assert snapshot(job) == EXPECTED
 
 
 def test_a_worker_waits_for_the_jobs_lock_and_does_not_lose_what_it_came_for(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
 ) -> None:
     """Who has the lock may be about to find that it came too late, and do nothing."""
     job = start()
     assert stage._begin_run(job)
     assert stage.stage_records(job)
-    kicked.clear()
+    sent.clear()
 
     def advance() -> None:
         try:
@@ -266,11 +266,11 @@ def test_a_worker_waits_for_the_jobs_lock_and_does_not_lose_what_it_came_for(
         worker.start()
         wait_for(lambda: waits(cursor) or not worker.is_alive())
     worker.join()
-    assert kicked == [(task_names.RUN_CHUNKS, job.pk)]
+    assert sent == [(task_names.RUN_CHUNKS, job.pk)]
 
 
 def test_two_workers_that_find_staging_lost_at_once_read_it_once(
-    kicked: list[tuple[str, int]], settings: Any
+    sent: list[tuple[str, int]], settings: Any
 ) -> None:
     """Each acts on what it saw before the other one moved the job on."""
     settings.IMPORT_CHUNK_ROWS = 50
@@ -286,7 +286,7 @@ def test_two_workers_that_find_staging_lost_at_once_read_it_once(
         try:
             while not ended.wait(0.001):
                 try:
-                    message = kicked.pop()
+                    message = sent.pop()
                 except IndexError:
                     continue
                 obey(*message)
@@ -310,17 +310,17 @@ def test_two_workers_that_find_staging_lost_at_once_read_it_once(
     assert (job.created, job.total_records) == (2000, 2000)
 
 
-def test_a_file_that_is_gone_fails_the_job_and_says_so(kicked: list[tuple[str, int]]) -> None:
+def test_a_file_that_is_gone_fails_the_job_and_says_so(sent: list[tuple[str, int]]) -> None:
     job = start()
     job.file.storage.delete(str(job.file.name))
-    run_all(kicked)
+    run_all(sent)
     job.refresh_from_db()
     assert job.status == "failed"
     assert "Upload it again" in job.error
 
 
 def test_a_job_that_never_gets_on_fails_after_a_few_attempts(
-    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    sent: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = start()
 
@@ -338,7 +338,7 @@ def test_a_job_that_never_gets_on_fails_after_a_few_attempts(
 
 
 def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
-    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    sent: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = start()
     jobs.advance_import(job.pk)
@@ -358,7 +358,7 @@ def test_a_chunk_that_always_fails_fails_the_job_with_its_reason(
 
 
 def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
-    kicked: list[tuple[str, int]], settings: Any, monkeypatch: pytest.MonkeyPatch
+    sent: list[tuple[str, int]], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CLAIM_SECONDS", 600)  # none of them is taken for dead
     settings.IMPORT_CHUNK_ROWS = 50
@@ -375,17 +375,17 @@ def test_two_workers_share_the_chunks_and_no_row_is_counted_twice(
         thread.start()
     for thread in threads:
         thread.join()
-    kicked.clear()
+    sent.clear()
     job.refresh_from_db()
     assert (job.status, job.created, job.total_records) == ("completed", 2000, 2000)
     assert set(job.chunks.values_list("attempts", flat=True)) == {1}
 
 
-def test_counts_that_do_not_add_up_fail_the_job(kicked: list[tuple[str, int]]) -> None:
+def test_counts_that_do_not_add_up_fail_the_job(sent: list[tuple[str, int]]) -> None:
     job = start()
     jobs.advance_import(job.pk)
     ImportJob.objects.update(total_records=4)
-    run_all(kicked)
+    run_all(sent)
     job.refresh_from_db()
     assert job.status == "failed"
     assert "do not add up" in job.error
@@ -399,7 +399,7 @@ def test_a_file_over_the_limit_is_refused_and_not_kept(settings: Any) -> None:
 
 
 def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
-    kicked: list[tuple[str, int]],
+    sent: list[tuple[str, int]],
     monkeypatch: pytest.MonkeyPatch,
     make_product: Callable[..., Product],
 ) -> None:
@@ -417,19 +417,19 @@ def test_an_edit_in_the_middle_of_a_chunk_loses_nothing(
         return real(cursor, **options)
 
     monkeypatch.setattr(apply, "upsert", edit_first)
-    run_all(kicked)
+    run_all(sent)
     job.refresh_from_db()
     assert (job.status, job.updated) == ("completed", 1)
 
 
 def test_a_chunk_of_a_killed_worker_is_claimed_again_after_a_moment(
-    kicked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    sent: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CLAIM_SECONDS", 600)  # a moment that no machine needs
     job = start()
     jobs.advance_import(job.pk)
     assert chunks.claim_chunk(job.pk, ImportJob.Stage.APPLYING)  # and then the worker is killed
-    kicked.clear()
+    sent.clear()
     chunks.run_chunks(job.pk)
     job.refresh_from_db()
     assert job.status == "processing"

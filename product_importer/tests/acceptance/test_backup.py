@@ -111,7 +111,7 @@ def test_a_dump_in_the_middle_of_an_import_goes_on_on_another_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.IMPORT_CHUNK_ROWS = 10
-    monkeypatch.setattr(events, "wake_pump", lambda: None)  # no pump here
+    monkeypatch.setattr(events, "wake_dispatcher", lambda: None)  # no dispatcher here
     _, token = get_token_model().objects.create(user)
     endpoint, secret = endpoints.create_endpoint(
         actor=user, url=receiver.url, events=["import.completed"]

@@ -24,7 +24,7 @@ from imports.models import ImportJob
 from product_importer.common import counters
 from product_importer.environment import BASE_DIR
 from product_importer.local.stack import Stack
-from webhooks.delivery.dispatcher import pump_deliveries
+from webhooks.delivery.dispatcher import dispatch_deliveries
 from webhooks.models import Delivery, Endpoint, Event, Tally
 from webhooks.tests.receiver import serve
 
@@ -169,12 +169,12 @@ def test_deliveries_and_attempts_are_told(token: str, messages: Messages) -> Non
     assert now["endpoints{state=working}"] == 2
 
     receiver.answer = (500, {}, b"")
-    pump_deliveries()
+    dispatch_deliveries()
     receiver.answer = (200, {}, b"")
     Delivery.objects.filter(endpoint__url__endswith="good").update(
         next_attempt_at="2026-01-01T00:00:00Z"
     )
-    pump_deliveries()
+    dispatch_deliveries()
     server.shutdown()
     server.server_close()
     now = read()

@@ -29,16 +29,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_an_upload_goes_to_the_bucket_and_is_imported_from_there(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kicked: list[tuple[str, int]] = []
-    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: kicked.append((task, *args)))
+    sent: list[tuple[str, int]] = []
+    monkeypatch.setattr(enqueue, "_send_now", lambda task, args, *_: sent.append((task, *args)))
     content = b"sku,name\n" + b"".join(b"S-%d,Name\n" % n for n in range(5000))
     job = jobs.start_import(
         file=File(io.BytesIO(content), name="p.csv"), file_name="p.csv", user=None
     )
     stored = [item.key for item in bucket.objects.all()]
     assert stored == [f"uploads/{job.file.name}"]
-    while kicked:
-        task, job_id = kicked.pop(0)
+    while sent:
+        task, job_id = sent.pop(0)
         if task == task_names.ADVANCE:
             jobs.advance_import(job_id)
         else:

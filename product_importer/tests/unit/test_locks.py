@@ -9,7 +9,7 @@ from conftest import wait_for
 from imports.sql.staging import lock_job
 from product_importer.common.locks import AdvisoryLock
 from product_importer.environment import BASE_DIR
-from webhooks.sql import pump
+from webhooks.sql import queue
 
 APPS = ("benchmarks", "catalog", "imports", "product_importer", "webhooks")
 SOURCES = {
@@ -42,7 +42,7 @@ def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> 
     assert {
         "catalog/operations/change_sets.py",
         "imports/sql/staging.py",
-        "webhooks/sql/pump.py",
+        "webhooks/sql/queue.py",
     } <= calls.keys()
     for name, arguments in calls.items():
         assert "import AdvisoryLock" in SOURCES[name], name
@@ -50,7 +50,7 @@ def test_whoever_takes_an_advisory_lock_takes_its_number_from_the_registry() -> 
 
 
 @pytest.mark.django_db
-def test_an_import_that_is_being_read_takes_no_slot_of_the_pumps() -> None:
+def test_an_import_that_is_being_read_takes_no_slot_of_the_dispatchers() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         lock_job(cursor, 1)
-        wait_for(lambda: pump.taken_slots(cursor) == 0)  # a running site's pumps come and go
+        wait_for(lambda: queue.taken_slots(cursor) == 0)  # a running site's dispatchers come and go

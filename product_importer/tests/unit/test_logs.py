@@ -229,7 +229,7 @@ def test_one_id_leads_from_the_upload_through_the_workers_to_the_webhooks(
     assert {line["endpoint_id"] for line in deliveries} == {endpoint["id"]}
     assert all(line["state"] == "succeeded" and line["delivery_id"] for line in deliveries)
     assert len({line["event_id"] for line in deliveries}) == 2
-    # The message that woke the pump came from the import's task: its ids are not the pump's.
+    # The message that woke the dispatcher came from the import's task: its ids are not theirs.
     assert not any("job_id" in line or "chunk" in line for line in deliveries)
     assert {line["task"] for line in deliveries} == {"webhooks.pump"}
 

@@ -20,8 +20,8 @@ from webhooks.delivery.http_client import CUT, HEADER_BYTES, Response, Sender
 from webhooks.delivery.outcomes import outcome_of
 from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.operations.events import record_event
-from webhooks.sql import pump as sql
-from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
+from webhooks.sql import queue as sql
+from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_dispatcher, tell
 from webhooks.tests.poison import POISON
 from webhooks.tests.receiver import Received, Receiver
 
@@ -108,7 +108,7 @@ def test_whatever_a_receiver_answers_can_be_recorded(
     )
     Delivery.objects.update(leased_by=7, state="pending", tries=0)
     with transaction.atomic(), connection.cursor() as cursor:
-        assert sql.record(cursor, pump=7, outcomes=[outcome], now=timezone.now()) == 1
+        assert sql.record(cursor, dispatcher=7, outcomes=[outcome], now=timezone.now()) == 1
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_poisonous_receiver_has_failed_attempts_and_the_healthy_one_its_events
     answers = iter(POISON)
     receiver.raw_answer = lambda got: next(answers) if "poison" in got.path else None
     tell(len(POISON))
-    while run_pump():
+    while run_dispatcher():
         pass
     told = [one.headers["webhook-id"] for one in receiver.received if "poison" not in one.path]
     assert Counter(told) == {event.message_id: 1 for event in Event.objects.all()}
@@ -148,7 +148,7 @@ def test_of_a_receivers_headers_so_much_is_kept_and_it_says_so(
     fields = {f"X-{number}": "é" * 1000 for number in range(90)}
     receiver.answer = (503, {**fields, "Retry-After": "7200"}, b"no")
     tell()
-    run_pump()
+    run_dispatcher()
     attempt = Attempt.objects.get()
     kept = attempt.response_headers
     assert sum(len((name + value).encode()) for name, value in kept.items()) <= HEADER_BYTES
@@ -188,7 +188,7 @@ def beside(
         with transaction.atomic():
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
         tell(20)
-        while run_pump():
+        while run_dispatcher():
             pass
         assert healthy.deliveries.filter(state="succeeded", tries=1).count() == 20
         assert len(receiver.ids()) == len(set(receiver.ids())) == 20
@@ -270,7 +270,7 @@ def test_what_can_be_recorded_in_no_way_is_left_to_its_lease(
 
     monkeypatch.setattr(sql, "record", refuse)
     tell(3)
-    assert run_pump() == 3
+    assert run_dispatcher() == 3
     assert healthy.deliveries.filter(state="succeeded").count() == 3
     assert other.deliveries.filter(state="pending", leased_by__isnull=False, claims=1).count() == 3
     assert caplog.text.count("attempt_lost") == 3
@@ -313,7 +313,7 @@ def test_a_hundred_endpoints_that_hang_do_not_hold_up_one_that_answers(
     with transaction.atomic():
         for _ in range(answered + 8):
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
-    thread = elsewhere(run_pump)
+    thread = elsewhere(run_dispatcher)
     try:
         wait_for(lambda: sum(seen.values()) >= answered * 16 + 128)
         for _ in range(3):
@@ -341,7 +341,7 @@ def test_an_endpoint_that_failed_once_is_not_held_up_by_a_hundred_that_hang(
         for _ in range(4):
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
     Endpoint.objects.update(failing_since=timezone.now())
-    thread = elsewhere(run_pump)
+    thread = elsewhere(run_dispatcher)
     try:
         wait_for(lambda: len(receiver.received) >= 64)
         wait_for(partial(receiver.has, tell().message_id))

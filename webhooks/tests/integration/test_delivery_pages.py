@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 
 from webhooks.models import SUBSCRIBABLE, Delivery
 from webhooks.operations import endpoints
-from webhooks.tests.conftest import Maker, run_pump, tell
+from webhooks.tests.conftest import Maker, run_dispatcher, tell
 from webhooks.tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def test_a_delivery_that_failed_is_retrying_and_says_when(
     delivery = Delivery.objects.get()
     assert "Pending</span>" in text_of(page, f"/webhooks/deliveries/{delivery.pk}/")
     receiver.answer = (500, {}, b"no")
-    run_pump()
+    run_dispatcher()
     for path in (f"/webhooks/deliveries/{delivery.pk}/", f"/webhooks/{endpoint.pk}/"):
         text = text_of(page, path)
         assert re.search(r"Retrying, next <time[^>]*>in \d+ (s|min)</time>", text), path
@@ -44,7 +44,7 @@ def test_the_page_of_a_delivery_follows_until_it_has_ended(
     tell()
     path = f"/webhooks/deliveries/{Delivery.objects.get().pk}/"
     assert 'data-live="always"' in text_of(page, path)
-    run_pump()
+    run_dispatcher()
     assert 'data-live="always"' not in text_of(page, path)
 
 
@@ -55,7 +55,7 @@ def test_the_deliveries_of_an_endpoint_follow_until_all_have_ended(
     tell(2)
     path = f"/webhooks/{endpoint.pk}/"
     assert 'id="delivery-list" data-live="always"' in text_of(page, path)
-    run_pump()
+    run_dispatcher()
     text = text_of(page, path)
     assert 'id="delivery-list" data-live>' in text
     assert 'data-live="always"' not in text
@@ -66,7 +66,7 @@ def test_each_attempt_shows_the_very_headers_that_were_sent(
 ) -> None:
     endpoint = make_endpoint()
     tell()
-    run_pump()
+    run_dispatcher()
     delivery = Delivery.objects.get()
     kept = delivery.attempts.get().request_headers
     assert kept is not None
@@ -82,15 +82,15 @@ def test_several_are_sent_again_at_once(
 ) -> None:
     endpoint = make_endpoint()
     tell(3)
-    run_pump()
+    run_dispatcher()
     chosen = [delivery.pk for delivery in Delivery.objects.order_by("pk")[:2]]
     other = make_endpoint()
     answer = page.post(f"/webhooks/{endpoint.pk}/resend/", {"delivery": chosen}, follow=True)
     assert "2 deliveries are on their way" in answer.content.decode()
-    run_pump()
+    run_dispatcher()
     assert len(receiver.received) == 5
     page.post(f"/webhooks/{other.pk}/resend/", {"delivery": chosen})  # not its own
-    assert run_pump() == 0
+    assert run_dispatcher() == 0
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=False)
     answer = page.post(f"/webhooks/{endpoint.pk}/resend/", {"delivery": chosen}, follow=True)
     assert "The endpoint is disabled" in answer.content.decode()
@@ -102,7 +102,7 @@ def test_a_test_may_look_like_any_type_of_event(
 ) -> None:
     endpoint, other = make_endpoint(), make_endpoint()
     page.post(f"/webhooks/{endpoint.pk}/test/", {"type": type})
-    run_pump()
+    run_dispatcher()
     (got,) = receiver.received
     body = json.loads(got.body)
     assert body["type"] == type

@@ -20,7 +20,7 @@ from webhooks import secrets, signing
 from webhooks.models import SUBSCRIBABLE, Attempt, Delivery, Endpoint, EndpointSecret, Event
 from webhooks.operations import endpoints, retention
 from webhooks.queries import days_of, oldest_due_seconds
-from webhooks.tests.conftest import run_pump, tell
+from webhooks.tests.conftest import run_dispatcher, tell
 from webhooks.tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
@@ -114,7 +114,7 @@ def test_no_secret_is_shown_anywhere(
     assert secret in answer.content.decode()
     assert "no-store" in answer.headers["Cache-Control"]
     tell()
-    run_pump()
+    run_dispatcher()
     delivery = Delivery.objects.get()
     receiver.answer = (500, {}, b"")
     missing = f"/webhooks/{endpoint.pk + 1}/"
@@ -155,7 +155,7 @@ def test_no_secret_is_shown_anywhere(
 def test_old_events_and_their_log_are_cleared(receiver: Receiver, make_endpoint: Maker) -> None:
     make_endpoint()
     tell()
-    run_pump()
+    run_dispatcher()
     kept = tell()
     Event.objects.exclude(pk=kept.pk).update(created_at=timezone.now() - timedelta(days=14.1))
     assert retention.clear_log() == 1
@@ -192,10 +192,10 @@ def test_a_day_is_told_in_success_and_latency(receiver: Receiver, make_endpoint:
     endpoint = make_endpoint()
     idle = make_endpoint(events=["import.failed"])
     tell(3)
-    run_pump()
+    run_dispatcher()
     receiver.answer = (500, {}, b"")
     tell()
-    run_pump()
+    run_dispatcher()
     Attempt.objects.filter(response_status=500).update(at=timezone.now() - timedelta(hours=5.5))
     Attempt.objects.filter(response_status=200).update(latency_ms=40)
     days = days_of([endpoint, idle])
@@ -250,14 +250,14 @@ def test_an_endpoint_is_edited_switched_rotated_recovered_and_deleted_on_its_pag
     since = timezone.localtime() - timedelta(minutes=5)
     answer = page.post(base + "recover/", {"since": f"{since:%Y-%m-%dT%H:%M}"}, follow=True)
     assert "2 deliveries are on their way" in answer.content.decode()
-    assert run_pump() == 2
+    assert run_dispatcher() == 2
     assert "whsec_" in page.post(base + "rotate/").content.decode()
     assert "whsec_" not in page.get(base).content.decode()
     delivery = Delivery.objects.latest("pk")
     page.post(f"/webhooks/deliveries/{delivery.pk}/resend/")
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     page.post(base + "test/")
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     assert "Delete this endpoint?" in page.get(base + "delete/").content.decode()
     page.post(base + "delete/")
     assert page.get(base).status_code == 404
@@ -279,7 +279,7 @@ def test_a_response_cannot_put_markup_on_a_page(
     make_endpoint()
     receiver.answer = (500, {"X-Odd": "<script>1</script>"}, b"<script>2</script>")
     tell(name="<script>3</script>")
-    run_pump()
+    run_dispatcher()
     delivery = Delivery.objects.get()
     text = page.get(f"/webhooks/deliveries/{delivery.pk}/").content.decode()
     assert "<script>1" not in text

@@ -13,7 +13,7 @@ from django.db import transaction
 from product_importer.common import enqueue
 from webhooks.delivery.pump_lock import PumpLock
 from webhooks.operations import events
-from webhooks.task_names import PUMP
+from webhooks.task_names import DISPATCH
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,19 +53,19 @@ def test_a_message_that_is_not_needed_after_the_commit_is_not_sent(sent: list[st
     assert sent == ["a"]
 
 
-def test_no_message_is_sent_where_a_pump_runs(
+def test_no_message_is_sent_where_a_dispatcher_runs(
     sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "send_once_after_commit", enqueue.send_once_after_commit)
     with PumpLock() as hold:
         assert hold.take_slot(slots=1)
         with transaction.atomic():
-            events.wake_pump()
+            events.wake_dispatcher()
         assert sent == []
         hold.free_slot()
         with transaction.atomic():
-            events.wake_pump()
-    assert sent == [PUMP]
+            events.wake_dispatcher()
+    assert sent == [DISPATCH]
 
 
 def test_no_message_is_sent_where_enough_wait(monkeypatch: pytest.MonkeyPatch) -> None:

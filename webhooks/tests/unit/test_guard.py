@@ -13,7 +13,7 @@ from product_importer.common import address_guard
 from webhooks.delivery.http_client import Sender
 from webhooks.models import Delivery, Endpoint
 from webhooks.operations import endpoints
-from webhooks.tests.conftest import LOOPBACK, run_pump, tell
+from webhooks.tests.conftest import LOOPBACK, run_dispatcher, tell
 from webhooks.tests.receiver import Receiver
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "192.0.1.1", "2606:4700:4700::1111", "2a00:1450:4001::1"]
@@ -229,7 +229,7 @@ def test_the_guard_stands_before_every_delivery_and_every_test(
     Endpoint.objects.update(url=f"http://10.0.0.1:{canary.port}/")
     tell()
     endpoints.send_test(endpoint_id=endpoint.pk)
-    run_pump()
+    run_dispatcher()
     for delivery in Delivery.objects.all():
         attempt = delivery.attempts.get()
         assert (attempt.error, attempt.address) == ("refused_address", "")

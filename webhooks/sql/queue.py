@@ -1,4 +1,4 @@
-"""What the pumps do with deliveries: take a slot, claim, record, give back, give up."""
+"""What the dispatchers do with deliveries: take a slot, claim, record, give back, give up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _PUMP_SETTINGS = (
 
 
 def set_up_transaction(cursor: CursorWrapper) -> None:
-    """What the pump's statements want, until the end of the transaction.
+    """What the dispatcher's statements want, until the end of the transaction.
 
     Not of the session: a pooler may give every transaction another one.
     """
@@ -42,7 +42,7 @@ WHERE locktype = 'advisory' AND classid = %(class)s AND objsubid = 2 AND granted
 
 
 def taken_slots(cursor: CursorWrapper) -> int:
-    """How many pumps claim just now."""
+    """How many dispatchers claim just now."""
     cursor.execute(_TAKEN_SLOTS, {"class": AdvisoryLock.PUMP_SLOT})
     return int(cursor.fetchone()[0])
 
@@ -58,7 +58,7 @@ WHERE leased_by IS NOT NULL AND leased_by NOT IN (
 
 
 def free_lost(cursor: CursorWrapper, *, now: datetime) -> int:
-    """Make due again what pumps hold that are gone; returns how many deliveries."""
+    """Make due again what dispatchers hold that are gone; returns how many deliveries."""
     cursor.execute(_FREE_LOST, {"now": now, "class": AdvisoryLock.PUMP})
     return int(cursor.rowcount)
 
@@ -77,8 +77,8 @@ class Claimed:
     request_id: str
 
 
-# An endpoint whose deliveries another pump holds is left alone, so that the limit of requests
-# in flight is kept by one pump. NO KEY: adding a delivery locks the endpoint's key.
+# An endpoint whose deliveries another dispatcher holds is left alone, so that the limit of requests
+# in flight is kept by one dispatcher. NO KEY: adding a delivery locks the endpoint's key.
 # Scalar subqueries with a limit, not EXISTS: that the planner may turn into a join or a hash
 # which reads a queue of half a million deliveries. Adding an interval to a test's time keeps
 # the planner from looking for it in the index of that queue; tests have one of their own.
@@ -88,7 +88,7 @@ class Claimed:
 _NOT_TAKEN = """(
     SELECT taken.id FROM webhooks_delivery AS taken
     WHERE taken.endpoint_id = endpoint.id AND taken.leased_by IS NOT NULL
-      AND taken.leased_by <> %(pump)s AND taken.next_attempt_at > %(now)s
+      AND taken.leased_by <> %(dispatcher)s AND taken.next_attempt_at > %(now)s
     ORDER BY taken.leased_by LIMIT 1
 ) IS NULL"""
 _HAS_DUE = """(
@@ -114,9 +114,9 @@ SELECT EXISTS (
 """
 
 
-def can_claim(cursor: CursorWrapper, *, pump: int, now: datetime) -> bool:
-    """Whether something is due that no other pump holds."""
-    cursor.execute(_CAN_CLAIM, {"pump": pump, "now": now, "most_claims": MOST_CLAIMS})
+def can_claim(cursor: CursorWrapper, *, dispatcher: int, now: datetime) -> bool:
+    """Whether something is due that no other dispatcher holds."""
+    cursor.execute(_CAN_CLAIM, {"dispatcher": dispatcher, "now": now, "most_claims": MOST_CLAIMS})
     return bool(cursor.fetchone()[0])
 
 
@@ -153,7 +153,7 @@ WITH mine AS (
     WHERE ready.enabled
 ), leased AS (
     UPDATE webhooks_delivery
-    SET leased_by = %(pump)s, next_attempt_at = %(until)s, claims = claims + 1
+    SET leased_by = %(dispatcher)s, next_attempt_at = %(until)s, claims = claims + 1
     WHERE id = ANY (ARRAY(SELECT id FROM chosen))
     RETURNING id, endpoint_id, event_id, tries, is_test
 )
@@ -168,7 +168,7 @@ FROM leased CROSS JOIN LATERAL (
 def claim(
     cursor: CursorWrapper,
     *,
-    pump: int,
+    dispatcher: int,
     rooms: dict[int, int],
     first_room: int,
     also_failing: bool,
@@ -178,15 +178,15 @@ def claim(
 ) -> list[Claimed]:
     """Lease the head of each endpoint's queue, at most its room, until ``until``.
 
-    ``rooms`` is the room of the endpoints that this pump is busy with; others get
+    ``rooms`` is the room of the endpoints that this dispatcher is busy with; others get
     ``first_room``, failing ones one, and none unless ``also_failing``. Run inside a
-    transaction: pumps claim one after the other, so that each sees what the others hold.
+    transaction: dispatchers claim one after the other, so that each sees what the others hold.
     """
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.CLAIM])
     cursor.execute(
         _CLAIM,
         {
-            "pump": pump,
+            "dispatcher": dispatcher,
             "endpoints": list(rooms),
             "rooms": list(rooms.values()),
             "first_room": first_room,
@@ -244,7 +244,7 @@ WITH outcome AS (
             WHEN (%(state)s::text[])[array_position(%(delivery)s::bigint[], id)] <> 'pending'
             THEN %(now)s
         END
-    WHERE id = ANY (%(delivery)s::bigint[]) AND leased_by = %(pump)s
+    WHERE id = ANY (%(delivery)s::bigint[]) AND leased_by = %(dispatcher)s
     RETURNING id
 )
 INSERT INTO webhooks_attempt (
@@ -260,12 +260,14 @@ FROM outcome JOIN moved ON moved.id = outcome.delivery_id
 """
 
 
-def record(cursor: CursorWrapper, *, pump: int, outcomes: Sequence[Outcome], now: datetime) -> int:
+def record(
+    cursor: CursorWrapper, *, dispatcher: int, outcomes: Sequence[Outcome], now: datetime
+) -> int:
     """Write attempts, and what they make of their deliveries, where the lease is still ours."""
     cursor.execute(
         _RECORD,
         {
-            "pump": pump,
+            "dispatcher": dispatcher,
             "now": now,
             "delivery": [one.delivery_id for one in outcomes],
             "endpoint": [one.endpoint_id for one in outcomes],
@@ -291,15 +293,17 @@ def record(cursor: CursorWrapper, *, pump: int, outcomes: Sequence[Outcome], now
 _GIVE_BACK = """
 UPDATE webhooks_delivery
 SET leased_by = NULL, next_attempt_at = %(now)s, claims = GREATEST(claims - 1, 0)
-WHERE id = ANY (%(deliveries)s) AND leased_by = %(pump)s
+WHERE id = ANY (%(deliveries)s) AND leased_by = %(dispatcher)s
 """
 
 
 def give_back(
-    cursor: CursorWrapper, *, pump: int, delivery_ids: Sequence[int], now: datetime
+    cursor: CursorWrapper, *, dispatcher: int, delivery_ids: Sequence[int], now: datetime
 ) -> None:
     """Make due again what was leased and not sent."""
-    cursor.execute(_GIVE_BACK, {"pump": pump, "deliveries": list(delivery_ids), "now": now})
+    cursor.execute(
+        _GIVE_BACK, {"dispatcher": dispatcher, "deliveries": list(delivery_ids), "now": now}
+    )
 
 
 _GIVE_UP = """

@@ -1,4 +1,4 @@
-"""The pump with a real receiver: what is due is sent, and what came of it is written down."""
+"""The dispatcher with a real receiver: what is due is sent, and what came of it is written down."""
 
 import json
 import threading
@@ -20,8 +20,8 @@ from webhooks.delivery.http_client import Sender
 from webhooks.models import MOST_CLAIMS, Attempt, Delivery, Endpoint, Event
 from webhooks.operations import endpoints, retention
 from webhooks.operations.events import record_event
-from webhooks.sql import pump as sql
-from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_pump, tell
+from webhooks.sql import queue as sql
+from webhooks.tests.conftest import LOOPBACK, Maker, elsewhere, run_dispatcher, tell
 from webhooks.tests.receiver import Received, Receiver
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +63,7 @@ def test_an_event_reaches_its_endpoint_signed_and_the_attempt_is_recorded(
     endpoint = make_endpoint()
     event = tell(name="Größe 尺寸")
     began = time.monotonic()
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     took = (time.monotonic() - began) * 1000
     (got,) = receiver.received
     assert got.body == bytes(event.body)
@@ -85,7 +85,7 @@ def test_only_those_hear_who_subscribe_and_are_enabled(
     make_endpoint(enabled=False)
     endpoints.delete_endpoint(endpoint_id=make_endpoint().pk)
     tell()
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     assert Delivery.objects.get().endpoint == wants
 
 
@@ -96,7 +96,7 @@ def test_a_change_that_is_rolled_back_sends_nothing(
     with transaction.atomic():
         record_event(type=Event.Type.PRODUCT_CREATED, data={})
         transaction.set_rollback(True)
-    assert run_pump() == 0
+    assert run_dispatcher() == 0
     assert receiver.received == []
 
 
@@ -107,9 +107,9 @@ def test_what_an_open_transaction_wrote_is_not_sent_yet(
     make_endpoint()
     with transaction.atomic():
         record_event(type=Event.Type.PRODUCT_CREATED, data={})
-        elsewhere(run_pump).join()
+        elsewhere(run_dispatcher).join()
         assert receiver.received == []
-    run_pump()
+    run_dispatcher()
     assert len(receiver.received) == 1
 
 
@@ -125,11 +125,11 @@ def test_thousands_of_deliveries_verify_with_retries_and_a_rotation_among_them(
 
     receiver.before_answer = fail_every_third
     tell(300, text="Größe, 尺寸, \u2028 and “quotes” 😀")
-    run_pump(seconds=60)
+    run_dispatcher(seconds=60)
     keys.append(endpoints.rotate_secret(endpoint_id=first.pk))
     tell(300, text="after the rotation")
     while Delivery.objects.filter(state="pending").exists():
-        run_pump(seconds=60)
+        run_dispatcher(seconds=60)
         clock.forward(seconds=7)
         receiver.before_answer = lambda: fail_with(receiver, 200)
     assert Delivery.objects.filter(state="succeeded").count() == 1200
@@ -159,19 +159,19 @@ def test_a_failed_delivery_is_tried_again_by_the_schedule_and_then_given_up(
     fail_with(receiver)
     tell()
     for delay in retry_schedule.DELAYS:
-        assert run_pump() == 1
+        assert run_dispatcher() == 1
         delivery = Delivery.objects.get()
         assert delivery.state == "pending"
         assert delivery.next_attempt_at is not None
         assert delay <= delivery.next_attempt_at - clock.now <= delay * 1.2
         clock.now = delivery.next_attempt_at - timedelta(milliseconds=1)
-        assert run_pump() == 0
+        assert run_dispatcher() == 0
         clock.forward(milliseconds=1)
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.tries, delivery.attempts.count()) == ("failed", 10, 10)
     clock.forward(days=10)
-    assert run_pump() == 0
+    assert run_dispatcher() == 0
     assert len(set(receiver.ids())) == 1
 
 
@@ -202,7 +202,7 @@ def test_retry_after_makes_the_wait_longer_never_shorter(
         asked = f"{clock.now + timedelta(minutes=10):%a, %d %b %Y %H:%M:%S} GMT"
     fail_with(receiver, 503, **{name: asked})
     tell()
-    run_pump()
+    run_dispatcher()
     due = Delivery.objects.get().next_attempt_at
     assert due is not None
     assert least <= (due - clock.now).total_seconds() <= limit
@@ -213,7 +213,7 @@ def test_only_2xx_succeeds(receiver: Receiver, make_endpoint: Maker, status: int
     make_endpoint()
     fail_with(receiver, status)
     tell()
-    run_pump()
+    run_dispatcher()
     assert Delivery.objects.get().state == "pending"
 
 
@@ -221,7 +221,7 @@ def test_410_disables_at_once(receiver: Receiver, make_endpoint: Maker) -> None:
     endpoint = make_endpoint()
     fail_with(receiver, 410)
     tell()
-    run_pump()
+    run_dispatcher()
     endpoint.refresh_from_db()
     assert not endpoint.enabled
     assert "410" in endpoint.disabled_reason
@@ -235,17 +235,17 @@ def test_an_endpoint_that_only_failed_for_five_days_is_disabled(
     fail_with(receiver)
     for day in range(5):
         tell()
-        run_pump()
+        run_dispatcher()
         endpoint.refresh_from_db()
         assert endpoint.enabled, day
         clock.forward(days=1)
     tell()
-    run_pump()
+    run_dispatcher()
     endpoint.refresh_from_db()
     assert not endpoint.enabled
     assert "5 days" in endpoint.disabled_reason
     tell()
-    assert run_pump() == 0
+    assert run_dispatcher() == 0
 
 
 def test_one_success_starts_the_five_days_anew(
@@ -254,17 +254,17 @@ def test_one_success_starts_the_five_days_anew(
     endpoint = make_endpoint()
     fail_with(receiver)
     tell()
-    run_pump()
+    run_dispatcher()
     clock.forward(days=4.9)
     receiver.answer = (200, {}, b"")
     tell()
-    run_pump()
+    run_dispatcher()
     endpoint.refresh_from_db()
     assert endpoint.failing_since is None
     fail_with(receiver)
     clock.forward(days=1)
     tell()
-    run_pump()
+    run_dispatcher()
     endpoint.refresh_from_db()
     assert endpoint.enabled
 
@@ -275,7 +275,7 @@ def test_nul_bytes_and_broken_text_in_a_response_are_kept_as_far_as_text_goes(
     make_endpoint()
     receiver.answer = (200, {}, b"a\x00b\xff")
     tell()
-    run_pump()
+    run_dispatcher()
     assert Attempt.objects.get().response_body == "ab�"
 
 
@@ -285,7 +285,7 @@ def test_a_header_with_bytes_that_are_no_text_can_be_stored(
     make_endpoint()
     receiver.answer = (200, {"X-Odd": "a\x00b\xe9"}, b"ok")
     tell()
-    run_pump()
+    run_dispatcher()
     assert Delivery.objects.get().is_final or Attempt.objects.get().error
 
 
@@ -300,7 +300,7 @@ def test_a_test_has_one_try_and_reaches_a_disabled_endpoint_before_its_backlog(
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=False)
     fail_with(receiver)
     test = endpoints.send_test(endpoint_id=endpoint.pk)
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     test.refresh_from_db()
     assert (test.state, test.tries) == ("failed", 1)
     assert json.loads(receiver.received[0].body)["type"] == "webhook.test"
@@ -312,7 +312,7 @@ def test_a_test_overtakes_a_backlog(receiver: Receiver, make_endpoint: Maker) ->
     endpoint = make_endpoint()
     tell(100)
     endpoints.send_test(endpoint_id=endpoint.pk)
-    run_pump()
+    run_dispatcher()
     types = [json.loads(one.body)["type"] for one in receiver.received]
     assert "webhook.test" in types[:10]
 
@@ -321,16 +321,16 @@ def test_one_test_at_a_time(receiver: Receiver, make_endpoint: Maker) -> None:
     endpoint = make_endpoint()
     first = endpoints.send_test(endpoint_id=endpoint.pk)
     assert endpoints.send_test(endpoint_id=endpoint.pk) == first
-    run_pump()
+    run_dispatcher()
     assert endpoints.send_test(endpoint_id=endpoint.pk) != first
 
 
 def test_resending_keeps_the_id_and_the_log(receiver: Receiver, make_endpoint: Maker) -> None:
     make_endpoint()
     tell()
-    run_pump()
+    run_dispatcher()
     endpoints.resend(delivery_id=Delivery.objects.get().pk)
-    run_pump()
+    run_dispatcher()
     assert len(receiver.ids()) == 2
     assert len(set(receiver.ids())) == 1
     assert Delivery.objects.get().attempts.count() == 2
@@ -341,21 +341,21 @@ def test_recovering_sends_what_failed_and_what_was_missed_since(
 ) -> None:
     endpoint = make_endpoint(events=["product.updated"])
     tell()  # too long ago
-    run_pump()
+    run_dispatcher()
     clock.forward(hours=1)
     since = clock.now
     fail_with(receiver, 410)
     failed = tell()
-    run_pump()
+    run_dispatcher()
     missed = tell(3)
     with transaction.atomic():
         record_event(type=Event.Type.PRODUCT_DELETED, data={})  # not subscribed
     receiver.answer = (200, {}, b"")
     receiver.received.clear()
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=True)
-    assert run_pump() == 0
+    assert run_dispatcher() == 0
     assert endpoints.recover(endpoint_id=endpoint.pk, since=since) == 4
-    run_pump()
+    run_dispatcher()
     assert len(receiver.ids()) == 4
     assert {failed.message_id, missed.message_id} <= set(receiver.ids())
     assert endpoints.recover(endpoint_id=endpoint.pk, since=since) == 0
@@ -370,7 +370,7 @@ def while_sending(
 ) -> Iterator[Callable[[Callable[[], Any]], int]]:
     """Do something once the first requests are there; returns how many were begun before.
 
-    They are answered when the pump has read its endpoints once more.
+    They are answered when the dispatcher has read its endpoints once more.
     """
     answer = threading.Event()
     looks: list[bool] = []  # one for each that has ended
@@ -388,7 +388,7 @@ def while_sending(
     receiver.before_answer = wait_to_answer
 
     def run(act: Callable[[], Any]) -> int:
-        thread = elsewhere(run_pump)
+        thread = elsewhere(run_dispatcher)
         try:
             wait_for(lambda: len(receiver.received) == sending.FIRST_WINDOW)
             act()
@@ -413,7 +413,7 @@ def test_disabling_takes_effect_at_the_next_attempt(
     assert len(receiver.received) == begun
     assert Delivery.objects.filter(state="pending", leased_by=None).count() == 40 - begun
     endpoints.update_endpoint(endpoint_id=endpoint.pk, enabled=True)
-    run_pump()
+    run_dispatcher()
     assert not Delivery.objects.filter(state="pending").exists()
     assert len(set(receiver.ids())) == len(receiver.ids()) == 40
 
@@ -451,11 +451,11 @@ def test_deleting_takes_effect_at_the_next_attempt(
 
 
 @committed
-@pytest.mark.parametrize("pumps", [1, 2])
+@pytest.mark.parametrize("dispatchers", [1, 2])
 def test_at_most_eight_requests_are_under_way_to_one_endpoint(
-    receiver: Receiver, make_endpoint: Maker, settings: Any, patience: None, pumps: int
+    receiver: Receiver, make_endpoint: Maker, settings: Any, patience: None, dispatchers: int
 ) -> None:
-    settings.WEBHOOK_PUMPS = pumps
+    settings.WEBHOOK_PUMPS = dispatchers
     make_endpoint()
     under_way: list[int] = [0, 0]
     lock = threading.Lock()
@@ -475,7 +475,7 @@ def test_at_most_eight_requests_are_under_way_to_one_endpoint(
 
     receiver.before_answer = work
     tell(200)
-    threads = [elsewhere(run_pump) for _ in range(pumps)]
+    threads = [elsewhere(run_dispatcher) for _ in range(dispatchers)]
     for thread in threads:
         thread.join()
     assert under_way[1] == 8
@@ -513,7 +513,7 @@ def test_endpoints_that_hang_do_not_hold_up_one_that_answers(
         for _ in range(50):
             record_event(type=Event.Type.PRODUCT_CREATED, data={})
     Endpoint.objects.filter(url__endswith="hang").update(failing_since=timezone.now())
-    thread = elsewhere(run_pump)
+    thread = elsewhere(run_dispatcher)
     try:
         wait_for(lambda: len(hung) >= 8)
         for _ in range(20):
@@ -533,11 +533,11 @@ def test_a_run_goes_on_by_itself_when_no_worker_takes_over(
     tell(40)
     # One that comes to its work late leaves again without an attempt.
     while Delivery.objects.filter(state="pending").exists():
-        run_pump(seconds=0.1)
+        run_dispatcher(seconds=0.1)
     assert len(receiver.ids()) == len(set(receiver.ids())) == 40
 
 
-# --- Lost pumps -----------------------------------------------------------------------
+# --- Lost dispatchers -----------------------------------------------------------------------
 
 
 def lease(**values: Any) -> None:
@@ -545,15 +545,17 @@ def lease(**values: Any) -> None:
     Delivery.objects.update(**{"leased_by": 99, "next_attempt_at": until, "claims": 1, **values})
 
 
-def test_what_a_lost_pump_held_is_sent_at_once(receiver: Receiver, make_endpoint: Maker) -> None:
+def test_what_a_lost_dispatcher_held_is_sent_at_once(
+    receiver: Receiver, make_endpoint: Maker
+) -> None:
     make_endpoint()
     tell()
     lease()
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
 
 
 @committed
-def test_what_a_living_pump_holds_is_left_to_it_until_the_lease_ends(
+def test_what_a_living_dispatcher_holds_is_left_to_it_until_the_lease_ends(
     receiver: Receiver, make_endpoint: Maker, clock: Clock
 ) -> None:
     make_endpoint()
@@ -572,9 +574,9 @@ def test_what_a_living_pump_holds_is_left_to_it_until_the_lease_ends(
     thread = elsewhere(live)
     try:
         assert alive.wait(WAIT_SECONDS)
-        assert run_pump() == 0  # the whole endpoint is the other pump's
+        assert run_dispatcher() == 0  # the whole endpoint is the other dispatcher's
         clock.forward(seconds=31)
-        assert run_pump() == 2
+        assert run_dispatcher() == 2
     finally:
         done.set()
         thread.join()
@@ -587,7 +589,7 @@ def test_a_result_counts_only_while_the_lease_is_ours(
     make_endpoint()
     tell()
     receiver.before_answer = lambda: elsewhere(lambda: lease(leased_by=98)).join()
-    run_pump()
+    run_dispatcher()
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.leased_by) == ("pending", 98)
     assert not delivery.attempts.exists()
@@ -600,11 +602,11 @@ def test_what_ends_workers_again_and_again_is_parked(
     tell()
     lease(claims=MOST_CLAIMS, next_attempt_at=timezone.now())
     tell()
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
     parked = Delivery.objects.get(state="failed")
     assert parked.attempts.get().error == "worker_lost"
     endpoints.resend(delivery_id=parked.pk)
-    assert run_pump() == 1
+    assert run_dispatcher() == 1
 
 
 def test_a_secret_that_cannot_be_read_sends_nothing_unsigned(
@@ -613,7 +615,7 @@ def test_a_secret_that_cannot_be_read_sends_nothing_unsigned(
     make_endpoint()
     settings.SECRET_KEY = "another"
     tell()
-    run_pump()
+    run_dispatcher()
     assert receiver.received == []
     assert Attempt.objects.get().error == "no_secret"
 
@@ -647,7 +649,7 @@ def test_a_claim_reads_the_head_of_a_queue_only(
     endpoints_ = [make_endpoint() for _ in range(3)]
     now = timezone.now()
     params: dict[str, Any] = {
-        "pump": 1, "endpoints": [], "rooms": [], "first_room": 4, "also_failing": True,
+        "dispatcher": 1, "endpoints": [], "rooms": [], "first_room": 4, "also_failing": True,
         "most_endpoints": 100, "most_claims": MOST_CLAIMS, "now": now + timedelta(seconds=9),
         "until": now + timedelta(seconds=40),
     }  # fmt: skip
@@ -675,8 +677,8 @@ def test_a_claim_reads_the_head_of_a_queue_only(
             )
             for delivery_id in claimed[:2]
         ]  # fmt: skip
-        sql.record(cast(Any, explaining), pump=1, outcomes=outcomes, now=now)
-        sql.give_back(cast(Any, explaining), pump=1, delivery_ids=claimed[2:], now=now)
+        sql.record(cast(Any, explaining), dispatcher=1, outcomes=outcomes, now=now)
+        sql.give_back(cast(Any, explaining), dispatcher=1, delivery_ids=claimed[2:], now=now)
         assert max(explaining.most) < 50
         assert _claimed(cursor, params) == []
 
@@ -696,5 +698,5 @@ class Explaining:
 
 
 def _claimed(cursor: Any, params: dict[str, Any]) -> list[int]:
-    cursor.execute("SELECT id FROM webhooks_delivery WHERE leased_by = %(pump)s", params)
+    cursor.execute("SELECT id FROM webhooks_delivery WHERE leased_by = %(dispatcher)s", params)
     return [delivery_id for (delivery_id,) in cursor.fetchall()]
