@@ -216,6 +216,8 @@ def try_again(undo: ChangeSet) -> dict[str, int]:
             changes, removed = _of_kept(cursor, params, kept)
             more, _ = sql_undo.restore(cursor, changes, unique=unique_keys())
             again, _ = sql_undo.bring_back(cursor, removed, unique=unique_keys())
+            if again:  # the search index may be beyond what the slices told of
+                BroughtBack.objects.create(first_id=kept[0], last_id=kept[-1])
             if not more and not again:
                 break  # what is left is listed again
             restored, back = restored + more, back + again

@@ -157,9 +157,14 @@ CHOSEN = "SELECT id, sku, 'deleted' AS action FROM catalog_product WHERE {where}
 
 
 def catalogue_state(cursor: CursorWrapper) -> str:
-    """A text that is another one after every write to products: all of them are change sets."""
+    """A text that is another one after every write to products: all of them are change sets.
+
+    How many there are of the last numbers, as one may be given before another and come after it.
+    """
     cursor.execute(
         "SELECT (SELECT max(id) FROM catalog_changeset),"
+        " (SELECT count(*) FROM catalog_changeset"
+        "  WHERE id > (SELECT max(id) FROM catalog_changeset) - 1000),"
         " (SELECT max(finished_at) FROM catalog_changeset),"
         " (SELECT (id, created, updated, deleted)::text FROM catalog_changeset"
         "  WHERE status = 'applying')"

@@ -384,6 +384,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
         job.change_set = change_sets.open_change_set(kind=ChangeSet.Kind.IMPORT, actor=who)
     if not job.review and not job.has_changed:
         job.caution = ""  # the catalogue may be another one by now
+        if job.sifted_out:  # only what differed is staged: to look at that would tell of no file
+            job.stage, job.layout, job.resolved_at = Stage.STAGING, {}, None
     job.retried_by, job.retried_at = user, timezone.now()
     if job.stage == Stage.FINISHING:
         job.stage = Stage.APPLYING

@@ -1,11 +1,16 @@
 """What is read of the catalogue, on tables that are large."""
 
+import threading
+from collections.abc import Callable
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import ChangeSet
-from catalog.queries.products import CHANGES_PAGE, change_set_entries
+from catalog.models import ChangeSet, Product
+from catalog.operations.products import update_product
+from catalog.queries.filters import filtered_products
+from catalog.queries.products import CHANGES_PAGE, change_set_entries, count_products
 
 pytestmark = pytest.mark.django_db
 
@@ -34,3 +39,30 @@ def test_the_updates_of_a_change_set_are_not_looked_for_among_all_changes() -> N
         cursor.execute(f"EXPLAIN {statement}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "catalog_change_pkey" not in plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_count_is_as_of_the_last_commit_though_its_number_is_lower(
+    make_product: Callable[..., Product],
+) -> None:
+    first, second = make_product("A-1", "Lamp"), make_product("A-2", "Lamp")
+    wrote, may_commit = threading.Event(), threading.Event()
+
+    def late() -> None:
+        try:
+            with transaction.atomic():
+                update_product(product_id=first.pk, actor=None, data={"name": "Chair"})
+                wrote.set()
+                may_commit.wait(120)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert wrote.wait(120)
+    update_product(product_id=second.pk, actor=None, data={"name": "Chair"})
+    lamps = filtered_products({"q": "lamp"})
+    assert count_products(lamps) == 1
+    may_commit.set()
+    thread.join()
+    assert count_products(lamps) == 0

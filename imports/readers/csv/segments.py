@@ -7,7 +7,8 @@ before it is read: ``stitched`` takes what fits, and reads again what does not, 
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import BinaryIO, Protocol
 
 from imports.readers.csv.cells import Problem, encode_rows
@@ -16,6 +17,9 @@ from imports.readers.csv.header import Layout
 from imports.readers.csv.records import Batch, Checkpoint, Told, read_part
 
 SEGMENT_BYTES = 512 << 10  # at most; about 10 ms of reading
+PROBLEMS_AT_MOST = 5_000  # of a segment that is handed over as one; of more, each takes 300 bytes
+
+_values = attrgetter(*(one.name for one in fields(Problem)))
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Piece:
             "position": self.position,
             "size": len(self.text),
             "rows": self.rows,
-            "problems": [astuple(problem) for problem in self.problems],
+            "problems": [*map(_values, self.problems)],
             "warnings": self.warnings,
         }
         return json.dumps(head).encode() + b"\n" + self.text
@@ -107,8 +111,11 @@ def segments(file: BinaryIO, layout: Layout, start: Checkpoint) -> Iterator[Segm
         number += 1
 
 
-def read_segment(file: BinaryIO, layout: Layout, segment: Segment) -> Piece:
-    """Read a segment as if a record began with it; its checkpoint counts from there."""
+def read_segment(file: BinaryIO, layout: Layout, segment: Segment) -> Piece | None:
+    """Read a segment as if a record began with it; its checkpoint counts from there.
+
+    ``None`` where hardly a record is good: who stitches reads that block by block.
+    """
     start = Checkpoint(segment.start, segment.line)
     whole = Batch(start)
     for batch, _ in _read(file, layout, start, segment, Told()):
@@ -116,6 +123,8 @@ def read_segment(file: BinaryIO, layout: Layout, segment: Segment) -> Piece:
         whole.problems += batch.problems
         whole.warnings += batch.warnings
         whole.checkpoint = batch.checkpoint
+        if len(whole.problems) > PROBLEMS_AT_MOST:
+            return None
     return piece_of(whole, layout.mark_size + segment.end)
 
 

@@ -142,7 +142,8 @@ def _read_into(folder: Path, file: BinaryIO, layout: Layout, segment: Segment) -
             fcntl.flock(claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        claimed.write(read_segment(file, layout, segment).dump())
+        if piece := read_segment(file, layout, segment):
+            claimed.write(piece.dump())
         claimed.flush()
     return True
 

@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from catalog.models import Change, ChangeSet, Product
-from catalog.operations import fields
+from catalog.operations import bulk, fields, search_index, undo
 from catalog.operations import products as catalog
 from catalog.queries.filters import filtered_products
 from catalog.queries.products import product_history
+from catalog.queries.search import narrowed
 from catalog.sql import fields as sql_fields
 from conftest import Messages
 from imports.mapping.rules import parse_rules
@@ -537,3 +538,51 @@ def test_the_command_says_that_a_file_is_a_suppliers_whole_list(
     assert re.search(r"^ *missing +2$", capsys.readouterr().out, re.M)
     with pytest.raises(CommandError, match="no supplier “Nobody”"):
         call_command("import_products", path, "--full-list", supplier="Nobody")
+
+
+def test_what_an_undo_brings_back_in_the_end_is_found_by_the_search_index(
+    upload: Callable[..., ImportJob],
+    messages: Messages,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    mpn: None,
+) -> None:
+    settings.IMPORT_CHUNK_ROWS = 1
+    monkeypatch.setattr(search_index, "FROM_PRODUCTS", 0)
+    kept = make_format(
+        "Mueller",
+        rules={"columns": MPN},
+        if_missing={"action": "delete"},
+        columns=["sku", "name", "price", "mpn"],
+    )
+
+    def run(text: str) -> ImportJob:
+        job = upload("sku,name,price,mpn\n" + text, format=kept, checks="warn")
+        messages.run_all()
+        job.refresh_from_db()
+        return job
+
+    run("A,Lamp,1,m-1\nB,Lamp,2,m-2\nC,Lamp,3,m-3\n")
+    for price in range(10):  # numbers of changes beyond those of products
+        product_id = Product.objects.get(sku="C").pk
+        catalog.update_product(product_id=product_id, actor=None, data={"price": str(price)})
+    job = run("B,Lamp,2,m-1\nC,Lamp,3,m-3\n")  # B has the value of what is deleted
+    assert (job.missing, Product.objects.filter(sku="A").exists()) == (1, False)
+    assert search_index.keep_search_index(seconds=60)
+    monkeypatch.setattr(search_index, "UNDER_WAY", [])
+    finish = bulk._finish
+
+    def finish_late(pk: int) -> None:
+        """The index comes on between the last slice and the end."""
+        search_index.keep_search_index(seconds=60)
+        finish(pk)
+
+    monkeypatch.setattr(bulk, "_finish", finish_late)
+    undo.start_undo(change_set_id=cast(int, job.change_set_id), actor=None)
+    messages.run_all()
+    assert Product.objects.filter(sku="A").exists()
+    assert search_index.keep_search_index(seconds=60)
+    with transaction.atomic(), connection.cursor() as cursor:
+        found = narrowed(cursor, filtered_products({"q": "lamp"}))
+        assert found is not None
+        assert sorted(found.values_list("sku", flat=True)) == ["A", "B", "C"]

@@ -234,3 +234,21 @@ def test_any_file_over_any_catalogue_ends_the_same_way(
         messages.run_all()
         ends.append(result(job))
     assert ends[0] == ends[1]
+
+
+def test_a_retry_at_once_looks_at_the_whole_file_again(
+    upload: Callable[..., ImportJob], messages: Messages, sifting: Callable[[bool], None]
+) -> None:
+    store(upload, messages, HEADER + STORED)
+    sifting(True)
+    job = upload(HEADER + STORED.replace("Name 7,", "Other 7,").replace("Name 70,", "Other 70,"))
+    messages.waiting.clear()
+    assert stage.prepare(job)
+    jobs.advance_import(job.pk)
+    job.refresh_from_db()
+    assert (job.caution, job.sifted_out) == ("clear", 98)
+    jobs.cancel_import(job_id=job.pk, user=None)
+    jobs.retry_import(job_id=job.pk, user=None)  # before what is left is cleared away
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, job.warnings, job.updated, job.unchanged) == ("completed", [], 2, 98)

@@ -55,7 +55,8 @@ class Read:
         # Of what is told of the next ones, nothing may be lost.
         for _ in range(segment.number % 3):
             coming()
-        return Piece.load(read_segment(self.file, self.layout, segment).dump())
+        piece = read_segment(self.file, self.layout, segment)
+        return Piece.load(piece.dump() if piece else b"")
 
 
 def by_several(file: BinaryIO, layout: Layout, which: Callable[[int], bool]) -> Found:
@@ -298,7 +299,7 @@ def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
     read: list[int] = []
     at_it = threading.Event()
 
-    def noted(file: BinaryIO, layout: Layout, segment: Segment) -> Piece:
+    def noted(file: BinaryIO, layout: Layout, segment: Segment) -> Piece | None:
         read.append(segment.number)
         if len(read) == sharing.AHEAD:
             at_it.set()
@@ -317,7 +318,8 @@ def test_while_a_helper_is_at_a_segment_the_importer_reads_those_behind_it(
                 layout = inspect(own)
                 start = Checkpoint(layout.offset, layout.line)
                 first = next(cutting.segments(own, layout, start))
-                os.write(claimed, read_segment(own, layout, first).dump())
+                piece = read_segment(own, layout, first)
+                os.write(claimed, piece.dump() if piece else b"")
             os.close(claimed)
 
         threading.Thread(target=finish).start()
@@ -397,3 +399,19 @@ def test_short_files_and_those_decoded_from_their_start_are_read_by_one(
     memory = io.BytesIO((HEAD + "A,Lamp,1\n" * 3_000).encode())
     layout = inspect(memory)
     assert not sharing.may_be_shared(memory, layout, Checkpoint(layout.offset, layout.line))
+
+
+def test_a_segment_of_which_hardly_a_record_is_good_is_left_to_who_stitches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cutting, "SEGMENT_BYTES", 64)
+    monkeypatch.setattr(cutting, "PROBLEMS_AT_MOST", 3)
+    path = tmp_path / "bad.csv"
+    path.write_text("sku,name,price\n" + "A,b,free\n" * 100 + "S-1,Lamp,1.00\n" * 100)
+    with path.open("rb") as file:
+        layout = inspect(file)
+        start = Checkpoint(layout.offset, layout.line)
+        read = [read_segment(file, layout, one) for one in cutting.segments(file, layout, start)]
+        assert None in read
+        assert any(read)
+        assert by_several(file, layout, lambda number: True) == by_one(file, layout)
