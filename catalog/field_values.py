@@ -47,10 +47,13 @@ _two_ways = re.compile(r"[1-9][0-9]{0,2}(\.000)+").fullmatch
 # A decimal comma that stands for no thousands.
 _with_comma = re.compile(r"0+,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})").fullmatch
 _decimal = re.compile(rf"[+-]?0*[0-9]{{1,{NUMBER_DIGITS}}}(\.[0-9]+)?").fullmatch
-_iso_date = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?").fullmatch
+_iso_date = re.compile(
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?"
+).fullmatch
 _dotted_date = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})").fullmatch
 _short_date = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}").fullmatch
 _slashed_date = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})").fullmatch
+_MONTHS = 12
 _several = re.compile(r"[|;\n]")
 several_links = re.compile(r"\s*https?://[^\s,;|]+[\s,;|]+https?://", re.IGNORECASE).match
 
@@ -133,7 +136,7 @@ def clean_value(definition: Definition, value: Any, *, typed: bool = False) -> A
             raise ValueError("This has to be a list of texts.")
         return _chosen(definition, value)
     if isinstance(value, int | float | Decimal):
-        value = format(value, "f") if isinstance(value, Decimal) else str(value)
+        value = format(Decimal(str(value)), "f")  # a float has an exponent, if it is small
     if not isinstance(value, str):
         raise ValueError("This has to be a text.")
     if "\0" in value:
@@ -234,8 +237,8 @@ def _number(definition: Definition, text: str) -> str:
     decimals = text.partition(".")[2]
     if decimals[definition.scale :].strip("0"):
         raise ValueError(
-            f"“{text[:40]}” has more than {definition.scale} decimals. Round it, or give the field "
-            "more."
+            f"“{text[:40]}” has more than {definition.scale} decimals, which are as many as the "
+            "field takes. Round it."
         )
     value = Decimal(text).quantize(Decimal(1).scaleb(-definition.scale))
     return format(value or abs(value), "f")  # no minus before zero
@@ -259,8 +262,13 @@ def _date(definition: Definition, text: str) -> str:
         year, month, day = map(int, found.groups())
     elif found := _dotted_date(text):
         day, month, year = map(int, found.groups())
-    elif _slashed_date(text):
-        raise ValueError(f"“{text[:40]}” may mean two days. Write the year first, like 2026-03-02.")
+    elif found := _slashed_date(text):
+        one, other, year = map(int, found.groups())
+        if one != other and max(one, other) <= _MONTHS:
+            raise ValueError(
+                f"“{text[:40]}” may mean two days. Write the year first, like 2026-03-02."
+            )
+        day, month = max(one, other), min(one, other)
     elif _short_date(text):
         raise ValueError(
             f"“{text[:40]}” has a year of two digits. Write all four, like 2026-03-02."
@@ -289,13 +297,19 @@ def _chosen(definition: Definition, texts: list[str]) -> list[str] | None:
     return [choice for choice in definition.choices if choice in found] or None
 
 
-def split_several(text: str) -> list[str]:
-    """The words of several of a list, as a file has them."""
-    return _several.split(text)
+def words_of(definition: Definition, text: str) -> list[str]:
+    """The words of several of a list, as a file has them.
+
+    Commas are between them where nothing else is, and they are no part of the one that is there.
+    """
+    if _several.search(text):
+        return _several.split(text)
+    is_one = text.strip().casefold() in {one.casefold() for one in definition.choices}
+    return [text] if is_one else text.split(",")
 
 
 def _choices(definition: Definition, text: str) -> list[str] | None:
-    return _chosen(definition, split_several(text))
+    return _chosen(definition, words_of(definition, text))
 
 
 def check_choices(choices: Sequence[str], type: str) -> None:
@@ -341,8 +355,9 @@ def _gtin(definition: Definition, text: str) -> str:
     # Not above: it takes 1 MB of each process, and few meet a GTIN.
     from stdnum import ean
 
-    # What a table program makes of a column of long numbers with blanks among them ends with .0
-    digits = re.sub(r"[\s-]|\.0$", "", text)
+    # An apostrophe keeps it a text in a spreadsheet; what a table program makes of a column of long
+    # numbers with blanks among them ends with .0
+    digits = re.sub(r"^'|[\s-]|\.0$", "", text)
     if re.fullmatch(r"[0-9]([.,][0-9]+)?[eE][+]?[0-9]+", digits):
         raise ValueError(
             f"“{text[:40]}” is a number that a spreadsheet has rounded: its digits are lost. Take "

@@ -5,6 +5,7 @@ the shop's file), or else the usual one; columns for which there is no field are
 shop's import lacks stays in the shop as it is.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,11 @@ class ReadyMadeExport:
 _Row = tuple[str, str, dict[str, Any]]
 
 
-def _made_of(rows: list[_Row]) -> Callable[[Mapping[str, Definition]], list[OutputColumn]]:
+def _made_of(
+    rows: list[_Row], others: str = ""
+) -> Callable[[Mapping[str, Definition]], list[OutputColumn]]:
+    """``others`` are columns of any number: those of which own fields have the very names."""
+
     def columns(definitions: Mapping[str, Definition]) -> list[OutputColumn]:
         found = []
         for name, content, rules in rows:
@@ -40,6 +45,12 @@ def _made_of(rows: list[_Row]) -> Callable[[Mapping[str, Definition]], list[Outp
                 found.append(OutputColumn(name, field, **rules))
             elif is_fixed:
                 found.append(OutputColumn(name, constant=text))
+        there = {column.name for column in found}
+        found += [
+            OutputColumn(one.label, OWN_PREFIX + key)
+            for key, one in definitions.items()
+            if re.fullmatch(others, one.label) and one.label not in there
+        ]
         return found
 
     return columns
@@ -59,6 +70,14 @@ def _first(wanted: list[str], definitions: Mapping[str, Definition]) -> str:
         if name in definitions:
             return OWN_PREFIX + name
     return ""
+
+
+def _shopify(definitions: Mapping[str, Definition]) -> list[OutputColumn]:
+    """The category is the shop's own type, unless a field of that name has this."""
+    has_type = bool(_named("Type", definitions))
+    content = {"Product Category": "category"} if has_type else {}
+    rows = [(name, content.get(name, what), rules) for name, what, rules in _SHOPIFY]
+    return _made_of(rows, r".*\(product\.metafields\..*\)")(definitions)
 
 
 def _as_they_are(text: str) -> list[_Row]:
@@ -156,7 +175,14 @@ def _google(definitions: Mapping[str, Definition]) -> list[OutputColumn]:
         ("product_type", "category", {}),
         *_as_they_are(
             "google_product_category; additional_image_link; item_group_id; color; size; gender;"
-            "age_group; material; pattern; identifier_exists; adult; multipack; is_bundle"
+            "age_group; material; pattern; identifier_exists; adult; multipack; is_bundle;"
+            "sale_price; sale_price_effective_date; availability_date; expiration_date;"
+            "mobile_link; lifestyle_image_link; product_highlight; product_detail; size_type;"
+            "size_system; unit_pricing_measure; unit_pricing_base_measure; cost_of_goods_sold;"
+            "energy_efficiency_class; product_length; product_width; product_height;"
+            "product_weight; shipping; shipping_label; shipping_weight; tax; tax_category;"
+            "custom_label_0; custom_label_1; custom_label_2; custom_label_3; custom_label_4;"
+            "promotion_id; ads_redirect; excluded_destination; included_destination"
         ),
     ]
     return _made_of(rows)(definitions)
@@ -165,7 +191,7 @@ def _google(definitions: Mapping[str, Definition]) -> list[OutputColumn]:
 _IN_STOCK = {"values": {"true": "in_stock", "false": "out_of_stock"}}
 
 READY_MADE = (
-    ReadyMadeExport("Shopify", ",", _made_of(_SHOPIFY)),
-    ReadyMadeExport("WooCommerce", ",", _made_of(_WOOCOMMERCE)),
+    ReadyMadeExport("Shopify", ",", _shopify),
+    ReadyMadeExport("WooCommerce", ",", _made_of(_WOOCOMMERCE, r"Attribute \d+ .*|Meta: .*")),
     ReadyMadeExport("Google Merchant", "\t", _google),
 )

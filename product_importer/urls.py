@@ -10,7 +10,7 @@ from rest_framework.routers import APIRootView, DefaultRouter
 
 from catalog.api.change_sets import ChangeSetViewSet
 from catalog.api.export_formats import ExportFormatViewSet
-from catalog.api.exports import CSVRenderer, XLSXRenderer
+from catalog.api.exports import CSVRenderer, ExportNegotiation, XLSXRenderer
 from catalog.api.fields import FieldViewSet
 from catalog.api.products import ProductViewSet
 from imports.api.feeds import FeedViewSet
@@ -106,13 +106,19 @@ urlpatterns = [
     ),
     path(
         "api/v1/products/export.csv",
-        ProductViewSet.as_view({"get": "export"}, renderer_classes=[CSVRenderer, JSONRenderer]),
+        ProductViewSet.as_view(
+            {"get": "export"},
+            renderer_classes=[CSVRenderer, JSONRenderer],
+            content_negotiation_class=ExportNegotiation,
+        ),
         name="api-product-export",
     ),
     path(
         "api/v1/products/export.xlsx",
         ProductViewSet.as_view(
-            {"get": "export_xlsx"}, renderer_classes=[XLSXRenderer, JSONRenderer]
+            {"get": "export_xlsx"},
+            renderer_classes=[XLSXRenderer, JSONRenderer],
+            content_negotiation_class=ExportNegotiation,
         ),
         name="api-product-export-xlsx",
     ),

@@ -1,4 +1,4 @@
-"""What is kept about products in the admin, to look at: change sets, fields, export formats."""
+"""What is kept about products in the admin, to look at: change sets, export formats."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from catalog.admin.paginators import EstimatingPaginator
-from catalog.models import Change, ChangeSet, ExportFormat, Field, RemovedProduct, SearchIndex
+from catalog.models import Change, ChangeSet, ExportFormat, RemovedProduct, SearchIndex
 from catalog.operations.search_index import describe_search_index
 from catalog.operations.undo import undo_of, why_not
 from product_importer.common.parsing import whole_number
@@ -145,20 +145,6 @@ def _by_number(queryset: QuerySet[Any], text: str, *names: str) -> QuerySet[Any]
     for name in names:
         condition |= Q(**{name: number})
     return queryset.filter(condition)
-
-
-@admin.register(Field)
-class FieldAdmin(ReadOnlyAdmin):
-    """Fields are made and changed on their pages, which look whether the stored values fit."""
-
-    list_display = ["label", "key", "type", "required", "unique", "in_list", "retired", "page"]
-    list_filter = ["type", "retired"]
-    not_listed = ("options",)
-    search_fields = ["label", "key"]
-
-    @display(description="Page")
-    def page(self, field: Field) -> str:
-        return format_html('<a href="{}">Change</a>', reverse("field-detail", args=[field.pk]))
 
 
 @admin.register(ExportFormat)

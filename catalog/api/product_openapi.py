@@ -118,6 +118,7 @@ EXPORT_LAYOUT = [
         _TEXT,
         description="an export format by its name or number, in place of columns",
     ),
+    OpenApiParameter("format", _TEXT, description="the same as export_format"),
     OpenApiParameter(
         "currency",
         {"type": "string", "maxLength": 3},

@@ -4,11 +4,13 @@ What a field's definition may be is checked here for pages, API and admin alike.
 changed by change sets alone: deleting a field clears them in one, which can be undone.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from psycopg.errors import ProgramLimitExceeded
 
 from catalog import field_values
@@ -18,6 +20,7 @@ from catalog.operations import bulk
 from catalog.operations.field_indexes import KEEP
 from catalog.operations.products import Invalid
 from catalog.sql import fields as sql_fields
+from catalog.values import FIELDS
 from product_importer.common.enqueue import send_after_commit
 from product_importer.common.errors import NotPossible
 
@@ -50,7 +53,8 @@ class FieldInUse(NotPossible):
 def create_field(*, data: Mapping[str, Any]) -> Field:
     """Define a field. Raises ``Invalid`` with everything that is wrong, and ``FieldInUse``."""
     values = _cleaned({"options": {}, **data}, None)
-    if Field.objects.count() >= field_values.FIELDS_AT_MOST:
+    # What is deleted is there only as long as that can be undone.
+    if Field.objects.filter(cleared_in=None).count() >= field_values.FIELDS_AT_MOST:
         most = field_values.FIELDS_AT_MOST
         raise Invalid({"key": ("too_many", f"A catalogue has at most {most} fields of its own.")})
     if "position" not in values:
@@ -84,8 +88,8 @@ def create_ready_made() -> list[Field]:
 
 def missing_ready_made() -> list[dict[str, Any]]:
     """The ready-made fields that are not there, by key and by label."""
-    there = {text.casefold() for pair in Field.objects.values_list("key", "label") for text in pair}
-    return [one for one in READY_MADE if not {one["key"], one["label"].casefold()} & there]
+    there = {_bare(text) for pair in Field.objects.values_list("key", "label") for text in pair}
+    return [one for one in READY_MADE if not {_bare(one["key"]), _bare(one["label"])} & there]
 
 
 @transaction.atomic
@@ -238,8 +242,9 @@ def _clean_label(
         return
     values["label"] = label = label.strip()
     others = Field.objects.exclude(pk=field.pk) if field else Field.objects.all()
-    if others.filter(label__iexact=label).exists():
-        errors["label"] = ("unique", f"There is a field “{label}” already.")
+    is_new = field is None or label != field.label
+    if is_new and (other := _named_alike(label, others)):
+        errors["label"] = ("unique", f"There is a field “{other}” already.")
         return
     key = data.get("key", "")
     if not isinstance(key, str):
@@ -257,6 +262,24 @@ def _clean_label(
         return
     if Field.objects.filter(key=values["key"]).exists():
         errors["key"] = ("unique", f"There is a field with the key “{key}” already.")
+    elif other := _named_alike(values["key"], Field.objects.all()):
+        errors["key"] = ("unique", f"A column of this name means the field “{other}” already.")
+    elif _bare(label) in FIELDS:
+        errors["label"] = ("unique", f"Every product has a {_bare(label)}. Choose another label.")
+
+
+def _named_alike(name: str, fields: QuerySet[Field]) -> str:
+    """The label of a field whose columns a file would call the same, or blank.
+
+    A column means a field by its label or its key, whatever the case, blanks and hyphens.
+    """
+    bare = _bare(name)
+    found = fields.values_list("label", "key")
+    return next((label for label, key in found if bare in (_bare(label), _bare(key))), "")
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name.casefold())
 
 
 def _free_key(label: str) -> str:
@@ -330,18 +353,23 @@ def _saved(field: Field) -> Field:
 
 
 def _check_values_fit(definition: Definition, advice: str = "Change those first") -> None:
-    """Raise ``FieldInUse`` where stored values are no values of this definition."""
-    bad, example = 0, ""
+    """Raise ``FieldInUse`` where stored values are no values of this definition, as they stand."""
+    bad, example, are_values = 0, "", True
     with connection.cursor() as cursor:
         for value, count, sku in sql_fields.distinct_values(cursor, definition.key):
-            if not _fits(definition, value):
+            if (again := _value_of(definition, value)) != value:
                 bad += count
+                are_values &= again is not None
                 example = example or f"“{str(value)[:60]}” of {sku}"
-    if bad:
+    if not bad:
+        return
+    told = f"{bad:,} product{' has a value' if bad == 1 else 's have values'} that would"
+    if are_values:
         raise FieldInUse(
-            f"{bad:,} products have values that would not fit, {example} for one. {advice}; "
-            "nothing was changed."
+            f"{told} be kept in another form, {example} for one. Export the field, clear it, "
+            "change it, and import it again; nothing was changed."
         )
+    raise FieldInUse(f"{told} not fit, {example} for one. {advice}; nothing was changed.")
 
 
 def _check_no_index(field: Field, asked_for: bool) -> None:
@@ -356,12 +384,12 @@ def _check_no_index(field: Field, asked_for: bool) -> None:
         )
 
 
-def _fits(definition: Definition, value: Any) -> bool:
-    """Whether a stored value would be stored in the very same form again."""
+def _value_of(definition: Definition, value: Any) -> Any:
+    """What a stored value would be stored as again; ``None`` if it is none of this definition."""
     try:
-        return bool(field_values.clean_value(definition, value) == value)
+        return field_values.clean_value(definition, value)
     except ValueError:
-        return False
+        return None
 
 
 def _make_unique(field: Field) -> None:

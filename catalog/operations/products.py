@@ -188,11 +188,15 @@ def update_product(
     own_before: dict[str, Any] | None = None
     if given := cleaned.pop("own_fields", None):
         own = product.own_fields or {}
+        if typed:
+            given |= {key: _as_stored(own.get(key), value) for key, value in given.items()}
         _check_required(own, given)
         own_before = {key: own.get(key) for key in given if own.get(key) != given[key]} or None
         cleaned["own_fields"] = _merged(product.own_fields, given)
     if data.get("sku") == product.sku:  # one that is stored may be older than today's cleaning
         cleaned["sku"] = product.sku
+    if typed and "description" in cleaned:
+        cleaned["description"] = _as_stored(product.description, cleaned["description"])
     changed = [name for name in cleaned if getattr(product, name) != cleaned[name]]
     if not changed:
         return product
@@ -218,6 +222,13 @@ def update_product(
     told += [f"fields.{key}" for key in own_before or ()]
     _tell(Event.Type.PRODUCT_UPDATED, product, change_set, changed=told)
     return product
+
+
+def _as_stored(stored: Any, typed: Any) -> Any:
+    """What was typed; where it has the stored text's lines, that: a form ends all lines alike."""
+    if isinstance(stored, str) and isinstance(typed, str):
+        return stored if stored.splitlines() == typed.splitlines() else typed
+    return typed
 
 
 def _check_required(stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:

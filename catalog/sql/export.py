@@ -34,6 +34,11 @@ _QUOTED = """CASE WHEN {value} ~ '[{delimiter}"\\n\\r]|^\\s|\\s$'
 
 _LIST = """(SELECT string_agg(one, '|') FROM jsonb_array_elements_text({value}) AS one)"""
 _GTIN = """regexp_replace({value}, '^(000000|00|0)', '')"""
+# Of three decimals a third of 0 is left out, and any other gets a 0 behind it: 1.500 as it stands
+# may be thousands to whoever reads the file, and to the next import.
+_THREE_DECIMALS = """CASE WHEN right({value}, 4) LIKE '.%' THEN
+    CASE WHEN right({value}, 1) = '0' THEN left({value}, -1) ELSE {value} || '0' END
+    ELSE {value} END"""
 _PLAIN_TYPES = (*NUMBERS, "boolean", "date", "gtin")  # nothing to quote or to guard
 
 
@@ -70,12 +75,20 @@ def type_of(column: OutputColumn, definitions: Mapping[str, Definition]) -> str:
 
 
 class _Values:
-    """The SQL of each column's value as text, NULL or blank where there is none."""
+    """The SQL of each column's value as text, NULL or blank where there is none.
+
+    ``as_text``: a number is read from the text again, not from a cell that holds a number.
+    """
 
     def __init__(
-        self, columns: Sequence[OutputColumn], definitions: Mapping[str, Definition]
+        self,
+        columns: Sequence[OutputColumn],
+        definitions: Mapping[str, Definition],
+        *,
+        as_text: bool = False,
     ) -> None:
         self.definitions = definitions
+        self.as_text = as_text
         self.made: list[str] = []
         self.of = [
             (column, self._value(column), type_of(column, definitions)) for column in columns
@@ -96,9 +109,12 @@ class _Values:
         if not column.key:
             return column.field
         value = f"own.{_name(column.key)}"
-        type = self.definitions[column.key].type
+        definition = self.definitions[column.key]
+        type = definition.type
         if type == "choices":
             return self._once(_LIST.format(value=value))
+        if self.as_text and type == "decimal" and definition.scale == 3:
+            return self._once(_THREE_DECIMALS.format(value=value))
         return self._once(_GTIN.format(value=value)) if type == "gtin" else value
 
     def _once(self, value: str) -> str:
@@ -156,7 +172,7 @@ def csv_line(
     spreadsheet: bool,
 ) -> Line:
     """A product's line of a CSV, without its end."""
-    values = _Values(columns, definitions)
+    values = _Values(columns, definitions, as_text=True)
     guarded = _GUARDED_FOR_SPREADSHEETS if spreadsheet else _GUARDED
     quoted = _QUOTED.replace("{delimiter}", delimiter)  # one of DELIMITERS, inside brackets
     cells = []

@@ -6,6 +6,7 @@ what it is takes several times as long.
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from django import template
@@ -15,10 +16,12 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.field_values import in_words, shown_image
+from catalog.field_values import Definition, in_words, shown_image
 from catalog.models import Product
 from catalog.queries.columns import Column
-from product_importer.templatetags.figures import ago
+from catalog.queries.history import FieldChange
+from catalog.queries.own_fields.fields import definitions
+from product_importer.templatetags.figures import ago, told
 
 register = template.Library()
 
@@ -31,6 +34,32 @@ def product_cells(product: Product, columns: Iterable[Column]) -> SafeString:
     """The cells of a row that is not being edited."""
     cells = ((cell_attributes(product, one), product_cell(product, one)) for one in columns)
     return format_html_join("\n", "<td{}>{}</td>", cells)
+
+
+@register.simple_tag(takes_context=True)
+def label_of(context: template.Context, change: FieldChange) -> str:
+    """What a changed field is called; one that there is no more by its key."""
+    definition = _definition(context, change.field)
+    return change.label if definition is None else definition.label
+
+
+@register.simple_tag(takes_context=True)
+def value_of(context: template.Context, value: Any, field: str) -> str:
+    """A value before or after in words; of an own field as its type is read."""
+    definition = _definition(context, field)
+    known = definition is not None and value is not None
+    return told(in_words(definition, value) if definition and known else value, field)
+
+
+def _definition(context: template.Context, field: str) -> Definition | None:
+    if not field.startswith("fields."):
+        return None
+    # Asked for once, where the page has any: beneath what its parts add and take away.
+    every = context.dicts[0]
+    if "own_definitions" not in every:
+        every["own_definitions"] = definitions()
+    found: Definition | None = every["own_definitions"].get(field.removeprefix("fields."))
+    return found
 
 
 @register.filter

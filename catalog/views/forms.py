@@ -61,6 +61,8 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             text = as_text(field.definition, stored.get(field.key))
             several = field.type == Field.Type.CHOICES
             self.initial[PREFIX + field.key] = text.split(SEPARATOR) if several else text
+            if len(text.splitlines()) > 1:  # an input of one line loses their ends
+                self.fields[PREFIX + field.key].widget = UnfoldAdminTextareaWidget()
 
     def clean(self) -> dict[str, Any]:
         # Browsers send a line break in a text area as CR LF; what was stored had LF.

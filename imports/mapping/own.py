@@ -267,7 +267,8 @@ class _Adding:
         self.definition = definition
 
     def __call__(self, text: str) -> Any:
-        words = [text] if self.definition.type == "choice" else field_values.split_several(text)
+        is_one = self.definition.type == "choice"
+        words = [text] if is_one else field_values.words_of(self.definition, text)
         known = {choice.casefold() for choice in self.definition.choices}
         new: dict[str, str] = {}
         for word in filter(None, map(str.strip, words)):
@@ -298,6 +299,7 @@ def _taker(
     if (definition.required and blank == "clear") or rule.field == rules.key:
         blank = "refuse"
     is_number = definition.type in NUMBERS
+    choices = {choice.casefold() for choice in definition.choices}
 
     def read(cells: list[str]) -> str:
         if len(columns) == 1:
@@ -336,7 +338,7 @@ def _taker(
                     "Add it there, or mend the cell.",
                 )
             return decided(rule.otherwise)
-        if not word or says_nothing(text):
+        if not word or (says_nothing(text) and text.strip().casefold() not in choices):
             return decided(blank)
         if is_number:
             text = _plain(rule, text)

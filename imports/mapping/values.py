@@ -215,7 +215,8 @@ def compile_plan(
         rules = replace(rules, columns=(sku, *rules.columns))
         return replace(_with_own(rules, header, own), sku_is_key=True)
     if own is not None:
-        return _with_own(rules, header, own)
+        plan = _with_own(rules, header, own)
+        return _with_key_for_sku(rules, found, plan) if own_key(rules) else plan
     return _plan_of_five(rules, header)
 
 
@@ -239,6 +240,29 @@ def _with_own(rules: Rules, header: list[str], own: OwnPlan) -> Plan:
         filled=filled,
         _within=within,
     )
+
+
+def _with_key_for_sku(rules: Rules, found: Resolved, plan: Plan) -> Plan:
+    """A plan by which the key stands for an SKU that is blank, as in a file without SKUs."""
+    key = next(rule for rule in rules.columns if rule.field == rules.key)
+    key_taker = _taker(
+        rules, ColumnRule("sku", key.columns, key.separator), found.fields[rules.key]
+    )
+
+    def or_key(take: Callable[[list[str]], str]) -> Callable[[list[str]], str]:
+        columns = found.fields["sku"]
+
+        def sku(cells: list[str]) -> str:
+            is_blank = columns and not any(cells[column].strip() for column in columns)
+            return key_taker(cells) if is_blank else take(cells)
+
+        return sku
+
+    takers = [
+        (name, column, or_key(take) if name == "sku" else take)
+        for name, column, take in plan._takers
+    ]
+    return replace(plan, _takers=takers)
 
 
 def _filling(rules: Rules, found: Resolved) -> tuple[dict[int, set[str]], dict[int, int]]:

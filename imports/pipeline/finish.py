@@ -11,7 +11,7 @@ from structlog.contextvars import bound_contextvars
 
 from catalog.models import ChangeSet
 from catalog.operations import change_sets
-from catalog.queries.own_fields.fields import definitions
+from catalog.queries.own_fields.fields import definitions, there_are
 from imports.models import ImportJob, job_snapshot
 from imports.pipeline.checks.stop_rules import lock_reviews, tell_overtaken
 from imports.pipeline.notices import tell_of_job
@@ -46,7 +46,7 @@ def finish_import(job_id: int) -> None:
             f"{job.accounted_records:,} are accounted for. Please report this.",
         )
         return
-    job.warnings += filter(None, (_difference(job), _lacking(job)))
+    job.warnings += filter(None, (_difference(job), _lacking(job), _deleted_since(job)))
     job.stage = Stage.FINISHING
     reviews = lock_reviews(job)
     _end(job, Status.COMPLETED)
@@ -97,7 +97,21 @@ def _lacking(job: ImportJob) -> str:
         return ""
     return (
         f"The file has no column of {' and '.join(labels)}, which every product needs: "
-        f"{job.created:,} new products were made without. Fill it in, or undo the import."
+        f"{job.created:,} new product{' was' if job.created == 1 else 's were'} made without. "
+        "Fill it in, or undo the import."
+    )
+
+
+def _deleted_since(job: ImportJob) -> str:
+    """Which fields the file was read for that are deleted by now: their values went with them."""
+    own = {one["key"]: one["label"] for one in job.layout.get("own", ())}
+    gone = [label for key, label in own.items() if key not in there_are()] if own else []
+    if not gone:
+        return ""
+    one = len(gone) == 1
+    return (
+        f"{' and '.join(gone)} {'was' if one else 'were'} deleted after the file was read: what it "
+        f"has for {'this field' if one else 'these fields'} is not in the catalogue."
     )
 
 

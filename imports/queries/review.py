@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 from django.utils.http import urlencode
 
+from catalog.field_values import SEPARATOR
 from catalog.models import Change
 from catalog.queries.filters import BadFilter
 from catalog.queries.products import FieldChange
@@ -179,7 +180,9 @@ def _percent(text: str) -> Decimal | None:
 
 
 def shown(value: Any) -> str | bool | None:
-    """A value as JSON has it: prices are texts, with two decimals."""
+    """A value as JSON has it: prices are texts, with two decimals; lists as in a file."""
+    if isinstance(value, list):
+        return SEPARATOR.join(map(str, value))
     return value if value is None or isinstance(value, bool) else str(value)
 
 

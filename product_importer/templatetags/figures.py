@@ -52,7 +52,6 @@ def percent(change: Decimal) -> str:
     return f"{change:+,.{places}f} %".replace("-", "\u2212")
 
 
-@register.filter
 def told(value: Any, field: str) -> str:
     """A value of a product's field in words."""
     if field == "active":
@@ -61,6 +60,8 @@ def told(value: Any, field: str) -> str:
         return "Yes" if value else "No"
     if value is None or value == "":
         return "none"
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     text = f"{value:,.2f}" if isinstance(value, Decimal) else str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 

@@ -99,12 +99,27 @@ def _one_of(definition: Definition, values: list[Any]) -> Any:
 
 
 def _is_one_of(definition: Definition, text: str) -> Any:
-    texts = [one for one in text.split(SEPARATOR) if one.strip()]
+    texts = _separate(definition, text)
     if not 0 < len(texts) <= IN_AT_MOST:
         raise ValueError(f"Write 1 to {IN_AT_MOST} values with | between them.")
     if definition.type in ("choices", "boolean"):
         return Q(*(_is(definition, one) for one in texts), _connector=Q.OR)
     return _one_of(definition, [_value(definition, one) for one in texts])
+
+
+def _separate(definition: Definition, text: str) -> list[str]:
+    """The values of a filter; of a choice, the separator may be a part."""
+    left = [one for one in text.split(SEPARATOR) if one.strip()]
+    if definition.type != "choice" or not any(SEPARATOR in one for one in definition.choices):
+        return left
+    left, texts = text.split(SEPARATOR), []
+    known = {one.casefold() for one in definition.choices}
+    while left:
+        heads = {size: SEPARATOR.join(left[:size]) for size in range(len(left), 0, -1)}
+        size = next((size for size, one in heads.items() if one.strip().casefold() in known), 1)
+        texts.append(heads[size])
+        left = left[size:]
+    return [one for one in texts if one.strip()]
 
 
 def _contains(definition: Definition, text: str) -> Any:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from catalog.models import ChangeSet, Product, RemovedProduct
+from catalog.models import ChangeSet, Field, Product, RemovedProduct
 from catalog.operations import fields, personal, search_index
 from catalog.operations import products as operations
 from catalog.queries.filters import active_filters, filtered_products
@@ -465,3 +465,59 @@ def test_times_are_written_as_on_the_pages(ops: Client) -> None:
     product = product_of()
     shown = ops.get(reverse("admin:catalog_product_changelist")).content.decode()
     assert f"{timezone.localtime(product.updated_at):%d %b %Y, %H:%M}" in shown
+
+
+FIELDS = "/admin/catalog/field/"
+FIELD = {"label": "Size", "type": "choice", "choices": "S\nM\n", "in_list": "on", "help": "Of it"}
+
+
+def test_fields_are_defined_changed_ordered_and_retired_in_the_admin(ops: Client) -> None:
+    assert ops.get(f"{FIELDS}add/").status_code == 200
+    assert ops.post(f"{FIELDS}add/", FIELD).status_code == 302
+    size = Field.objects.get()
+    assert (size.key, size.options, size.in_list, size.position) == (
+        *("size", {"choices": ["S", "M"]}, True, 0),
+    )
+    assert ops.post(f"{FIELDS}add/", {"label": "Weight", "type": "decimal", "scale": "3"})
+    weight = Field.objects.get(key="weight")
+    assert (weight.options, weight.position) == ({"scale": 3}, 1)
+    changed = {**FIELD, "label": "Sizes", "position": "5", "required": "on"}
+    assert ops.post(f"{FIELDS}{size.pk}/change/", changed).status_code == 302
+    size.refresh_from_db()
+    assert (size.label, size.key, size.position, size.required) == ("Sizes", "size", 5, True)
+    act = {"action": "retire", "_selected_action": [size.pk, weight.pk]}
+    assert ops.post(FIELDS, act).status_code == 302
+    assert Field.objects.filter(retired=True).count() == 2
+    ops.post(FIELDS, {**act, "action": "use_again"})
+    assert not Field.objects.filter(retired=True).exists()
+
+
+def test_what_is_wrong_with_a_field_stands_in_the_admins_form(ops: Client) -> None:
+    page = ops.post(f"{FIELDS}add/", {**FIELD, "key": "sku", "choices": ""}).content.decode()
+    assert "is a name that every product has already" in page
+    assert "A list needs at least one choice" in page
+    ops.post(f"{FIELDS}add/", FIELD)
+    product_of(fields={"size": "S"})
+    size = Field.objects.get()
+    page = ops.post(f"{FIELDS}{size.pk}/change/", {**FIELD, "choices": "M"}).content.decode()
+    assert "1 product has a value that would not fit, “S” of A-1" in page
+    assert Field.objects.get().options == {"choices": ["S", "M"]}
+
+
+def test_who_may_only_look_changes_no_field_in_the_admin(staff: Client) -> None:
+    fields.create_field(data={"label": "Size", "type": "text"})
+    pk = Field.objects.get().pk
+    assert staff.post(f"{FIELDS}{pk}/change/", FIELD).status_code == 403
+    assert staff.get(f"{FIELDS}add/").status_code == 403
+
+
+def test_line_breaks_of_a_text_stay_where_another_value_is_edited(ops: Client) -> None:
+    fields.create_field(data={"label": "Care", "type": "text"})
+    product = product_of(fields={"care": "one\ntwo"})
+    here = f"{LIST}{product.pk}/change/"
+    assert "one\ntwo</textarea>" in ops.get(here).content.decode()
+    assert "one\ntwo</textarea>" in ops.get(f"/products/{product.pk}/").content.decode()
+    typed = form(product, name="Desk", field_care="one\r\ntwo")
+    assert ops.post(here, typed).status_code == 302
+    product.refresh_from_db()
+    assert (product.name, product.own_fields) == ("Desk", {"care": "one\ntwo"})

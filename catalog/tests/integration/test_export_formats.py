@@ -177,3 +177,48 @@ def test_google_is_told_the_price_with_its_currency_and_what_is_in_stock() -> No
         ["A", "Lamp A", "out_of_stock", "9.50 EUR", "new", "Acme", "73513537"],
         ["B", "Lamp B", "in_stock", "12.00 EUR", "new", "", ""],
     ]
+
+
+def test_a_decimal_of_three_places_goes_out_so_that_nobody_takes_it_for_thousands() -> None:
+    define("Weight", "decimal", options={"scale": 3})
+    for sku, weight in (("A", "1.5"), ("B", "12.125"), ("C", "0.25"), ("D", "-3"), ("E", "1500")):
+        make(sku, weight=weight)
+    written = ["1.50", "12.1250", "0.25", "-3.00", "1500.00"]
+    assert exported(columns="weight")[1:] == written
+
+
+@pytest.mark.parametrize("way", ["format", "export_format"])
+def test_an_address_names_an_export_format_either_way(manager: APIClient, way: str) -> None:
+    define("Brand")
+    make("A", brand="Acme")
+    keep("Shop", [{"name": "Nr", "field": "sku"}])
+    answer = manager.get(f"/api/v1/products/export.csv?{way}=shop")
+    assert (answer.status_code, "shop.csv" in answer["Content-Disposition"]) == (200, True)
+    assert manager.get(f"/api/v1/products/export.xlsx?{way}=shop").status_code == 200
+    assert manager.get(f"/api/v1/products/export.csv?{way}=none").status_code == 400
+
+
+def test_a_feed_has_each_column_that_a_field_is_named_after() -> None:
+    for label in ("sale_price", "custom_label_0", "Attribute 1 name", "Meta: _care", "Type"):
+        define(label)
+    define("Fit (product.metafields.custom.fit)")
+    define("Category")
+    names = {
+        name: {
+            column.name
+            for column in asked_layout({"export_format": name, "currency": currency}).columns
+        }
+        for name, currency in (("Google Merchant", "EUR"), ("WooCommerce", ""), ("Shopify", ""))
+    }
+    assert {"sale_price", "custom_label_0"} <= names["Google Merchant"]
+    assert {"Attribute 1 name", "Meta: _care"} <= names["WooCommerce"]
+    assert {"Fit (product.metafields.custom.fit)", "Product Category"} <= names["Shopify"]
+
+
+def test_a_choice_may_have_the_sign_that_is_between_the_values_of_a_filter() -> None:
+    define("Colour", "choice", options={"choices": ["a|b", "b", "c"]})
+    for sku, colour in (("A", "a|b"), ("B", "b"), ("C", "c")):
+        make(sku, colour=colour)
+    for asked, found in (("a|b", ["A"]), ("a|b|c", ["A", "C"]), ("b|c", ["B", "C"])):
+        products = filtered_products({"fields.colour__in": asked}).order_by("sku")
+        assert [product.sku for product in products] == found

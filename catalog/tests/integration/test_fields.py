@@ -13,6 +13,7 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 from rest_framework.test import APIClient
 
+from catalog import field_values
 from catalog.export import export_lines
 from catalog.models import BroughtBack, Change, ChangeSet, Field, Product
 from catalog.operations import bulk, change_sets, fields, products, undo
@@ -407,7 +408,7 @@ def test_a_deleted_product_comes_back_with_its_own_fields() -> None:
 def test_another_type_is_refused_where_values_would_not_fit() -> None:
     size = define("Size")
     make("A", size="12")
-    with pytest.raises(fields.FieldInUse, match=r"1 products .* “12” of A"):
+    with pytest.raises(fields.FieldInUse, match=r"1 product has .* “12” of A"):
         fields.update_field(field_id=size.pk, data={"type": "integer"})
     assert Field.objects.get().type == "text"
     fields.update_field(field_id=size.pk, data={"type": "long_text"})
@@ -684,3 +685,52 @@ def test_two_people_make_the_ready_made_fields_at_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(fields, "create_field", slower)
     fields.create_ready_made()
     assert Field.objects.count() == len(fields.READY_MADE)
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        ({"label": "Pack-Size"}, "label"),
+        ({"label": "Packs", "key": "packsize"}, "key"),
+        ({"label": "Price", "key": "my_price"}, "label"),
+    ],
+)
+def test_no_two_fields_have_names_that_a_column_cannot_tell_apart(
+    data: dict[str, Any], wrong: str
+) -> None:
+    define("Pack size", "integer")
+    with pytest.raises(Invalid) as refused:
+        fields.create_field(data={"type": "text", **data})
+    assert list(refused.value.errors) == [wrong]
+
+
+def test_deleted_fields_that_may_come_back_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field_values, "FIELDS_AT_MOST", 1)
+    size = define("Size")
+    make("A", size="L")
+    fields.update_field(field_id=size.pk, data={"retired": True})
+    with pytest.raises(Invalid):
+        define("Brand")
+    fields.delete_field(field_id=size.pk, actor=None)
+    assert define("Brand").pk
+
+
+def test_a_form_keeps_the_line_ends_of_what_it_does_not_change() -> None:
+    for type in ("text", "long_text"):
+        define(type, type)
+    product = make("A", text="a\r\nb\rc", long_text="x\r\ny")
+    typed = {"fields": {"text": "a\nb\nc", "long_text": "x\ny"}}
+    same = products.update_product(product_id=product.pk, actor=None, data=typed, typed=True)
+    assert same.version == 1
+    typed = {"fields": {"text": "a\nb"}}
+    saved = products.update_product(product_id=product.pk, actor=None, data=typed, typed=True)
+    assert saved.own_fields == {"text": "a\nb", "long_text": "x\r\ny"}
+
+
+def test_values_that_would_be_kept_in_another_form_are_told_as_such() -> None:
+    weight = define("Weight", "decimal", options={"scale": 3})
+    make("A", weight="1.5")
+    with pytest.raises(fields.FieldInUse, match=r"kept in another form, “1\.500” of A .* clear it"):
+        fields.update_field(field_id=weight.pk, data={"options": {"scale": 5}})
+    with pytest.raises(fields.FieldInUse, match=r"would not fit, “1\.500” of A"):
+        fields.update_field(field_id=weight.pk, data={"type": "integer", "options": {}})

@@ -77,3 +77,53 @@ def test_a_gtin_is_read_however_a_program_writes_its_digits(text: str) -> None:
 def test_a_gtin_whose_digits_are_lost_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"GTIN|digits are lost"):
         clean(of("gtin"), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("31/12/2026", "2026-12-31"),
+        ("12/31/2026", "2026-12-31"),
+        ("31-12-2026", "2026-12-31"),
+        ("03/03/2026", "2026-03-03"),
+        ("2026/3/2", "2026-03-02"),
+        ("2026.03.02", "2026-03-02"),
+    ],
+)
+def test_a_date_that_can_only_mean_one_day_is_that_day(text: str, day: str) -> None:
+    assert clean(of("date"), text) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("02/03/2026", "two days"), ("13/13/2026", "there is not"), ("31/02/2026", "there is not")],
+)
+def test_a_date_that_means_two_days_or_none_is_refused_as_such(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        clean(of("date"), text)
+
+
+TAGS = Definition("x", "X", "choices", ("S", "M", "Red, dark"))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("S, M", ["S", "M"]),
+        ("m,s", ["S", "M"]),
+        ("Red, dark", ["Red, dark"]),
+        ("Red, dark|S", ["S", "Red, dark"]),
+    ],
+)
+def test_commas_are_between_several_of_a_list_unless_they_are_a_part_of_one(
+    text: str, values: list[str]
+) -> None:
+    assert clean(TAGS, text) == values
+
+
+def test_a_small_number_of_a_program_has_no_exponent() -> None:
+    assert clean_value(of("decimal", 6), 0.00001) == "0.000010"
+
+
+def test_an_apostrophe_that_keeps_a_gtin_a_text_is_no_part_of_it() -> None:
+    assert clean(of("gtin"), "'4006381333931") == "04006381333931"

@@ -48,6 +48,11 @@ _YES_NO = {
     "✓/✗": "✓/✗ ✔/✘ ☑/☐",
 }
 
+_YES = {
+    *("yes", "ja", "oui", "si", "tak", "sim", "да", "ano", "igen", "evet", "WAHR", "VRAI"),
+    *("VERDADERO", "VERO", "WAAR", "PRAWDA", "VERDADEIRO", "ИСТИНА", "✓"),
+}
+
 
 def _pairs(text: str) -> dict[str, str]:
     table = {}
@@ -69,5 +74,7 @@ ACTIVE_TABLES: dict[str, dict[str, str]] = {
     **{name: _pairs(text) for name, text in _YES_NO.items()},
     "1/2": {"1": "true", "2": "false"},
 }
+# Those whose words say yes and no, and not a state of a product.
+YES_AND_NO = frozenset(name for name in _YES_NO if name.partition("/")[0] in _YES)
 # Those whose words mean other things just as well: found, but asked.
 UNSURE_TABLES = frozenset(("1/2",))

@@ -9,6 +9,7 @@ from catalog import field_values
 from catalog.field_values import TEXT_MAX_LENGTH, Definition
 from imports.mapping.cells.dates import are_dates
 from imports.mapping.cells.meaning import says_nothing, unguarded
+from imports.mapping.cells.words import ACTIVE_TABLES, YES_AND_NO
 from imports.mapping.matching.evidence import look_at
 from imports.mapping.matching.own_names import ready_made_key
 
@@ -86,7 +87,7 @@ def _type_of(name: str, filled: Sequence[str]) -> tuple[str, dict[str, Any]]:
     fits = {t: all(_reads(Definition("", "", t), v) for v in filled) for t in _TRIED}
     if fits["gtin"] and min(map(len, filled)) >= 8:
         return "gtin", {}
-    if fits["boolean"] and not all(map(_whole, filled)):
+    if not all(map(_whole, filled)) and (fits["boolean"] or _say_yes_and_no(filled)):
         return "boolean", {}
     if all(map(_whole, filled)):
         return "integer", {}
@@ -99,11 +100,26 @@ def _type_of(name: str, filled: Sequence[str]) -> tuple[str, dict[str, Any]]:
         return ("image" if image or ready_made_key(name) == "image" else "link"), {}
     if max(map(len, filled)) > TEXT_MAX_LENGTH // 2 or look_at(filled).html > 0.2:
         return "long_text", {}
-    words = list(dict.fromkeys(filled))
-    few = 1 < len(words) <= CHOICES_AT_MOST and len(filled) >= REPEATED * len(words)
-    if few and _are_choices(words):
-        return "choice", {"choices": sorted(words)}
+    for type, cells in (("choices", _several(filled)), ("choice", filled)):
+        words = list(dict.fromkeys(cells))
+        few = 1 < len(words) <= CHOICES_AT_MOST and len(cells) >= REPEATED * len(words)
+        if few and _are_choices(words):
+            return type, {"choices": sorted(words)}
     return "text", {}
+
+
+def _several(filled: Sequence[str]) -> list[str]:
+    """The words of cells that have several; none where each has one."""
+    if not any(separator in cell for cell in filled for separator in "|;"):
+        return []
+    return [word.strip() for cell in filled for word in re.split("[|;]", cell) if word.strip()]
+
+
+def _say_yes_and_no(filled: Sequence[str]) -> bool:
+    """Whether a table that an import has at hand knows all words, and they say both."""
+    words = {value.casefold() for value in filled}
+    tables = (table for name, table in ACTIVE_TABLES.items() if name in YES_AND_NO)
+    return any(words <= table.keys() and len({table[w] for w in words}) == 2 for table in tables)
 
 
 _TRIED = ("gtin", "boolean", "link")
@@ -116,7 +132,9 @@ def _number(filled: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
         if price.currencies and price.places <= field_values.MONEY_SCALE:
             return "money", {}
         if not any(re.match(r"0\d", value) for value in filled):
-            scale = min(max(price.places, field_values.MONEY_SCALE), field_values.SCALE_AT_MOST)
+            # Whichever mark it is, three digits stand behind it where it leaves that open.
+            places = 3 if price.decimal == "?" else price.places
+            scale = min(max(places, field_values.MONEY_SCALE), field_values.SCALE_AT_MOST)
             return "decimal", {"scale": scale}
     if all(_whole(value) or _decimal(value) for value in filled):
         places = max(len(re.split("[.,]", value, maxsplit=1)[-1]) for value in filled)

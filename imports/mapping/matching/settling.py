@@ -14,7 +14,7 @@ from imports.mapping.cells.amounts import (
     split_amount,
     split_amounts,
 )
-from imports.mapping.cells.dates import orders_of, read_date
+from imports.mapping.cells.dates import orders_of, read_date, split_date
 from imports.mapping.matching.choosing import Choice
 from imports.mapping.matching.table import Rank, Table
 from imports.mapping.model import references
@@ -67,7 +67,11 @@ def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule
     unsure = [value for value in table.values(place) if value.strip() and not _is_clear(value)]
     orders = {value: orders_of([value]) for value in unsure}
     settled = {found[0] for found in orders.values() if len(found) == 1}
-    left_open = [value for value, found in orders.items() if len(found) > 1]
+    left_open = [
+        value
+        for value, found in orders.items()
+        if len({read_date(value, order) for order in found}) > 1
+    ]
     if len(settled) == 1:
         return replace(rule, date=settled.pop()), []
     if not settled and not left_open:
@@ -89,7 +93,10 @@ _ONE_DAY = Definition("", "", "date")
 
 
 def _is_clear(value: str) -> bool:
-    """Whether a date reads without a rule."""
+    """Whether a date reads without a rule, and says nothing of the others."""
+    parts = split_date(value)
+    if parts is not None and len(parts[0]) < 4 and "." not in value:
+        return False
     try:
         clean(_ONE_DAY, value)
     except ValueError:

@@ -22,7 +22,9 @@ from imports.mapping.matching.aliases import (
 )
 from imports.mapping.matching.evidence import Evidence, look_at
 from imports.mapping.matching.own_names import OwnNames
+from imports.mapping.model import OWN_PREFIX
 
+CATEGORY = OWN_PREFIX + "category"  # the ready-made field
 OWN_COLUMNS = ("_line", "_error")  # what rejects.csv adds
 
 
@@ -119,9 +121,31 @@ class Table:
                 for product_field, claim in self._claims_of(place, name, bare):
                     found[product_field].append(claim)
         found["name"] = self._names_with_values(found)
+        self._tell_types_of_shops_apart(found)
         if not found["price"]:
             found["price"] = self._numbers_that_are_called_prices()
         return found
+
+    def _tell_types_of_shops_apart(self, found: dict[str, list[Claim]]) -> None:
+        """What WooCommerce calls a type (simple, variable) is no category.
+
+        Shopify's category is one of its own list, and what the shop calls it is the type; the way
+        back writes the type as well (``catalog.ready_made_exports``).
+        """
+        names = {name.strip().casefold(): place for place, name in enumerate(self.header)}
+        category, type_ = names.get("product category"), names.get("type")
+        if type_ is None or CATEGORY not in found:
+            return
+        no_category = None
+        if "regular price" in names:
+            no_category = type_
+        elif "variant sku" in names and self.filled(type_):
+            no_category = category
+        found[CATEGORY] = [
+            claim
+            for claim in found[CATEGORY]
+            if claim.place != no_category or claim.rank < Rank.ALIAS
+        ]
 
     def _names_with_values(self, found: Mapping[str, list[Claim]]) -> list[Claim]:
         """A column of names that has nothing in it gives way to what else may be the name."""

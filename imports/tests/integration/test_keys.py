@@ -371,3 +371,18 @@ def test_the_preview_looks_among_the_suppliers_products(
     first, second = preview(job, rules)["preview"]
     assert (first["values"]["sku"], first["problems"]) == ("AC-1", [])
     assert [one["code"] for one in second["problems"]] == ["no_match"]
+
+
+def test_a_record_without_an_sku_is_found_by_its_key_all_the_same(
+    run: Callable[..., ImportJob],
+) -> None:
+    columns = [
+        {"field": "sku", "column": "sku"},
+        {"field": "fields.gtin", "column": "EAN"},
+        {"field": "name", "column": "name"},
+    ]
+    text = f"sku,EAN,name\n,{LAMP},Lamp\nX,{MUG},Mug\n,{NEW},New\n"
+    job = run(text, columns=columns)
+    assert (job.updated, job.rejected, named()["A"], named()["B"]) == (2, 1, "Lamp", "Mug")
+    job = run(text, columns=columns, no_match="create")
+    assert (job.created, job.rejected, named()[NEW]) == (1, 0, "New")

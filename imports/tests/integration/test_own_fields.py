@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.test import Client
 
 from catalog.models import Change, Field, Product
 from catalog.operations import fields, undo
@@ -495,7 +497,37 @@ def test_new_products_without_a_required_field_are_told_of(run: Callable[..., Im
     run("sku,name\nA,Lamp\n")
     brand = Field.objects.get(key="brand")
     fields.update_field(field_id=brand.pk, data={"required": True})
-    told = "The file has no column of Brand, which every product needs: 1 new products were made"
+    told = "The file has no column of Brand, which every product needs: 1 new product was made"
     assert any(one.startswith(told) for one in run("sku,name\nA,New\nB,Desk\n").warnings)
     assert not run("sku,name\nA,Newer\n").warnings
     assert not run("sku,name,Brand\nC,Pot,Acme\n").warnings
+
+
+def test_a_field_that_is_deleted_after_a_review_is_told_of(
+    upload: Upload, messages: Messages
+) -> None:
+    job = upload(FIRST, review=True)
+    messages.run_all()
+    brand = Field.objects.get(key="brand")
+    fields.update_field(field_id=brand.pk, data={"retired": True})
+    fields.delete_field(field_id=brand.pk, actor=None)
+    jobs.apply_import(job_id=job.pk, user=None)
+    messages.run_all()
+    job.refresh_from_db()
+    assert (job.status, own("A").get("brand")) == ("completed", None)
+    assert any("Brand was deleted after the file was read" in one for one in job.warnings)
+
+
+def test_a_review_tells_own_values_by_label_and_in_words(
+    upload: Upload, messages: Messages, page: Client, user: User
+) -> None:
+    data = {"label": "Größen", "type": "choices", "options": {"choices": ["S", "M"]}}
+    fields.create_field(data=data)
+    create_product(actor=None, data={"sku": "A", "name": "A", "fields": {"grossen": "S"}})
+    job = upload("sku,Größen,GTIN\nA,S|M,4006381333931\n", review=True)
+    messages.run_all()
+    shown = page.get(f"/imports/{job.pk}/review/").content.decode()
+    assert "<dt>Größen</dt><dd><del>S</del> <ins>S, M</ins></dd>" in shown
+    assert "<dt>GTIN</dt><dd><del>none</del> <ins>4006381333931</ins></dd>" in shown
+    (row,) = page.get(f"/api/v1/imports/{job.pk}/diff/").json()["results"]
+    assert row["changes"]["fields.grossen"] == ["S", "S|M"]

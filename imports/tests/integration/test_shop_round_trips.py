@@ -211,3 +211,28 @@ def test_a_workbook_comes_back_unchanged(
     job.refresh_from_db()
     assert (job.status, job.error, job.rejected) == ("completed", "", 0)
     assert (job.unchanged, job.updated) == (1, 0)
+
+
+def test_the_type_of_shopify_is_the_category_and_goes_back_as_the_type(
+    run: Callable[[str], ImportJob],
+) -> None:
+    fields.create_ready_made()
+    run(
+        "Handle,Title,Product Category,Type,Variant SKU,Variant Price,Status\n"
+        "hat,Hat,Apparel > Hats,Beanie,H-1,9.50,active\n"
+    )
+    assert (Product.objects.get().own_fields or {})["category"] == "Beanie"
+    (row,) = exported(export_format="Shopify")
+    assert row["Type"] == "Beanie"
+    assert "Product Category" not in row
+
+
+def test_weights_of_three_decimals_come_back_unchanged(run: Callable[[str], ImportJob]) -> None:
+    fields.create_ready_made()
+    for sku, weight in (("A", "1.500"), ("B", "12.125")):
+        data = {"sku": sku, "name": sku, "fields": {"weight": weight}}
+        products.create_product(actor=None, data=data)
+    for asked in ({}, {"export_format": "WooCommerce"}, {"columns": "sku,weight"}):
+        lines = export_lines(filtered_products({}), layout=asked_layout(asked))
+        again = run("".join(lines))
+        assert (again.unchanged, again.updated) == (2, 0)

@@ -1,12 +1,14 @@
 """Which column is which field, by names and values as shops and suppliers write them."""
 
 import time
+from typing import Any
 
 import pytest
 
 from imports.mapping.formats import KnownFormat, read_as
 from imports.mapping.matching.aliases import STRONG, WEAK, bare_key_of, key_of
 from imports.mapping.matching.match import Matched, fingerprint, match
+from imports.mapping.matching.proposing import propose
 from imports.mapping.matching.table import Memory
 from imports.mapping.ready_made import READY_MADE
 from imports.mapping.rules import Rules, RulesError, parse_rules
@@ -637,3 +639,21 @@ def test_of_a_shop_without_skus_the_column_that_has_them_is_asked_and_nothing_le
     records[0][2] = "L-1"
     matched = read_as(known, header, records, Memory())
     assert (codes(matched), len(matched.rules.only_if)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "type", "options"),
+    [
+        (["1.100", "1.101", "1.102"], "decimal", {"scale": 3}),
+        (["red|blue", "blue"] * 10, "choices", {"choices": ["blue", "red"]}),
+        (["ja", "nein"] * 10, "boolean", {}),
+        (["J", "N"] * 10, "boolean", {}),
+        (["aktiv", "inaktiv"] * 10, "choice", {"choices": ["aktiv", "inaktiv"]}),
+        (["31/12/2026", "02/03/2026"], "date", {}),
+    ],
+)
+def test_the_field_that_is_proposed_takes_the_columns_values(
+    values: list[str], type: str, options: dict[str, Any]
+) -> None:
+    proposal = propose("Extra", values, [])
+    assert (proposal.type, dict(proposal.options)) == (type, options)

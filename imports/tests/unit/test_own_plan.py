@@ -227,3 +227,14 @@ def test_a_whole_number_with_three_zeros_is_read_by_the_mark_that_a_rule_says() 
     assert [p.code for p in clean("1.000", column).problems] == ["invalid_field"]
     assert json.loads(clean("1.000", {**column, "decimal": "."}).own) == {"stock": 1}
     assert json.loads(clean("1.000", {**column, "decimal": ","}).own) == {"stock": 1000}
+
+
+@pytest.mark.parametrize(("kind", "value"), [("choice", "None"), ("choices", ["None"])])
+def test_a_word_of_a_list_is_that_word_though_programs_write_it_for_nothing(
+    kind: str, value: object
+) -> None:
+    battery = Definition("battery", "Battery", kind, ("AA", "None"))
+    rules = {"columns": [SKU, {"field": "fields.battery", "column": "X"}]}
+    plan = compile_plan(parse_rules(rules), ["SKU", "X"], {"battery": battery})
+    assert json.loads(plan.clean(["A", "none"]).own) == {"battery": value}
+    assert json.loads(plan.clean(["A", "NULL"]).own) == {"battery": None}
