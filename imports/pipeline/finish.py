@@ -105,7 +105,10 @@ def _lacking(job: ImportJob) -> str:
 def _deleted_since(job: ImportJob) -> str:
     """Which fields the file was read for that are deleted by now: their values went with them."""
     own = {one["key"]: one["label"] for one in job.layout.get("own", ())}
-    gone = [label for key, label in own.items() if key not in there_are()] if own else []
+    if not own:
+        return ""
+    kept = there_are()
+    gone = [label for key, label in own.items() if key not in kept]
     if not gone:
         return ""
     one = len(gone) == 1

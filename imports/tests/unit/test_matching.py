@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from catalog.field_values import Definition
 from imports.mapping.formats import KnownFormat, read_as
 from imports.mapping.matching.aliases import STRONG, WEAK, bare_key_of, key_of
 from imports.mapping.matching.match import Matched, fingerprint, match
+from imports.mapping.matching.own_names import OwnNames
 from imports.mapping.matching.proposing import propose
 from imports.mapping.matching.table import Memory
 from imports.mapping.ready_made import READY_MADE
@@ -657,3 +659,24 @@ def test_the_field_that_is_proposed_takes_the_columns_values(
 ) -> None:
     proposal = propose("Extra", values, [])
     assert (proposal.type, dict(proposal.options)) == (type, options)
+
+
+@pytest.mark.parametrize(
+    ("days", "order", "asked"),
+    [
+        (["03/03/2026", "07/07/2026"], None, []),  # whichever way it is read
+        (["31/12/2026", "02/03/2026"], "dmy", []),
+        (["12/31/2026", "02/03/2026"], "mdy", []),
+        (["02/03/2026", "04/05/2026"], None, ["unclear_date"]),
+        (["31/12/2026", "12/31/2026"], None, ["unclear_date"]),
+        (["2026/12/31", "2026-03-02"], None, []),
+    ],
+)
+def test_the_order_of_a_date_is_asked_where_the_values_leave_it_open(
+    days: list[str], order: str | None, asked: list[str]
+) -> None:
+    memory = Memory(own=OwnNames({"day": Definition("day", "Day", "date")}))
+    records = (f"A{number};Lamp;{day}" for number, day in enumerate(days))
+    matched = found("sku;name;Day", *records, memory=memory)
+    (rule,) = (rule for rule in matched.rules.columns if rule.field == "fields.day")
+    assert (rule.date, codes(matched)) == (order, asked)
