@@ -60,6 +60,11 @@ class Field(models.Model):
         return self.label
 
     @property
+    def is_told(self) -> bool:
+        """Whether events tell its values; a long text may be too long for one."""
+        return self.in_events and self.type != self.Type.LONG_TEXT
+
+    @property
     def definition(self) -> field_values.Definition:
         """What its values may be, as files, forms and the API ask."""
         return field_values.Definition(
