@@ -99,6 +99,11 @@ def key_of(label: str) -> str:
     return text[:KEY_MAX_LENGTH].rstrip("_")
 
 
+def bare_name(name: str) -> str:
+    """A label or a key without case, blanks, underscores and hyphens: columns do not tell these."""
+    return re.sub(r"[\s_-]", "", name.casefold())
+
+
 # --- From text ------------------------------------------------------------------------
 
 
@@ -300,12 +305,14 @@ def _chosen(definition: Definition, texts: list[str]) -> list[str] | None:
 def words_of(definition: Definition, text: str) -> list[str]:
     """The words of several of a list, as a file has them.
 
-    Commas are between them where nothing else is, and they are no part of the one that is there.
+    Commas are between them where nothing else is, and each word is one of the list.
     """
-    if _several.search(text):
+    if "," not in text or _several.search(text):
         return _several.split(text)
-    is_one = text.strip().casefold() in {one.casefold() for one in definition.choices}
-    return [text] if is_one else text.split(",")
+    known = {one.casefold() for one in definition.choices}
+    words = [word for word in text.split(",") if word.strip()]
+    several = text.strip().casefold() not in known
+    return words if several and {w.strip().casefold() for w in words} <= known else [text]
 
 
 def _choices(definition: Definition, text: str) -> list[str] | None:

@@ -7,7 +7,7 @@ shop's import lacks stays in the shop as it is.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog.export_columns import NUMBERS, OWN_PREFIX, OutputColumn
@@ -185,7 +185,13 @@ def _google(definitions: Mapping[str, Definition]) -> list[OutputColumn]:
             "promotion_id; ads_redirect; excluded_destination; included_destination"
         ),
     ]
-    return _made_of(rows)(definitions)
+    # An amount of money has its currency behind it, like the price.
+    return [
+        replace(column, currency="")
+        if column.key and definitions[column.key].type == "money"
+        else column
+        for column in _made_of(rows)(definitions)
+    ]
 
 
 _IN_STOCK = {"values": {"true": "in_stock", "false": "out_of_stock"}}

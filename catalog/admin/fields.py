@@ -114,6 +114,14 @@ class FieldAdmin(ListAdmin):
     def page(self, field: Field) -> str:
         return format_html('<a href="{}">Open</a>', reverse("field-detail", args=[field.pk]))
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """To look at, the options as they are kept: the form's inputs for them are no values."""
+        names = list(self.fields)
+        if obj is not None and not self.has_change_permission(request, obj):
+            place = names.index("choices")
+            names[place : place + 2] = ["options"]
+        return names
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["key"] if obj is not None else []  # programs and formats name it
 

@@ -4,7 +4,6 @@ What a field's definition may be is checked here for pages, API and admin alike.
 changed by change sets alone: deleting a field clears them in one, which can be undone.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.db.models import QuerySet
 from psycopg.errors import ProgramLimitExceeded
 
 from catalog import field_values
-from catalog.field_values import Definition
+from catalog.field_values import Definition, bare_name
 from catalog.models import ChangeSet, Field
 from catalog.operations import bulk
 from catalog.operations.field_indexes import KEEP
@@ -88,8 +87,10 @@ def create_ready_made() -> list[Field]:
 
 def missing_ready_made() -> list[dict[str, Any]]:
     """The ready-made fields that are not there, by key and by label."""
-    there = {_bare(text) for pair in Field.objects.values_list("key", "label") for text in pair}
-    return [one for one in READY_MADE if not {_bare(one["key"]), _bare(one["label"])} & there]
+    there = {bare_name(text) for pair in Field.objects.values_list("key", "label") for text in pair}
+    return [
+        one for one in READY_MADE if not {bare_name(one["key"]), bare_name(one["label"])} & there
+    ]
 
 
 @transaction.atomic
@@ -233,6 +234,9 @@ def _cleaned(data: Mapping[str, Any], field: Field | None) -> dict[str, Any]:
     return values
 
 
+_AS_ALL = "Every product has “{}”. Choose another label."
+
+
 def _clean_label(
     label: Any, data: Mapping[str, Any], field: Field | None, values: dict[str, Any], errors: Errors
 ) -> None:
@@ -245,6 +249,9 @@ def _clean_label(
     is_new = field is None or label != field.label
     if is_new and (other := _named_alike(label, others)):
         errors["label"] = ("unique", f"There is a field “{other}” already.")
+        return
+    if field is not None and is_new and bare_name(label) in FIELDS:
+        errors["label"] = ("unique", _AS_ALL.format(bare_name(label)))
         return
     key = data.get("key", "")
     if not isinstance(key, str):
@@ -264,8 +271,8 @@ def _clean_label(
         errors["key"] = ("unique", f"There is a field with the key “{key}” already.")
     elif other := _named_alike(values["key"], Field.objects.all()):
         errors["key"] = ("unique", f"A column of this name means the field “{other}” already.")
-    elif _bare(label) in FIELDS:
-        errors["label"] = ("unique", f"Every product has a {_bare(label)}. Choose another label.")
+    elif bare_name(label) in FIELDS:
+        errors["label"] = ("unique", _AS_ALL.format(bare_name(label)))
 
 
 def _named_alike(name: str, fields: QuerySet[Field]) -> str:
@@ -273,22 +280,21 @@ def _named_alike(name: str, fields: QuerySet[Field]) -> str:
 
     A column means a field by its label or its key, whatever the case, blanks and hyphens.
     """
-    bare = _bare(name)
+    bare = bare_name(name)
     found = fields.values_list("label", "key")
-    return next((label for label, key in found if bare in (_bare(label), _bare(key))), "")
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name.casefold())
+    return next((label for label, key in found if bare in (bare_name(label), bare_name(key))), "")
 
 
 def _free_key(label: str) -> str:
     """A key made of a label; with a number behind it where another field has it."""
     key = field_values.key_of(label)
     taken = set(Field.objects.values_list("key", flat=True))
-    ends = (f"_{number}" for number in range(2, field_values.FIELDS_AT_MOST + 2))
-    keys = (key, *(key[: field_values.KEY_MAX_LENGTH - len(end)].rstrip("_") + end for end in ends))
-    return next(one for one in keys if one not in taken)
+    number, free = 1, key
+    while free in taken:
+        number += 1
+        end = f"_{number}"
+        free = key[: field_values.KEY_MAX_LENGTH - len(end)].rstrip("_") + end
+    return free
 
 
 def _clean_type(
@@ -352,23 +358,25 @@ def _saved(field: Field) -> Field:
 # --- What the stored values are -------------------------------------------------------
 
 
-def _check_values_fit(definition: Definition, advice: str = "Change those first") -> None:
+def _check_values_fit(definition: Definition, advice: str = "") -> None:
     """Raise ``FieldInUse`` where stored values are no values of this definition, as they stand."""
     bad, example, are_values = 0, "", True
     with connection.cursor() as cursor:
         for value, count, sku in sql_fields.distinct_values(cursor, definition.key):
-            if (again := _value_of(definition, value)) != value:
+            again = _value_of(definition, value)
+            if again != value or type(again) is not type(value):  # 1 is true to Python
                 bad += count
                 are_values &= again is not None
                 example = example or f"“{str(value)[:60]}” of {sku}"
     if not bad:
         return
     told = f"{bad:,} product{' has a value' if bad == 1 else 's have values'} that would"
-    if are_values:
+    if are_values and not advice:
         raise FieldInUse(
             f"{told} be kept in another form, {example} for one. Export the field, clear it, "
             "change it, and import it again; nothing was changed."
         )
+    advice = advice or "Change those first"
     raise FieldInUse(f"{told} not fit, {example} for one. {advice}; nothing was changed.")
 
 

@@ -226,9 +226,13 @@ def update_product(
 
 def _as_stored(stored: Any, typed: Any) -> Any:
     """What was typed; where it has the stored text's lines, that: a form ends all lines alike."""
-    if isinstance(stored, str) and isinstance(typed, str):
-        return stored if stored.splitlines() == typed.splitlines() else typed
+    if isinstance(stored, str) and isinstance(typed, str) and _line_fed(stored) == _line_fed(typed):
+        return stored
     return typed
+
+
+def _line_fed(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _check_required(stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -99,7 +99,13 @@ class _Values:
         if not column.field:
             return _literal(column.constant)
         value = self._stored(column)
-        return value if column.is_plain else self._once(_ruled(column, value))
+        own = self.definitions.get(column.key)
+        has_three = own is not None and own.type == "decimal" and own.scale == 3
+        if not column.is_plain:
+            return self._once(_ruled(column, value, has_three=has_three))
+        return (
+            self._once(_THREE_DECIMALS.format(value=value)) if has_three and self.as_text else value
+        )
 
     def _stored(self, column: OutputColumn) -> str:
         if column.field == "price":
@@ -109,12 +115,9 @@ class _Values:
         if not column.key:
             return column.field
         value = f"own.{_name(column.key)}"
-        definition = self.definitions[column.key]
-        type = definition.type
+        type = self.definitions[column.key].type
         if type == "choices":
             return self._once(_LIST.format(value=value))
-        if self.as_text and type == "decimal" and definition.scale == 3:
-            return self._once(_THREE_DECIMALS.format(value=value))
         return self._once(_GTIN.format(value=value)) if type == "gtin" else value
 
     def _once(self, value: str) -> str:
@@ -138,8 +141,11 @@ class _Values:
         return " ".join(parts)
 
 
-def _ruled(column: OutputColumn, value: str) -> str:
-    """What a column's rules make of a value that may be NULL or blank."""
+def _ruled(column: OutputColumn, value: str, *, has_three: bool) -> str:
+    """What a column's rules make of a value that may be NULL or blank.
+
+    ``has_three``: it is a number of three decimals, unless a word stands for it.
+    """
     made = value
     if column.at_least is not None:
         # The field may have become a text since.
@@ -153,6 +159,9 @@ def _ruled(column: OutputColumn, value: str) -> str:
         )
         others = made if column.otherwise is None else _literal(column.otherwise)
         made = f"CASE lower({made}) {words} ELSE {others} END"
+    if has_three:
+        made = f"""CASE WHEN ({made}) ~ '^-?[0-9]+[.][0-9]{{3}}$'
+            THEN {_THREE_DECIMALS.format(value=f"({made})")} ELSE {made} END"""
     if column.decimal == ",":
         made = f"replace({made}, '.', ',')"
     after = (f" {column.currency}" if column.currency else "") + column.suffix

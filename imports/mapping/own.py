@@ -264,11 +264,12 @@ class _Adding:
     """Reads the words of a list, and takes those that are not in it: the first spelling counts."""
 
     def __init__(self, definition: Definition) -> None:
-        self.definition = definition
+        self.first = self.definition = definition
 
     def __call__(self, text: str) -> Any:
         is_one = self.definition.type == "choice"
-        words = [text] if is_one else field_values.words_of(self.definition, text)
+        # As the list was: or it would tell what came before.
+        words = [text] if is_one else field_values.words_of(self.first, text)
         known = {choice.casefold() for choice in self.definition.choices}
         new: dict[str, str] = {}
         for word in filter(None, map(str.strip, words)):

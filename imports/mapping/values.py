@@ -39,6 +39,7 @@ from imports.mapping.rules import (
 )
 
 # A field's bit in what a record keeps; the same numbers as ``catalog.models.Change.Field``.
+NO_SKU = " "  # staged of a record that is found by another key: no SKU is a blank
 FIELD_BITS = {name: 1 << number for number, name in enumerate(FIELDS)}
 
 
@@ -243,23 +244,18 @@ def _with_own(rules: Rules, header: list[str], own: OwnPlan) -> Plan:
 
 
 def _with_key_for_sku(rules: Rules, found: Resolved, plan: Plan) -> Plan:
-    """A plan by which the key stands for an SKU that is blank, as in a file without SKUs."""
-    key = next(rule for rule in rules.columns if rule.field == rules.key)
-    key_taker = _taker(
-        rules, ColumnRule("sku", key.columns, key.separator), found.fields[rules.key]
-    )
+    """A plan by which an SKU may be blank: the product that is found gives it later, or the key."""
+    columns = found.fields["sku"]
 
-    def or_key(take: Callable[[list[str]], str]) -> Callable[[list[str]], str]:
-        columns = found.fields["sku"]
-
+    def or_none(take: Callable[[list[str]], str]) -> Callable[[list[str]], str]:
         def sku(cells: list[str]) -> str:
             is_blank = columns and not any(cells[column].strip() for column in columns)
-            return key_taker(cells) if is_blank else take(cells)
+            return NO_SKU if is_blank else take(cells)
 
         return sku
 
     takers = [
-        (name, column, or_key(take) if name == "sku" else take)
+        (name, column, or_none(take) if name == "sku" else take)
         for name, column, take in plan._takers
     ]
     return replace(plan, _takers=takers)

@@ -386,6 +386,8 @@ def retry_import(*, job_id: int, user: User | None) -> ImportJob:
         job.caution = ""  # the catalogue may be another one by now
         if job.sifted_out:  # only what differed is staged: to look at that would tell of no file
             job.stage, job.layout, job.resolved_at = Stage.STAGING, {}, None
+            if not job.chunks.exclude(done_at=None).exists():
+                job.chunks.all().delete()  # cut for those few
     job.retried_by, job.retried_at = user, timezone.now()
     if job.stage == Stage.FINISHING:
         job.stage = Stage.APPLYING

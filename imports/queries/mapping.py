@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from catalog.field_values import FIELDS_AT_MOST, Definition, as_text
 from catalog.operations.fields import READY_MADE
-from catalog.queries.own_fields.fields import definitions, names_taken, skus_by_value
+from catalog.queries.own_fields.fields import definitions, names_taken, skus_by_value, there_are
 from imports.mapping.formats import read_as, under
 from imports.mapping.matching.match import Matched, match
 from imports.mapping.matching.proposing import propose
@@ -293,10 +293,11 @@ def _proposed(found: Found) -> dict[int, dict[str, Any]]:
     No more than the catalogue has room for.
     """
     fields = names_taken()
+    room = FIELDS_AT_MOST - len(there_are())
     taken = {text.casefold() for pair in fields for text in pair}
     proposed: dict[int, dict[str, Any]] = {}
     for column in found.matched.columns:
-        if len(fields) + len(proposed) >= FIELDS_AT_MOST:
+        if len(proposed) >= room:
             break
         place = column.index - 1
         values = [record.cells[place] for record in found.records if place < len(record.cells)]

@@ -235,11 +235,14 @@ def count_left(cursor: CursorWrapper, job_id: int) -> int:
 NONE, SEVERAL, SKU_TAKEN = "none", "several", "taken"
 
 # Gives each record the SKU of the product that has its value of an own field. Of the records with
-# one value the last says the SKU of a new product. As it stands on a pack, a GTIN is no longer
+# one value the last that has an SKU (else it is a blank: imports.mapping.values.NO_SKU) says that
+# of a new product. As it stands on a pack, a GTIN is no longer
 # than it has to be (catalog.field_values.shown_gtin).
 _MATCH = """
 WITH valued AS MATERIALIZED (
-    SELECT own_fields ->> {key} AS value, max(line) AS line FROM {table} GROUP BY 1
+    SELECT own_fields ->> {key} AS value,
+           COALESCE(max(line) FILTER (WHERE sku <> ' '), max(line)) AS line
+    FROM {table} GROUP BY 1
 ), found AS MATERIALIZED (
     SELECT value, count(*) AS products, min(product.sku) AS sku,
            (array_agg(product.sku ORDER BY lower(product.sku)))[1:{shown}] AS skus
@@ -289,7 +292,9 @@ def match_by_key(
     """
     table = staging_table(job_id)
     cursor.execute(f"ALTER TABLE {table} ADD COLUMN unmatched text")
-    new_sku = "last.sku" if has_sku else _SHOWN_GTIN if is_gtin else "value"
+    new_sku = _SHOWN_GTIN if is_gtin else "value"
+    if has_sku:
+        new_sku = f"COALESCE(NULLIF(last.sku, ' '), {new_sku})"
     statement = _MATCH.format(
         table=table,
         key=sql.Literal(key).as_string().replace("%", "%%"),

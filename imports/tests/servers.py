@@ -229,6 +229,7 @@ class SftpServer:
         self.lists_until = 0.0  # by ``time.monotonic``: it answers nothing before
         self.size: int | None = None  # that it tells of each file, in place of the right one
         self.connections = self.logins = 0
+        self.open: set[asyncssh.SSHServerConnection] = set()
         self.reads = 0
         self.port = 0
 
@@ -253,7 +254,16 @@ class SftpServer:
 class _SshServer(asyncssh.SSHServer):
     def __init__(self, server: SftpServer) -> None:
         self._server = server
+        self._open: asyncssh.SSHServerConnection | None = None
         server.connections += 1
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._open = conn
+        self._server.open.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._open is not None:
+            self._server.open.discard(self._open)
 
     def begin_auth(self, username: str) -> bool:
         self._server.logins += 1
@@ -326,8 +336,15 @@ def sftp_server(folder: Path, **values: Any) -> Iterator[SftpServer]:
     async def end() -> None:
         listener.close()
         # A connection that was accepted just now is a task that has not begun: cancelled like that,
-        # it would leave its socket open. One turn of the loop begins it.
-        await asyncio.sleep(0)
+        # it would leave its socket open, as one whose end has not arrived yet does. A few turns of
+        # the loop begin it; each is ended then, and seen to its end.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        until = time.monotonic() + 60
+        while server.open and time.monotonic() < until:
+            for connection in [*server.open]:
+                connection.abort()
+            await asyncio.sleep(0.01)
         current = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not current]
         for task in others:

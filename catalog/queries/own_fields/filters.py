@@ -114,11 +114,12 @@ def _separate(definition: Definition, text: str) -> list[str]:
         return left
     left, texts = text.split(SEPARATOR), []
     known = {one.casefold() for one in definition.choices}
+    most = 1 + max(one.count(SEPARATOR) for one in definition.choices)
     while left:
-        heads = {size: SEPARATOR.join(left[:size]) for size in range(len(left), 0, -1)}
-        size = next((size for size, one in heads.items() if one.strip().casefold() in known), 1)
-        texts.append(heads[size])
-        left = left[size:]
+        heads = (SEPARATOR.join(left[:size]) for size in range(most, 0, -1))
+        head = next((one for one in heads if one.strip().casefold() in known), left[0])
+        texts.append(head)
+        left = left[1 + head.count(SEPARATOR) :]
     return [one for one in texts if one.strip()]
 
 
@@ -190,7 +191,9 @@ def own_filter_words(name: str, text: str, known: Mapping[str, Definition]) -> t
     label = definition.label if definition else key[:100]
     if how == "isblank":
         return label, "none" if _YES.get(text.strip().lower(), True) else "any"
-    values = text.split(SEPARATOR) if how == "in" else [text]
+    values = [text]
+    if how == "in":
+        values = _separate(definition, text) if definition else text.split(SEPARATOR)
     return label + _WORDS.get(how, ""), " or ".join(_shown(definition, one) for one in values)
 
 

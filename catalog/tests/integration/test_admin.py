@@ -508,6 +508,12 @@ def test_who_may_only_look_changes_no_field_in_the_admin(staff: Client) -> None:
     fields.create_field(data={"label": "Size", "type": "text"})
     pk = Field.objects.get().pk
     assert staff.post(f"{FIELDS}{pk}/change/", FIELD).status_code == 403
+    User.objects.get(username="vera").user_permissions.add(
+        Permission.objects.get(codename="view_field")
+    )
+    page = staff.get(f"{FIELDS}{pk}/change/")
+    assert (page.status_code, "Options" in page.content.decode()) == (200, True)
+    assert staff.post(f"{FIELDS}{pk}/change/", FIELD).status_code == 403
     assert staff.get(f"{FIELDS}add/").status_code == 403
 
 

@@ -222,3 +222,22 @@ def test_a_choice_may_have_the_sign_that_is_between_the_values_of_a_filter() -> 
     for asked, found in (("a|b", ["A"]), ("a|b|c", ["A", "C"]), ("b|c", ["B", "C"])):
         products = filtered_products({"fields.colour__in": asked}).order_by("sku")
         assert [product.sku for product in products] == found
+
+
+def test_rules_see_a_number_as_it_is_kept_and_write_it_so_that_it_is_clear() -> None:
+    define("Weight", "decimal", options={"scale": 3})
+    make("A", weight="1.5")
+    make("B", weight="0")
+    words = {"name": "W", "field": "fields.weight", "values": {"0.000": "none"}}
+    keep("Words", [words])
+    keep("Units", [{"name": "W", "field": "fields.weight", "decimal": ",", "suffix": " kg"}])
+    assert exported(export_format="Words") == ["W", "1.50", "none"]
+    assert exported(export_format="Units") == ["W", '"1,50 kg"', '"0,00 kg"']
+
+
+def test_money_has_its_currency_in_a_feed_for_google() -> None:
+    define("sale_price", "money")
+    make("A", price="12", sale_price="9.5")
+    head, row = exported(export_format="Google Merchant", currency="EUR")
+    written = dict(zip(head.split("\t"), row.split("\t"), strict=True))
+    assert (written["price"], written["sale_price"]) == ("12.00 EUR", "9.50 EUR")

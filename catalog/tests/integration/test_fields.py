@@ -734,3 +734,26 @@ def test_values_that_would_be_kept_in_another_form_are_told_as_such() -> None:
         fields.update_field(field_id=weight.pk, data={"options": {"scale": 5}})
     with pytest.raises(fields.FieldInUse, match=r"would not fit, “1\.500” of A"):
         fields.update_field(field_id=weight.pk, data={"type": "integer", "options": {}})
+
+
+def test_numbers_are_not_taken_for_yes_and_no() -> None:
+    stock = define("Stock", "integer")
+    make("A", stock=1)
+    with pytest.raises(fields.FieldInUse):
+        fields.update_field(field_id=stock.pk, data={"type": "boolean"})
+
+
+def test_a_field_is_not_renamed_to_what_every_product_has() -> None:
+    size = define("Size")
+    with pytest.raises(Invalid):
+        fields.update_field(field_id=size.pk, data={"label": "Price"})
+
+
+def test_a_form_can_take_the_last_line_break_away() -> None:
+    define("Care", "long_text")
+    product = products.create_product(
+        actor=None, data={"sku": "A", "name": "A", "description": "one\n"}
+    )
+    typed = {"description": "one"}
+    saved = products.update_product(product_id=product.pk, actor=None, data=typed, typed=True)
+    assert saved.description == "one"

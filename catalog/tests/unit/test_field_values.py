@@ -113,6 +113,7 @@ TAGS = Definition("x", "X", "choices", ("S", "M", "Red, dark"))
         ("m,s", ["S", "M"]),
         ("Red, dark", ["Red, dark"]),
         ("Red, dark|S", ["S", "Red, dark"]),
+        ("S,,M,", ["S", "M"]),
     ],
 )
 def test_commas_are_between_several_of_a_list_unless_they_are_a_part_of_one(

@@ -55,7 +55,8 @@ def propose(
     filled = [unguarded(v).strip() for v in values if v.strip() and not says_nothing(v)]
     meant = ready_made_key(name)
     for one in ready_made:
-        free = not {one["key"], one["label"].casefold()} & set(taken)
+        names = {field_values.bare_name(one["key"]), field_values.bare_name(one["label"])}
+        free = not names & {field_values.bare_name(name) for name in taken}
         if one["key"] == meant and free and (found := _as_ready_made(one, filled)):
             return found
     label = " ".join(name.split())[: field_values.LABEL_MAX_LENGTH] or "Column"
@@ -159,7 +160,8 @@ def _reads(definition: Definition, text: str) -> bool:
 def _free(label: str, taken: Collection[str]) -> str:
     """The label, or with a number behind it where there is one already."""
     names = (label, *(f"{label[:90]} {number}" for number in range(2, 1000)))
-    return next(one for one in names if one.casefold() not in taken)
+    bare = {field_values.bare_name(one) for one in taken}
+    return next(one for one in names if field_values.bare_name(one) not in bare)
 
 
 def _free_key(label: str, taken: Collection[str]) -> str:
@@ -167,7 +169,8 @@ def _free_key(label: str, taken: Collection[str]) -> str:
     first = field_values.key_of(label)
     stem = first[: field_values.KEY_MAX_LENGTH - 4]
     keys = [first, *(f"{stem}_{number}" for number in range(2, 1000))]
-    return next(key for key in keys if key not in taken and _is_key(key))
+    bare = {field_values.bare_name(one) for one in taken}
+    return next(key for key in keys if field_values.bare_name(key) not in bare and _is_key(key))
 
 
 def _is_key(key: str) -> bool:

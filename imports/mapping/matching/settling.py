@@ -14,7 +14,7 @@ from imports.mapping.cells.amounts import (
     split_amount,
     split_amounts,
 )
-from imports.mapping.cells.dates import orders_of, read_date, split_date
+from imports.mapping.cells.dates import Order, orders_of, read_date, split_date
 from imports.mapping.matching.choosing import Choice
 from imports.mapping.matching.table import Rank, Table
 from imports.mapping.model import references
@@ -75,7 +75,9 @@ def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule
     if len(settled) == 1:
         return replace(rule, date=settled.pop()), []
     if not settled and not left_open:
-        return rule, []
+        order, left_open = _order_of_clear_days(v for v in unsure if orders[v])
+        if not left_open:
+            return (replace(rule, date=order) if order else rule), []
     where = table.named_first(place)
     if settled:
         message = f"{where} writes its dates in several orders: {table.examples(place, 4)}."
@@ -89,6 +91,20 @@ def _settle_date(table: Table, rule: ColumnRule, place: int) -> tuple[ColumnRule
     return rule, [Question("unclear_date", table.header[place], message)]
 
 
+def _order_of_clear_days(days: Iterable[str]) -> tuple[Order | None, list[str]]:
+    """The order by which days are read that mean one in any, and those that leave it open.
+
+    Without one they are read where the field reads them so; it knows fewer ways to write a day.
+    """
+    unread = [day for day in days if not _reads(day)]
+    years_first = [day for day in unread if len((split_date(day) or ("",))[0]) == 4]
+    if not unread or len(years_first) == len(unread):
+        return ("ymd" if unread else None), []
+    if all("." in day for day in unread):
+        return "dmy", []
+    return None, unread
+
+
 _ONE_DAY = Definition("", "", "date")
 
 
@@ -97,6 +113,11 @@ def _is_clear(value: str) -> bool:
     parts = split_date(value)
     if parts is not None and len(parts[0]) < 4 and "." not in value:
         return False
+    return _reads(value)
+
+
+def _reads(value: str) -> bool:
+    """Whether a date reads without a rule."""
     try:
         clean(_ONE_DAY, value)
     except ValueError:

@@ -384,5 +384,20 @@ def test_a_record_without_an_sku_is_found_by_its_key_all_the_same(
     text = f"sku,EAN,name\n,{LAMP},Lamp\nX,{MUG},Mug\n,{NEW},New\n"
     job = run(text, columns=columns)
     assert (job.updated, job.rejected, named()["A"], named()["B"]) == (2, 1, "Lamp", "Mug")
+    text += f"N-1,36000291452.0,Own\n,36000291452,Own\n,'0{DESK},Other\n"
     job = run(text, columns=columns, no_match="create")
     assert (job.created, job.rejected, named()[NEW]) == (1, 0, "New")
+    assert named()["C"] == "Other"
+
+
+def test_of_records_with_one_new_key_the_last_with_an_sku_names_the_product(
+    run: Callable[..., ImportJob],
+) -> None:
+    columns = [
+        {"field": "sku", "column": "sku"},
+        {"field": "fields.gtin", "column": "EAN"},
+        {"field": "name", "column": "name"},
+    ]
+    text = f"sku,EAN,name\nN-1,{NEW},New\n,{NEW},Newer\n"
+    run(text, columns=columns, no_match="create")
+    assert named()["N-1"] == "Newer"

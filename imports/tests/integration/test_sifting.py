@@ -249,6 +249,7 @@ def test_a_retry_at_once_looks_at_the_whole_file_again(
     assert (job.caution, job.sifted_out) == ("clear", 98)
     jobs.cancel_import(job_id=job.pk, user=None)
     jobs.retry_import(job_id=job.pk, user=None)  # before what is left is cleared away
+    assert not job.chunks.exists()  # those that were cut for two records
     messages.run_all()
     job.refresh_from_db()
     assert (job.status, job.warnings, job.updated, job.unchanged) == ("completed", [], 2, 98)

@@ -652,6 +652,7 @@ def test_of_a_shop_without_skus_the_column_that_has_them_is_asked_and_nothing_le
         (["J", "N"] * 10, "boolean", {}),
         (["aktiv", "inaktiv"] * 10, "choice", {"choices": ["aktiv", "inaktiv"]}),
         (["31/12/2026", "02/03/2026"], "date", {}),
+        (["2026. 03. 02."], "date", {}),
     ],
 )
 def test_the_field_that_is_proposed_takes_the_columns_values(
@@ -670,6 +671,9 @@ def test_the_field_that_is_proposed_takes_the_columns_values(
         (["02/03/2026", "04/05/2026"], None, ["unclear_date"]),
         (["31/12/2026", "12/31/2026"], None, ["unclear_date"]),
         (["2026/12/31", "2026-03-02"], None, []),
+        (["2026. 03. 02.", "2026 12 31"], "ymd", []),  # which no field reads without a rule
+        (["3. 3. 2026"], "dmy", []),
+        (["3 3 2026"], None, ["unclear_date"]),
     ],
 )
 def test_the_order_of_a_date_is_asked_where_the_values_leave_it_open(
@@ -680,3 +684,8 @@ def test_the_order_of_a_date_is_asked_where_the_values_leave_it_open(
     matched = found("sku;name;Day", *records, memory=memory)
     (rule,) = (rule for rule in matched.rules.columns if rule.field == "fields.day")
     assert (rule.date, codes(matched)) == (order, asked)
+
+
+def test_no_field_is_proposed_that_another_ones_column_could_mean() -> None:
+    proposal = propose("Pack-Size", ["a", "b"], ["pack size", "pack_size"])
+    assert (proposal.label, proposal.key) == ("Pack-Size 2", "pack_size_2")

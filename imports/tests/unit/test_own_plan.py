@@ -238,3 +238,15 @@ def test_a_word_of_a_list_is_that_word_though_programs_write_it_for_nothing(
     plan = compile_plan(parse_rules(rules), ["SKU", "X"], {"battery": battery})
     assert json.loads(plan.clean(["A", "none"]).own) == {"battery": value}
     assert json.loads(plan.clean(["A", "NULL"]).own) == {"battery": None}
+
+
+def test_what_a_comma_means_is_no_matter_of_what_came_before() -> None:
+    tags = Definition("tags", "Tags", "choices", ("S", "M"))
+    column = {"field": "fields.tags", "column": "X", "otherwise": "add"}
+    rules = parse_rules({"columns": [SKU, column]})
+    cells = ["Red, dark|S", "Red, dark", "Red", "dark", "S, M", "Red, dark"]
+    for order in (cells, cells[::-1]):
+        plan = compile_plan(rules, ["SKU", "X"], {"tags": tags})
+        read = {cell: json.loads(plan.clean(["A", cell]).own)["tags"] for cell in order}
+        assert read["Red, dark"] == ["Red, dark"]
+        assert read["S, M"] == ["S", "M"]
