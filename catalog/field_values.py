@@ -125,6 +125,15 @@ def clean(definition: Definition, text: str) -> Any:
     return value
 
 
+def reads(definition: Definition, text: str) -> bool:
+    """Whether a text is a value of a field, or a blank one."""
+    try:
+        clean(definition, text)
+    except ValueError:
+        return False
+    return True
+
+
 def clean_value(definition: Definition, value: Any, *, typed: bool = False) -> Any:
     """Like ``clean`` for what a program sends: text, numbers, booleans, lists of texts, null.
 

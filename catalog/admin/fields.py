@@ -15,10 +15,11 @@ from catalog.field_values import CHOICE_MAX_LENGTH, CHOICES_AT_MOST
 from catalog.models import Field
 from catalog.operations import fields as operations
 from catalog.operations.products import Invalid
-from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number
+from catalog.views.own_fields import fields
+from product_importer.common.parsing import TEXT_MAX_LENGTH
 from webhooks.admin import ListAdmin
 
-FLAGS = ("required", "unique", "in_list", "in_events", "indexed", "retired")
+FLAGS = (*fields.FLAGS, "retired")
 
 
 class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -76,15 +77,10 @@ class FieldForm(forms.ModelForm):  # type: ignore[type-arg]
         """What was typed, as the operations take it."""
         given = self.cleaned_data
         data = {name: given[name] for name in ("label", "type", "help", *FLAGS)}
-        data |= {name: given[name] for name in ("key", "position") if given.get(name) or None}
-        if given.get("position") == 0:
-            data["position"] = 0
-        data["options"] = {}
-        if given["type"] in ("choice", "choices"):
-            lines = map(str.strip, given["choices"].splitlines())
-            data["options"] = {"choices": [line for line in lines if line]}
-        if given["type"] == "decimal":
-            data["options"] = {"scale": whole_number(given["scale"].strip())}
+        for name in ("key", "position"):
+            if given.get(name) not in (None, ""):
+                data[name] = given[name]
+        data["options"] = fields.typed_options(given["type"], given["choices"], given["scale"])
         return data
 
     def _input_of(self, name: str) -> str | None:
@@ -140,11 +136,10 @@ class FieldAdmin(ListAdmin):
         self._set_retired(request, found, False)
 
     def _set_retired(self, request: HttpRequest, found: QuerySet[Field], retired: bool) -> None:
-        told = "is retired. Its values are kept." if retired else "is in use again."
         for field in found:
             try:
                 operations.update_field(field_id=field.pk, data={"retired": retired})
             except (operations.FieldInUse, Invalid) as error:
                 self.message_user(request, f"{field.label}: {error}", messages.ERROR)
             else:
-                self.message_user(request, f"The field “{field.label}” {told}")
+                self.message_user(request, fields.told_of_retiring(field, retired))

@@ -47,8 +47,9 @@ def label_of(context: template.Context, change: FieldChange) -> str:
 def value_of(context: template.Context, value: Any, field: str) -> str:
     """A value before or after in words; of an own field as its type is read."""
     definition = _definition(context, field)
-    known = definition is not None and value is not None
-    return told(in_words(definition, value) if definition and known else value, field)
+    if definition is not None and value is not None:
+        value = in_words(definition, value)
+    return told(value, field)
 
 
 def _definition(context: template.Context, field: str) -> Definition | None:

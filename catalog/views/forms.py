@@ -18,7 +18,7 @@ from catalog.models import Field, Product
 from catalog.operations import products
 from catalog.queries import products as queries
 from catalog.values import DESCRIPTION_MAX_LENGTH
-from catalog.views.own_fields.inputs import PREFIX, option_values
+from catalog.views.own_fields.inputs import PREFIX, has_lines, option_values
 from product_importer.common.parsing import TEXT_MAX_LENGTH
 
 
@@ -61,7 +61,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
             text = as_text(field.definition, stored.get(field.key))
             several = field.type == Field.Type.CHOICES
             self.initial[PREFIX + field.key] = text.split(SEPARATOR) if several else text
-            if len(text.splitlines()) > 1:  # an input of one line loses their ends
+            if has_lines(text):
                 self.fields[PREFIX + field.key].widget = UnfoldAdminTextareaWidget()
 
     def clean(self) -> dict[str, Any]:

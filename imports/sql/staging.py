@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
+from imports.mapping.values import NO_SKU
 from imports.readers.csv.cells import Problem
 from product_importer.common.locks import AdvisoryLock
 
@@ -235,13 +236,12 @@ def count_left(cursor: CursorWrapper, job_id: int) -> int:
 NONE, SEVERAL, SKU_TAKEN = "none", "several", "taken"
 
 # Gives each record the SKU of the product that has its value of an own field. Of the records with
-# one value the last that has an SKU (else it is a blank: imports.mapping.values.NO_SKU) says that
-# of a new product. As it stands on a pack, a GTIN is no longer
-# than it has to be (catalog.field_values.shown_gtin).
+# one value the last that has an SKU (else it is NO_SKU) says that of a new product. As it stands on
+# a pack, a GTIN is no longer than it has to be (catalog.field_values.shown_gtin).
 _MATCH = """
 WITH valued AS MATERIALIZED (
     SELECT own_fields ->> {key} AS value,
-           COALESCE(max(line) FILTER (WHERE sku <> ' '), max(line)) AS line
+           COALESCE(max(line) FILTER (WHERE sku <> '{no_sku}'), max(line)) AS line
     FROM {table} GROUP BY 1
 ), found AS MATERIALIZED (
     SELECT value, count(*) AS products, min(product.sku) AS sku,
@@ -294,13 +294,14 @@ def match_by_key(
     cursor.execute(f"ALTER TABLE {table} ADD COLUMN unmatched text")
     new_sku = _SHOWN_GTIN if is_gtin else "value"
     if has_sku:
-        new_sku = f"COALESCE(NULLIF(last.sku, ' '), {new_sku})"
+        new_sku = f"COALESCE(NULLIF(last.sku, '{NO_SKU}'), {new_sku})"
     statement = _MATCH.format(
         table=table,
         key=sql.Literal(key).as_string().replace("%", "%%"),
         within="" if supplier is None else _WITHIN,
         shown=SKUS_SHOWN,
         new_sku=new_sku,
+        no_sku=NO_SKU,
         none=NONE,
         several=SEVERAL,
         taken=SKU_TAKEN,

@@ -109,12 +109,9 @@ def _is_one_of(definition: Definition, text: str) -> Any:
 
 def _separate(definition: Definition, text: str) -> list[str]:
     """The values of a filter; of a choice, the separator may be a part."""
-    left = [one for one in text.split(SEPARATOR) if one.strip()]
-    if definition.type != "choice" or not any(SEPARATOR in one for one in definition.choices):
-        return left
     left, texts = text.split(SEPARATOR), []
     known = {one.casefold() for one in definition.choices}
-    most = 1 + max(one.count(SEPARATOR) for one in definition.choices)
+    most = 1 + max((one.count(SEPARATOR) for one in known), default=0)
     while left:
         heads = (SEPARATOR.join(left[:size]) for size in range(most, 0, -1))
         head = next((one for one in heads if one.strip().casefold() in known), left[0])

@@ -13,7 +13,7 @@ from catalog.operations import fields
 from catalog.operations.products import Invalid
 from catalog.queries.own_fields.fields import counted_values, lacking_values
 from product_importer.common.actor import actor_of
-from product_importer.common.parsing import TEXT_MAX_LENGTH
+from product_importer.common.parsing import TEXT_MAX_LENGTH, whole_number
 
 may_change = permission_required("catalog.change_field", raise_exception=True)
 FLAGS = ("required", "unique", "in_list", "in_events", "indexed")
@@ -113,9 +113,14 @@ def field_retire(request: HttpRequest, pk: int) -> HttpResponse:
     except fields.FieldInUse as error:
         messages.error(request, str(error))
     else:
-        told = "is retired. Its values are kept." if retired else "is in use again."
-        messages.success(request, f"The field “{field.label}” {told}")
+        messages.success(request, told_of_retiring(field, retired))
     return redirect("field-list")
+
+
+def told_of_retiring(field: Field, retired: bool) -> str:
+    """What has become of a field that was retired or is in use again."""
+    told = "is retired. Its values are kept." if retired else "is in use again."
+    return f"The field “{field.label}” {told}"
 
 
 @require_http_methods(["GET", "POST"])
@@ -167,12 +172,13 @@ def _typed(request: HttpRequest) -> dict[str, Any]:
     data: dict[str, Any] = {name: given[name] for name in ("label", "type", "help", *FLAGS)}
     if key := given["key"].strip():
         data["key"] = key
-    options: dict[str, Any] = {}
-    if given["type"] in ("choice", "choices"):
-        lines = given["choices"][: TEXT_MAX_LENGTH * 100].splitlines()
-        options["choices"] = [line.strip() for line in lines if line.strip()]
-    if given["type"] == "decimal":
-        scale = given["scale"].strip()
-        options["scale"] = int(scale) if scale.isascii() and scale.isdigit() else scale
-    data["options"] = options
+    data["options"] = typed_options(given["type"], given["choices"], given["scale"])
     return data
+
+
+def typed_options(type: str, choices: str, scale: str) -> dict[str, Any]:
+    """The options of a field: of a list its choices, one a line; of a decimal its places."""
+    if type in ("choice", "choices"):
+        lines = choices[: TEXT_MAX_LENGTH * 100].splitlines()
+        return {"choices": [line.strip() for line in lines if line.strip()]}
+    return {"scale": whole_number(scale.strip())} if type == "decimal" else {}

@@ -13,7 +13,7 @@ from catalog.models import Field, Product
 PREFIX = "field_"  # before a field's key, in a form
 
 _INPUT_MODES = {"integer": "numeric", "decimal": "decimal", "money": "decimal", "gtin": "numeric"}
-_line_break = re.compile("[\r\n]").search
+has_lines = re.compile("[\r\n]").search  # an input of one line would lose them
 _is_day = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 
 
@@ -49,8 +49,7 @@ def own_inputs(
                 "value": value,
                 "choices": _choices(field, value),
                 "several": field.type == Field.Type.CHOICES,
-                # An input of one line loses the line breaks of what stands in it.
-                "long": field.type == Field.Type.LONG_TEXT or bool(_line_break(value)),
+                "long": field.type == Field.Type.LONG_TEXT or bool(has_lines(value)),
                 # What a date field of a browser cannot show is left to be mended as text.
                 "date": field.type == Field.Type.DATE and (not value or bool(_is_day(value))),
                 "picture": shown_image(definition, stored.get(field.key)),

@@ -54,14 +54,14 @@ def propose(
     """
     filled = [unguarded(v).strip() for v in values if v.strip() and not says_nothing(v)]
     meant = ready_made_key(name)
+    bare = {field_values.bare_name(one) for one in taken}
     for one in ready_made:
-        names = {field_values.bare_name(one["key"]), field_values.bare_name(one["label"])}
-        free = not names & {field_values.bare_name(name) for name in taken}
+        free = not {field_values.bare_name(one["key"]), field_values.bare_name(one["label"])} & bare
         if one["key"] == meant and free and (found := _as_ready_made(one, filled)):
             return found
     label = " ".join(name.split())[: field_values.LABEL_MAX_LENGTH] or "Column"
     type_, options = _type_of(name, filled)
-    return Proposal(_free(label, taken), _free_key(label, taken), type_, options)
+    return Proposal(_free(label, bare), _free_key(label, bare), type_, options)
 
 
 def _as_ready_made(one: Mapping[str, Any], filled: Sequence[str]) -> Proposal | None:
@@ -74,7 +74,7 @@ def _as_ready_made(one: Mapping[str, Any], filled: Sequence[str]) -> Proposal | 
     fits = (
         seen.price is not None or not filled
         if numbers
-        else all(_reads(definition, value) for value in filled)
+        else all(field_values.reads(definition, value) for value in filled)
     )
     if not fits:
         return None
@@ -85,7 +85,7 @@ def _as_ready_made(one: Mapping[str, Any], filled: Sequence[str]) -> Proposal | 
 def _type_of(name: str, filled: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if not filled:
         return "text", {}
-    fits = {t: all(_reads(Definition("", "", t), v) for v in filled) for t in _TRIED}
+    fits = {t: all(field_values.reads(Definition("", "", t), v) for v in filled) for t in _TRIED}
     if fits["gtin"] and min(map(len, filled)) >= 8:
         return "gtin", {}
     if not all(map(_whole, filled)) and (fits["boolean"] or _say_yes_and_no(filled)):
@@ -149,27 +149,17 @@ def _are_choices(words: Sequence[str]) -> bool:
     )
 
 
-def _reads(definition: Definition, text: str) -> bool:
-    try:
-        field_values.clean(definition, text)
-    except ValueError:
-        return False
-    return True
-
-
-def _free(label: str, taken: Collection[str]) -> str:
+def _free(label: str, bare: Collection[str]) -> str:
     """The label, or with a number behind it where there is one already."""
     names = (label, *(f"{label[:90]} {number}" for number in range(2, 1000)))
-    bare = {field_values.bare_name(one) for one in taken}
     return next(one for one in names if field_values.bare_name(one) not in bare)
 
 
-def _free_key(label: str, taken: Collection[str]) -> str:
+def _free_key(label: str, bare: Collection[str]) -> str:
     """A key for it, with a number behind it where another field or column has it."""
     first = field_values.key_of(label)
     stem = first[: field_values.KEY_MAX_LENGTH - 4]
     keys = [first, *(f"{stem}_{number}" for number in range(2, 1000))]
-    bare = {field_values.bare_name(one) for one in taken}
     return next(key for key in keys if field_values.bare_name(key) not in bare and _is_key(key))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from catalog.field_values import Definition, clean
+from catalog.field_values import Definition, reads
 from catalog.values import FIELDS
 from imports.mapping.cells.amounts import (
     Mark,
@@ -96,7 +96,7 @@ def _order_of_clear_days(days: Iterable[str]) -> tuple[Order | None, list[str]]:
 
     Without one they are read where the field reads them so; it knows fewer ways to write a day.
     """
-    unread = [day for day in days if not _reads(day)]
+    unread = [day for day in days if not reads(_ONE_DAY, day)]
     years_first = [day for day in unread if len((split_date(day) or ("",))[0]) == 4]
     if not unread or len(years_first) == len(unread):
         return ("ymd" if unread else None), []
@@ -113,16 +113,7 @@ def _is_clear(value: str) -> bool:
     parts = split_date(value)
     if parts is not None and len(parts[0]) < 4 and "." not in value:
         return False
-    return _reads(value)
-
-
-def _reads(value: str) -> bool:
-    """Whether a date reads without a rule."""
-    try:
-        clean(_ONE_DAY, value)
-    except ValueError:
-        return False
-    return True
+    return reads(_ONE_DAY, value)
 
 
 def _settle_price(

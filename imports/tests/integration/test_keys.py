@@ -373,19 +373,21 @@ def test_the_preview_looks_among_the_suppliers_products(
     assert [one["code"] for one in second["problems"]] == ["no_match"]
 
 
+WITH_SKU = [
+    {"field": "sku", "column": "sku"},
+    {"field": "fields.gtin", "column": "EAN"},
+    {"field": "name", "column": "name"},
+]
+
+
 def test_a_record_without_an_sku_is_found_by_its_key_all_the_same(
     run: Callable[..., ImportJob],
 ) -> None:
-    columns = [
-        {"field": "sku", "column": "sku"},
-        {"field": "fields.gtin", "column": "EAN"},
-        {"field": "name", "column": "name"},
-    ]
     text = f"sku,EAN,name\n,{LAMP},Lamp\nX,{MUG},Mug\n,{NEW},New\n"
-    job = run(text, columns=columns)
+    job = run(text, columns=WITH_SKU)
     assert (job.updated, job.rejected, named()["A"], named()["B"]) == (2, 1, "Lamp", "Mug")
     text += f"N-1,36000291452.0,Own\n,36000291452,Own\n,'0{DESK},Other\n"
-    job = run(text, columns=columns, no_match="create")
+    job = run(text, columns=WITH_SKU, no_match="create")
     assert (job.created, job.rejected, named()[NEW]) == (1, 0, "New")
     assert named()["C"] == "Other"
 
@@ -393,11 +395,6 @@ def test_a_record_without_an_sku_is_found_by_its_key_all_the_same(
 def test_of_records_with_one_new_key_the_last_with_an_sku_names_the_product(
     run: Callable[..., ImportJob],
 ) -> None:
-    columns = [
-        {"field": "sku", "column": "sku"},
-        {"field": "fields.gtin", "column": "EAN"},
-        {"field": "name", "column": "name"},
-    ]
     text = f"sku,EAN,name\nN-1,{NEW},New\n,{NEW},Newer\n"
-    run(text, columns=columns, no_match="create")
+    run(text, columns=WITH_SKU, no_match="create")
     assert named()["N-1"] == "Newer"

@@ -6,8 +6,8 @@ from typing import Any
 
 from catalog.field_values import MONEY_SCALE
 from catalog.models import Field
+from catalog.views.own_fields.fields import typed_options
 from imports.views.mapping.form import Posted
-from product_importer.common.parsing import whole_number
 
 SAMPLES = 3
 TYPES: list[tuple[str, str]] = [(str(value), str(label)) for value, label in Field.Type.choices]
@@ -66,12 +66,9 @@ class NewField:
 
     def data(self) -> dict[str, Any]:
         """What defines the field; what is wrong with it, that says."""
-        options: dict[str, Any] = {}
-        if self.type in ("choice", "choices"):
-            lines = [one for one in self.choices.split("\n") if one.strip()]
-            options["choices"] = lines or self.samples
-        if self.type == "decimal":
-            options["scale"] = whole_number(self.scale)
+        options = typed_options(self.type, self.choices, self.scale)
+        if "choices" in options:
+            options["choices"] = options["choices"] or self.samples
         given = {"label": self.label, "type": self.type, "options": options}
         key = {"key": self.key.strip()} if self.key.strip() else {}
         return {**given, **key, "unique": self.unique}
